@@ -1,0 +1,1 @@
+"""Native CPU kernels, generated with LLVM at run time; they know NumPy arrays and no Tensor."""

@@ -1,0 +1,302 @@
+"""Convolution and its two gradients on NumPy arrays, by generated kernels.
+
+Owns the border: logical shapes are (N, C, *S), memory is NHWC (results are transposed views),
+weights are plain OIHW and repacked per call. Shapes become tables in `conv_plan.py`, code in
+`conv_kernels.py`; the meaning is `backlit/ops/conv_reference.py`, which also serves what no
+kernel covers (other dtypes, empty channels).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+
+from . import conv_kernels, conv_plan, features
+from .layout import channels_last, empty_channels_last
+from .threads import parallel_for
+
+Sizes = tuple[int, ...]
+ELEMENTS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+# fewer multiply-adds than this finish before a second thread wakes up
+SMALL_WORK = 200_000
+SUM_PARTS = 8
+
+
+def conv(
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray | None = None,
+    *,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: int,
+) -> np.ndarray:
+    """Return the convolution of x (N, C, *S) with w (O, C/groups, *K), plus b (O,)."""
+    geometry = (stride, padding, dilation)
+    if not _native(x, w, len(stride)):
+        return _reference().conv(
+            x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
+    size = _reference().output_size(x.shape[2:], w.shape[2:], *geometry)
+    y = empty_channels_last((len(x), len(w), *size), x.dtype)
+    if y.size:
+        plan = _forward_plan(
+            features.machine(), x.dtype, x.shape[1:], w.shape, size, geometry, groups, _some(x)
+        )
+        _gather(plan, x, w, b, y, groups)
+    return y
+
+
+def conv_grad_input(
+    g: np.ndarray,
+    w: np.ndarray,
+    *,
+    size: Sizes,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: int,
+) -> np.ndarray:
+    """Return the gradient for x of spatial `size`; also the transposed convolution of g.
+
+    g is (N, O, *output) and w (O, C/groups, *K).
+    """
+    geometry = (stride, padding, dilation)
+    if not _native(g, w, len(stride)):
+        return _reference().conv_grad_input(
+            g, w, size=size, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
+    gx = empty_channels_last((len(g), w.shape[1] * groups, *size), g.dtype)
+    if not g.size:
+        gx[...] = 0
+    elif gx.size:
+        plan = _gradient_plan(
+            features.machine(), g.dtype, g.shape[1:], w.shape, size, geometry, groups, _some(g)
+        )
+        _gather(plan, g, w, None, gx, groups)
+    return gx
+
+
+def conv_grad_weight(
+    g: np.ndarray,
+    x: np.ndarray,
+    *,
+    size: Sizes,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
+    groups: int,
+) -> np.ndarray:
+    """Return the gradient for w of spatial `size`, from g (N, O, *output) and x (N, C, *S)."""
+    geometry = (stride, padding, dilation)
+    outputs, inputs = g.shape[1] // groups, x.shape[1] // groups
+    if not g.size or not x.size:
+        return np.zeros((g.shape[1], inputs, *size), np.result_type(g, x))
+    if not _native(g, x, len(stride)):
+        return _reference().conv_grad_weight(
+            g, x, size=size, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
+    machine = features.machine()
+    plan = _weight_plan(machine, g.dtype, x.shape[1:], g.shape[1:], size, geometry, groups)
+    total = _weight_sum(machine, plan, g, x, groups)
+    total = total.reshape(groups, math.prod(size), inputs, plan.padded_channels)[..., :outputs]
+    return np.ascontiguousarray(total.transpose(0, 3, 2, 1)).reshape(-1, inputs, *size)
+
+
+def _gather(
+    plan: conv_plan.Gather,
+    x: np.ndarray,
+    w: np.ndarray,
+    b: np.ndarray | None,
+    y: np.ndarray,
+    groups: int,
+) -> None:
+    machine, element = features.machine(), ELEMENTS[x.dtype]
+    source, target = channels_last(x), y.transpose(0, *range(2, y.ndim), 1)
+    weights = np.append(w.ravel(), w.dtype.type(0)).take(plan.weight_index)
+    outputs = y.shape[1] // groups
+    bias = np.zeros((groups, plan.padded_channels), x.dtype)
+    if b is not None:
+        bias[:, :outputs] = b.reshape(groups, outputs)
+    scratch = np.empty((_threads(), plan.source.elements), x.dtype)
+    words = _words(
+        conv_kernels.GATHER,
+        x=source.ctypes.data + plan.source.start * x.itemsize,
+        x_image=source[0].size,
+        x_group=x.shape[1] // groups,
+        x_staged=plan.source.staged,
+        x_geometry=plan.source.geometry.ctypes.data,
+        x_scratch=scratch.ctypes.data,
+        y=target.ctypes.data,
+        y_image=target[0].size,
+        y_group=outputs,
+        y_row=plan.target_row,
+        scratch_size=plan.source.elements,
+        groups=groups,
+        blocks=plan.blocks,
+        block_rows=plan.block_rows,
+        row_step=plan.row_step,
+        low=plan.source.low[0],
+        span=plan.span,
+        weights=weights.ctypes.data,
+        weights_group=plan.weight_index.shape[1],
+        bias=bias.ctypes.data,
+        bias_group=plan.padded_channels,
+        phases=plan.phases.ctypes.data,
+        n_phases=len(plan.phases),
+        panels=plan.panels.ctypes.data,
+        n_panels=len(plan.panels),
+    )
+    address = conv_kernels.gather(machine, element)
+    work = y.size * (w.size // max(len(w), 1))
+    parallel_for(len(x) * groups * plan.blocks, address, words, small=work < SMALL_WORK)
+
+
+def _weight_sum(
+    machine: features.Machine, plan: conv_plan.WeightSum, g: np.ndarray, x: np.ndarray, groups: int
+) -> np.ndarray:
+    """Return the sums per group, (groups, taps and inputs, padded outputs)."""
+    grad, source = channels_last(g), channels_last(x)
+    units = len(x) * plan.blocks
+    parts = min(units, SUM_PARTS)
+    taps = len(plan.taps)
+    partial = np.empty((groups, parts, taps, plan.padded_channels), x.dtype)
+    scratch_size = plan.source.elements + plan.grad.elements
+    scratch = np.empty((_threads(), scratch_size), x.dtype)
+    words = _words(
+        conv_kernels.SUM,
+        x=source.ctypes.data + plan.source.start * x.itemsize,
+        x_image=source[0].size,
+        x_group=x.shape[1] // groups,
+        x_staged=plan.source.staged,
+        x_geometry=plan.source.geometry.ctypes.data,
+        x_scratch=scratch.ctypes.data,
+        g=grad.ctypes.data,
+        g_image=grad[0].size,
+        g_group=g.shape[1] // groups,
+        g_staged=plan.grad.staged,
+        g_geometry=plan.grad.geometry.ctypes.data,
+        g_scratch=scratch.ctypes.data + plan.source.elements * x.itemsize,
+        g_pixel=plan.grad.strides[2],
+        scratch_size=scratch_size,
+        parts=parts,
+        units=units,
+        blocks=plan.blocks,
+        block_rows=plan.block_rows,
+        rows=plan.rows,
+        per_row=plan.per_row,
+        row_step=plan.row_step,
+        low=plan.source.low[0],
+        span=plan.span,
+        table=plan.table.ctypes.data,
+        taps=plan.taps.ctypes.data,
+        n_taps=taps,
+        partial=partial.ctypes.data,
+        padded=plan.padded_channels,
+        panels=plan.panels.ctypes.data,
+        n_panels=len(plan.panels),
+    )
+    address = conv_kernels.weight_sum(machine, ELEMENTS[x.dtype])
+    small = g.size * taps // groups < SMALL_WORK
+    parallel_for(groups * parts, address, words, small=small)
+    return partial.sum(axis=1)
+
+
+@functools.lru_cache(maxsize=512)
+def _forward_plan(
+    machine: features.Machine,
+    dtype: np.dtype,
+    source: Sizes,
+    weight: Sizes,
+    size: Sizes,
+    geometry: tuple[Sizes, Sizes, Sizes],
+    groups: int,
+    images: int,
+) -> conv_plan.Gather:
+    dims = zip(source[1:], size, weight[2:], *geometry, strict=True)
+    axes = conv_plan.three_axes([conv_plan.forward_axis(*d) for d in dims])
+    return _plan(machine, dtype, axes, _numbers(weight, groups), weight[2:], images)
+
+
+@functools.lru_cache(maxsize=512)
+def _gradient_plan(
+    machine: features.Machine,
+    dtype: np.dtype,
+    grad: Sizes,
+    weight: Sizes,
+    size: Sizes,
+    geometry: tuple[Sizes, Sizes, Sizes],
+    groups: int,
+    images: int,
+) -> conv_plan.Gather:
+    dims = zip(size, grad[1:], weight[2:], *geometry, strict=True)
+    axes = conv_plan.three_axes([conv_plan.gradient_axis(*d) for d in dims])
+    index = _numbers(weight, groups).swapaxes(1, 2)
+    return _plan(machine, dtype, axes, index, weight[2:], images)
+
+
+@functools.lru_cache(maxsize=512)
+def _weight_plan(
+    machine: features.Machine,
+    dtype: np.dtype,
+    source: Sizes,
+    grad: Sizes,
+    size: Sizes,
+    geometry: tuple[Sizes, Sizes, Sizes],
+    groups: int,
+) -> conv_plan.WeightSum:
+    dims = zip(source[1:], grad[1:], size, *geometry, strict=True)
+    axes = conv_plan.three_axes([conv_plan.forward_axis(*d) for d in dims])
+    width = machine.width(ELEMENTS[dtype])
+    inputs, outputs = source[0] // groups, grad[0] // groups
+    return conv_plan.weight_sum(axes, inputs, outputs, groups, width, dtype.itemsize)
+
+
+def _plan(
+    machine: features.Machine,
+    dtype: np.dtype,
+    axes: conv_plan.Axes,
+    index: np.ndarray,
+    kernel: Sizes,
+    images: int,
+) -> conv_plan.Gather:
+    rows, *rest = kernel
+    taps = (rows, *(1,) * (2 - len(rest)), *rest)
+    width = machine.width(ELEMENTS[dtype])
+    return conv_plan.gather(axes, index, taps, width, dtype.itemsize, images)
+
+
+def _numbers(weight: Sizes, groups: int) -> np.ndarray:
+    """Number the weights as they lie in memory, seen as (groups, out, in, taps)."""
+    outputs, inputs = weight[0] // groups, weight[1]
+    return np.arange(math.prod(weight)).reshape(groups, outputs, inputs, -1)
+
+
+def _words(fields: list[str], **values: Any) -> np.ndarray:
+    return np.array([values[name] for name in fields], np.int64)
+
+
+def _some(x: np.ndarray) -> int:
+    """The batch size as far as it shapes a plan: enough images keep all threads busy."""
+    return min(len(x), conv_plan.MIN_BLOCKS)
+
+
+def _threads() -> int:
+    from .threads import get_num_threads
+
+    return get_num_threads()
+
+
+def _native(a: np.ndarray, b: np.ndarray, dimensions: int) -> bool:
+    known = a.dtype == b.dtype and a.dtype in ELEMENTS and 1 <= dimensions <= 3
+    return known and a.shape[1] > 0 and b.size > 0 and max(a.size, b.size) < 2**31
+
+
+def _reference() -> Any:
+    from backlit.ops import conv_reference
+
+    return conv_reference
