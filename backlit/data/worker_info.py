@@ -1,0 +1,28 @@
+"""Who the current worker process is; None in the main process. Set by workers.py alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class WorkerInfo:
+    """A worker's number, how many there are, its seed and its copy of the dataset."""
+
+    id: int
+    num_workers: int
+    seed: int
+    dataset: Any
+
+
+current: WorkerInfo | None = None
+
+
+def get_worker_info() -> WorkerInfo | None:
+    """The WorkerInfo of the worker process this runs in, None in the main process.
+
+    >>> bl.data.get_worker_info() is None
+    True
+    """
+    return current
