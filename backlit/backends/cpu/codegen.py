@@ -20,6 +20,20 @@ def vector(element: str, width: int) -> str:
     return element if width == 1 else f"<{width} x {element}>"
 
 
+def parameters(text: str) -> list[tuple[str, str]]:
+    """Parse "ptr x, i64 count" into (kind, name) pairs."""
+    return [(kind, name) for kind, name in (part.split() for part in text.split(","))]
+
+
+def halves(vectors: int, width: int) -> list[tuple[int, int]]:
+    """Return slice shapes from `vectors` whole vectors down to one lane."""
+    shapes = [(v, width) for v in (vectors, 1)] if vectors > 1 else [(1, width)]
+    while width > 1:
+        width //= 2
+        shapes.append((1, width))
+    return shapes
+
+
 def _element(kind: str) -> str:
     return kind.split()[-1].rstrip(">")
 
@@ -259,6 +273,20 @@ class Function:
             otherwise()
             self.lines.append(f"  br label %{done}")
         self._open(done)
+
+    def each_slice(
+        self, count: Value, shapes: Sequence[tuple[int, int]], body: Callable[..., None]
+    ) -> None:
+        """Cover `count` neighbours by slices; `shapes` are (vectors, lanes), largest first.
+
+        Calls `body(start, vectors, lanes)`; each shape takes what those before it left.
+        """
+        start = self.integer(0)
+        for vectors, lanes in shapes:
+            size = vectors * lanes
+            stop = count - (count - start) % size if size > 1 else count
+            self.loop(start, stop, size, lambda i, v=vectors, n=lanes: body(i, v, n))
+            start = stop
 
     def text(self) -> str:
         parameters = ", ".join(f"{kind} %{name}" for kind, name in self.parameters)

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 
 from . import conv_kernels, conv_plan, features
-from .layout import channels_last, empty_channels_last
-from .threads import parallel_for
+from .layout import ELEMENTS, channels_last, empty_channels_last, pack_words
+from .threads import get_num_threads, parallel_for
 
 Sizes = tuple[int, ...]
-ELEMENTS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 # fewer multiply-adds than this finish before a second thread wakes up
 SMALL_WORK = 200_000
 SUM_PARTS = 8
@@ -122,16 +121,16 @@ def _gather(
     bias = np.zeros((groups, plan.padded_channels), x.dtype)
     if b is not None:
         bias[:, :outputs] = b.reshape(groups, outputs)
-    scratch = np.empty((_threads(), plan.source.elements), x.dtype)
-    words = _words(
+    scratch = np.empty((get_num_threads(), plan.source.elements), x.dtype)
+    words = pack_words(
         conv_kernels.GATHER,
         x=source.ctypes.data + plan.source.start * x.itemsize,
         x_image=source[0].size,
         x_group=x.shape[1] // groups,
         x_staged=plan.source.staged,
-        x_geometry=plan.source.geometry.ctypes.data,
-        x_scratch=scratch.ctypes.data,
-        y=target.ctypes.data,
+        x_geometry=plan.source.geometry,
+        x_scratch=scratch,
+        y=target,
         y_image=target[0].size,
         y_group=outputs,
         y_row=plan.target_row,
@@ -142,13 +141,13 @@ def _gather(
         row_step=plan.row_step,
         low=plan.source.low[0],
         span=plan.span,
-        weights=weights.ctypes.data,
+        weights=weights,
         weights_group=plan.weight_index.shape[1],
-        bias=bias.ctypes.data,
+        bias=bias,
         bias_group=plan.padded_channels,
-        phases=plan.phases.ctypes.data,
+        phases=plan.phases,
         n_phases=len(plan.phases),
-        panels=plan.panels.ctypes.data,
+        panels=plan.panels,
         n_panels=len(plan.panels),
     )
     address = conv_kernels.gather(machine, element)
@@ -166,20 +165,20 @@ def _weight_sum(
     taps = len(plan.taps)
     partial = np.empty((groups, parts, taps, plan.padded_channels), x.dtype)
     scratch_size = plan.source.elements + plan.grad.elements
-    scratch = np.empty((_threads(), scratch_size), x.dtype)
-    words = _words(
+    scratch = np.empty((get_num_threads(), scratch_size), x.dtype)
+    words = pack_words(
         conv_kernels.SUM,
         x=source.ctypes.data + plan.source.start * x.itemsize,
         x_image=source[0].size,
         x_group=x.shape[1] // groups,
         x_staged=plan.source.staged,
-        x_geometry=plan.source.geometry.ctypes.data,
-        x_scratch=scratch.ctypes.data,
+        x_geometry=plan.source.geometry,
+        x_scratch=scratch,
         g=grad.ctypes.data,
         g_image=grad[0].size,
         g_group=g.shape[1] // groups,
         g_staged=plan.grad.staged,
-        g_geometry=plan.grad.geometry.ctypes.data,
+        g_geometry=plan.grad.geometry,
         g_scratch=scratch.ctypes.data + plan.source.elements * x.itemsize,
         g_pixel=plan.grad.strides[2],
         scratch_size=scratch_size,
@@ -192,12 +191,12 @@ def _weight_sum(
         row_step=plan.row_step,
         low=plan.source.low[0],
         span=plan.span,
-        table=plan.table.ctypes.data,
-        taps=plan.taps.ctypes.data,
+        table=plan.table,
+        taps=plan.taps,
         n_taps=taps,
-        partial=partial.ctypes.data,
+        partial=partial,
         padded=plan.padded_channels,
-        panels=plan.panels.ctypes.data,
+        panels=plan.panels,
         n_panels=len(plan.panels),
     )
     address = conv_kernels.weight_sum(machine, ELEMENTS[x.dtype])
@@ -276,19 +275,9 @@ def _numbers(weight: Sizes, groups: int) -> np.ndarray:
     return np.arange(math.prod(weight)).reshape(groups, outputs, inputs, -1)
 
 
-def _words(fields: list[str], **values: Any) -> np.ndarray:
-    return np.array([values[name] for name in fields], np.int64)
-
-
 def _some(x: np.ndarray) -> int:
     """The batch size as far as it shapes a plan: enough images keep all threads busy."""
     return min(len(x), conv_plan.MIN_BLOCKS)
-
-
-def _threads() -> int:
-    from .threads import get_num_threads
-
-    return get_num_threads()
 
 
 def _native(a: np.ndarray, b: np.ndarray, dimensions: int) -> bool:

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Callable
 
 from . import codegen, features, jit
-from .codegen import Function, Kernel, Value, vector
+from .codegen import Function, Kernel, Value, parameters, vector
 
 MAX_VECTORS = 3
 MAX_ROWS = 8
@@ -200,12 +200,10 @@ def _gather_tile(machine: features.Machine, element: str, vectors: int) -> Funct
     kind, panel = vector(element, width), width * vectors
     f = Function(
         f"gather_tile{vectors}",
-        [(k, n) for n, k in zip(
-            "source target source_table target_table count weights bias runs n_runs "
-            "run_length tail".split(),
-            "ptr ptr ptr ptr i64 ptr ptr ptr i64 i64 i64".split(),
-            strict=True,
-        )],
+        parameters(
+            "ptr source, ptr target, ptr source_table, ptr target_table, i64 count, ptr weights, "
+            "ptr bias, ptr runs, i64 n_runs, i64 run_length, i64 tail"
+        ),
         private=True,
     )
     source, run_length = f["source"], f["run_length"]
@@ -266,11 +264,10 @@ def _sum_tile(machine: features.Machine, element: str, vectors: int) -> Function
     kind = vector(element, width)
     f = Function(
         f"sum_tile{vectors}",
-        [(k, n) for n, k in zip(
-            "x g g_pixel table count taps n_taps total padded".split(),
-            "ptr ptr i64 ptr i64 ptr i64 ptr i64".split(),
-            strict=True,
-        )],
+        parameters(
+            "ptr x, ptr g, i64 g_pixel, ptr table, i64 count, ptr taps, i64 n_taps, "
+            "ptr total, i64 padded"
+        ),
         private=True,
     )
 
@@ -359,29 +356,21 @@ def _stage(machine: features.Machine, element: str) -> Function:
 
 
 def _fill_zero(f: Function, target: Value, count: Value, element: str, width: int) -> None:
-    for start, stop, step in _pieces(f, count, width):
-        zero = f.constant(vector(element, step), 0.0)
-        f.loop(start, stop, step, lambda i, z=zero: f.store(z, f.at(target, i, element)))
+    def zero(start: Value, _: int, lanes: int) -> None:
+        f.store(f.constant(vector(element, lanes), 0.0), f.at(target, start, element))
+
+    f.each_slice(count, _vectors_and_rest(width), zero)
 
 
 def _copy(
     f: Function, source: Value, target: Value, count: Value, element: str, width: int
 ) -> None:
-    for start, stop, step in _pieces(f, count, width):
-        kind = vector(element, step)
-        f.loop(
-            start,
-            stop,
-            step,
-            lambda i, kind=kind: f.store(
-                f.load(f.at(source, i, element), kind), f.at(target, i, element)
-            ),
-        )
+    def copy(start: Value, _: int, lanes: int) -> None:
+        value = f.load(f.at(source, start, element), vector(element, lanes))
+        f.store(value, f.at(target, start, element))
+
+    f.each_slice(count, _vectors_and_rest(width), copy)
 
 
-def _pieces(f: Function, count: Value, width: int) -> list[tuple[Value | int, Value, int]]:
-    """Split a range into whole vectors and single elements."""
-    if width == 1:
-        return [(0, count, 1)]
-    whole = count - count % width
-    return [(0, whole, width), (whole, count, 1)]
+def _vectors_and_rest(width: int) -> list[tuple[int, int]]:
+    return [(1, width), (1, 1)] if width > 1 else [(1, 1)]

@@ -1,11 +1,16 @@
-"""NHWC memory behind the logical shape (N, C, *S).
+"""The border between NumPy arrays and kernels: NHWC memory, element names, argument words.
 
-Owns the conversion at the border of the kernels. Knows nothing of what is computed.
+Owns the conversion to NHWC memory behind the logical shape (N, C, *S). Knows nothing of what
+is computed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+ELEMENTS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
@@ -13,9 +18,17 @@ def channels_last(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(x.transpose(0, *range(2, x.ndim), 1))
 
 
-def empty_channels_last(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+def empty_channels_last(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
     """Return an uninitialised array of `shape` (N, C, *S) whose memory is NHWC."""
     images, channels, *size = shape
     dimensions = len(shape)
     memory = np.empty((images, *size, channels), dtype)
     return memory.transpose(0, dimensions - 1, *range(1, dimensions - 1))
+
+
+def pack_words(fields: Sequence[str], **values: np.ndarray | int) -> np.ndarray:
+    """Lay a kernel's arguments out in the order of its fields; arrays become addresses."""
+    found = (values[name] for name in fields)
+    return np.array(
+        [v.ctypes.data if isinstance(v, np.ndarray) else int(v) for v in found], np.int64
+    )
