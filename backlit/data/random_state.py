@@ -59,13 +59,13 @@ def global_state(state: State | None) -> Iterator[None]:
 
 def own_generators(holders: Iterable[Any]) -> list[Generator]:
     """The distinct generators that these objects hold, the global one left out."""
-    import backlit as bl
+    from backlit.random import Generator, default_generator
 
     found: list[Any] = []
     for holder in holders:
         generator = getattr(holder, "generator", None)
-        known = [*found, bl.default_generator]
-        if isinstance(generator, bl.Generator) and not any(generator is g for g in known):
+        known = [*found, default_generator]
+        if isinstance(generator, Generator) and not any(generator is g for g in known):
             found.append(generator)
     return found
 

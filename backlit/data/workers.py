@@ -1,35 +1,26 @@
-"""Worker processes that read batches: started by spawn or forkserver, never by fork.
+"""Worker processes seen from the main one: started by spawn or forkserver, never by fork.
 
-Every worker answers in the order it was asked, so that the order of batches needs no bookkeeping:
-batch b is worker b's, modulo their number. Before each batch a worker is seeded from the epoch's
-seed and b, so that neither their number nor a resumed run changes what is drawn. Arrays travel
-through a pipe as raw buffers. Read next: loader.py, which owns the position.
+Every worker answers in the order it was asked and batches are dealt out in turn, so that their
+order needs no bookkeeping. Owns starting, asking, ending, and what is said when a worker dies.
+Read next: worker_process.py (the other end), loader.py (which owns the position).
 """
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import pickle
 import signal
-import threading
 import time
-import traceback
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler
-from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
-
-from backlit.data import worker_info
-from backlit.data.batches import EndOfStream, Recipe
-from backlit.data.random_state import seed_everything
+from backlit.data.batches import Recipe
+from backlit.data.parcels import Parcel, receive
+from backlit.data.worker_process import Setup, Task, work
 from backlit.errors import ArgumentError, ArgumentTypeError, BacklitError
 
 GRACE = 2.0  # seconds a worker may finish what it is doing before it is ended
@@ -38,166 +29,6 @@ START_METHODS = ("spawn", "forkserver")
 
 class WorkerError(BacklitError, RuntimeError):
     """A worker process of a DataLoader that died, could not start or did not answer in time."""
-
-
-@dataclass
-class Setup:
-    """What one worker is started with."""
-
-    number: int
-    num_workers: int
-    recipe: Recipe
-    init: Callable[[int], Any] | None
-
-
-@dataclass
-class Task:
-    """One batch to read, or (seed given) an epoch to begin."""
-
-    epoch: int
-    batch: int = 0
-    indices: Any = None
-    skip: bool = False
-    seed: int | None = None
-
-
-# ---------------------------------------------------------------- in the worker process
-
-
-def work(connection: Connection, parcel: Parcel) -> None:
-    """The life of a worker: read tasks until the main process closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    answers: SimpleQueue[list[Any]] = SimpleQueue()
-    # A thread of its own writes, so that reading the next batch goes on meanwhile.
-    threading.Thread(target=_send_all, args=(connection, answers), daemon=True).start()
-    worker: _Worker | None = None
-    while True:
-        try:
-            task = connection.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            worker = worker or _Worker(parcel.open())
-            kind, content = worker.do(task)
-            answer = _encode(task.epoch, kind, content)
-        except Exception as error:
-            text = "".join(traceback.format_exception(error))
-            answer = _encode(task.epoch, "error", (_portable(error), text))
-        answers.put(answer)
-
-
-class _Worker:
-    def __init__(self, setup: Setup):
-        self.setup = setup
-        self.reader = setup.recipe.reader()
-        self.seed = 0
-        self.initialized = False
-
-    def do(self, task: Task) -> tuple[str, Any]:
-        if task.seed is not None:
-            self._begin(task.seed)
-            return "begun", None
-        seed_everything(self.seed, 1, task.batch)
-        try:
-            if task.skip:
-                return "skipped", self.reader.skip(task.indices)
-            return "batch", self.reader.read(task.indices)
-        except EndOfStream:
-            return "end", None
-
-    def _begin(self, seed: int) -> None:
-        import backlit as bl
-
-        setup, self.seed = self.setup, seed
-        own = seed_everything(seed, 0, setup.number)
-        info = worker_info.WorkerInfo(setup.number, setup.num_workers, own, setup.recipe.dataset)
-        worker_info.current = info
-        if not self.initialized:
-            self.initialized = True
-            bl.set_num_threads(1)
-            if setup.init is not None:
-                setup.init(setup.number)
-        self.reader = setup.recipe.reader()
-
-
-def _send_all(connection: Connection, answers: SimpleQueue[list[Any]]) -> None:
-    try:
-        while True:
-            for part in answers.get():
-                connection.send_bytes(part)
-    except OSError:
-        return
-
-
-def _portable(error: Exception) -> Exception:
-    """The error itself where it survives the journey, else its words."""
-    try:
-        copy = pickle.loads(pickle.dumps(error))
-        if type(copy) is type(error) and str(copy) == str(error):
-            return error
-    except Exception:
-        pass
-    return RuntimeError(f"{type(error).__name__}: {error}")
-
-
-# ---------------------------------------------------------------- what travels
-
-
-class Parcel:
-    """Something that is unpacked inside the worker, where a failure can be reported."""
-
-    def __init__(self, contents: Any):
-        self.contents = contents
-
-    def __getstate__(self) -> bytes:
-        stream = io.BytesIO()
-        _Pickler(stream, pickle.HIGHEST_PROTOCOL).dump(self.contents)
-        return stream.getvalue()
-
-    def __setstate__(self, packed: bytes) -> None:
-        self.packed = packed
-
-    def open(self) -> Any:
-        return pickle.loads(self.packed)
-
-
-class _Pickler(ForkingPickler):
-    """Sends a tensor as its array; only ever read by the process at the pipe's other end."""
-
-    def reducer_override(self, item: Any) -> Any:
-        import backlit as bl
-
-        if type(item) is bl.Tensor:
-            return _tensor, (item.detach().numpy(), item.requires_grad)
-        return NotImplemented
-
-
-def _tensor(array: np.ndarray, requires_grad: bool) -> Any:
-    import backlit as bl
-
-    return bl.from_numpy(array).requires_grad_(requires_grad)
-
-
-def _encode(epoch: int, kind: str, content: Any) -> list[Any]:
-    buffers: list[pickle.PickleBuffer] = []
-    body = io.BytesIO()
-    _Pickler(body, pickle.HIGHEST_PROTOCOL, True, buffers.append).dump(content)
-    head = pickle.dumps((epoch, kind, len(buffers)))
-    # Copied now: a dataset may fill the same array again while the thread still writes.
-    return [head, body.getvalue(), *(bytes(buffer.raw()) for buffer in buffers)]
-
-
-def _receive(connection: Connection) -> tuple[int, str, Any]:
-    epoch, kind, count = pickle.loads(connection.recv_bytes())
-    body = connection.recv_bytes()
-    # bytearray, so that arrays in a batch can be written to as usual.
-    buffers = [bytearray(connection.recv_bytes()) for _ in range(count)]
-    return epoch, kind, pickle.loads(body, buffers=buffers)
-
-
-# ---------------------------------------------------------------- in the main process
 
 
 class WorkerPool:
@@ -289,7 +120,7 @@ class WorkerPool:
                         f"DataLoader: worker {worker} gave no batch within {timeout} seconds",
                         hint="raise timeout, or look for a sample that takes so long",
                     )
-                epoch, kind, content = _receive(connection)
+                epoch, kind, content = receive(connection)
             except (EOFError, OSError):
                 raise self._death(worker) from None
             self.answered[worker] = True
@@ -305,12 +136,12 @@ class WorkerPool:
         process.join(GRACE)
         code = process.exitcode
         how = f"ended with exit code {code}"
-        hint = "its own error message is above"
+        hint = "look for sys.exit() or a crash in the dataset; its own output may be above"
         if code is not None and code < 0:
             how = f"was killed by signal {-code} ({_signal_name(-code)})"
             hint = "often the machine is out of memory: fewer workers or smaller batches help"
         elif not self.answered[worker]:
-            how += " before its first batch"
+            how += " before it had started"
             hint = (
                 "a script that starts workers must be importable: put its main part under "
                 "`if __name__ == '__main__':`"
