@@ -2,9 +2,10 @@
 
 import collections
 
-import backlit as bl
 import numpy as np
 import pytest
+
+import backlit as bl
 from backlit.data import default_collate, default_convert
 
 Point = collections.namedtuple("Point", "x y")

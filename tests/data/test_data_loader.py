@@ -2,9 +2,12 @@
 
 import json
 
-import backlit as bl
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import backlit as bl
 from backlit.data import (
     BatchSampler,
     DataLoader,
@@ -20,8 +23,6 @@ from backlit.data import (
     default_collate,
 )
 from backlit.errors import CheckpointError
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 
 class Squares(Dataset):

@@ -2,9 +2,12 @@
 
 import warnings
 
-import backlit as bl
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import backlit as bl
 from backlit.data import (
     ChainDataset,
     ConcatDataset,
@@ -15,8 +18,6 @@ from backlit.data import (
     TensorDataset,
     random_split,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 class Numbers(Dataset):
@@ -97,7 +98,7 @@ def test_concat_equals_the_lists_joined(parts):
 
 
 def test_adding_datasets():
-    assert list((Numbers([1]) + Numbers([2]))) == [1, 2]
+    assert list(Numbers([1]) + Numbers([2])) == [1, 2]
     assert list(Stream([1]) + Stream([2, 3])) == [1, 2, 3]
     assert len(ChainDataset([Stream([1]), Stream([2, 3])])) == 3
 

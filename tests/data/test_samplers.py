@@ -1,7 +1,10 @@
 """Samplers: which indices come, how often, and that generators repeat them."""
 
-import backlit as bl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import backlit as bl
 from backlit.data import (
     BatchSampler,
     RandomSampler,
@@ -10,8 +13,6 @@ from backlit.data import (
     SubsetRandomSampler,
     WeightedRandomSampler,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def seeded(seed):

@@ -12,9 +12,10 @@ import sys
 import textwrap
 import time
 
-import backlit as bl
 import numpy as np
 import pytest
+
+import backlit as bl
 from backlit.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
 from backlit.data.workers import WorkerError
 
@@ -281,13 +282,13 @@ def test_a_killed_worker_is_a_clear_error():
 
 
 def test_a_worker_that_ends_itself():
-    with pytest.raises(WorkerError, match="ended with exit code 3\n.*sys.exit"):
+    with pytest.raises(WorkerError, match=r"ended with exit code 3\n.*sys\.exit"):
         lists(DataLoader(Quitting(2), num_workers=1))
 
 
 def test_a_batch_that_takes_too_long():
     loader = DataLoader(Slow(2), num_workers=1, timeout=0.2, worker_init_fn=announce)
-    with pytest.raises(WorkerError, match="worker 0 gave no batch within 0.2 seconds"):
+    with pytest.raises(WorkerError, match=r"worker 0 gave no batch within 0\.2 seconds"):
         lists(loader)
 
 
