@@ -1,0 +1,168 @@
+"""The public names: every operator's function, placed where its class says.
+
+Reads the registry once and fills the namespaces (`bl`, `Tensor`, `F`, `linalg`, `special`);
+attaches the methods, their in-place forms and Python's arithmetic to Tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from backlit import ops as ops
+from backlit.autograd import record
+from backlit.ops.elementwise import (
+    Add, Div, Eq, FloorDivide, Ge, Gt, Le, LogicalNot, Lt, Mul, Ne, Neg, Pow, Remainder, Sub,
+)  # fmt: skip
+from backlit.ops.index import IndexPut, getitem, parse
+from backlit.ops.op import FUNCTIONS, REGISTRY, Elementwise, slot
+from backlit.ops.shape import Permute
+from backlit.tensor import Tensor
+
+NAMESPACES: dict[str, dict[str, Callable[..., Any]]] = {
+    "bl": {}, "Tensor": {}, "F": {}, "linalg": {}, "special": {},
+}  # fmt: skip
+
+
+def names(owner: str) -> list[str]:
+    """The public names of a namespace, or of Tensor."""
+    if owner == "Tensor":
+        return [n for n in dir(Tensor) if not n.startswith("_")]
+    if owner in ("backlit", "bl"):
+        import backlit
+
+        return dir(backlit)
+    return list(NAMESPACES.get(owner, {}))
+
+
+def _place(namespaces: str, public: tuple[str, ...], function: Callable[..., Any]) -> None:
+    for space in namespaces.split():
+        for name in public:
+            NAMESPACES[space][name] = function
+
+
+def _publish_operators() -> None:
+    for op in REGISTRY.values():
+        function = getattr(op, "call", None)
+        if function is None or not op.exports:
+            continue
+        name = getattr(op, "public", op.name)
+        function.__name__ = function.__qualname__ = name
+        function.__module__ = "backlit"
+        function.__doc__ = op.__doc__
+        function.operator = op
+        _place(op.exports, (name, *op.aliases), function)
+        if issubclass(op, Elementwise) and "Tensor" in op.exports.split():
+            _publish_in_place(op, (name, *op.aliases))
+    for namespaces, public, function in FUNCTIONS:
+        _place(namespaces, public, function)
+
+
+def _publish_in_place(op: Any, public: tuple[str, ...]) -> None:
+    """`name_`: the operator into its own first input."""
+    call = op.call
+
+    def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if kwargs or len(args) > 1:
+            record.refuse_leaf(self, op.name + "_")
+            return record.refill(self, call(self, *args, **kwargs))
+        return record.in_place(op, self, *args)
+
+    in_place.__name__ = in_place.__qualname__ = public[0] + "_"
+    in_place.__doc__ = f"`{public[0]}`, in place."
+    for name in public:
+        NAMESPACES["Tensor"].setdefault(name + "_", in_place)
+
+
+_OPERANDS = (Tensor, int, float, bool, np.ndarray, np.generic)
+
+
+def _binary(op: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    apply = record.apply
+
+    def forward(self: Tensor, other: Any) -> Any:
+        return apply(op, self, other) if isinstance(other, _OPERANDS) else NotImplemented
+
+    def reflected(self: Tensor, other: Any) -> Any:
+        return apply(op, other, self) if isinstance(other, _OPERANDS) else NotImplemented
+
+    return forward, reflected
+
+
+def _attach_arithmetic() -> None:
+    table = {"add": Add, "sub": Sub, "mul": Mul, "truediv": Div, "floordiv": FloorDivide,
+             "mod": Remainder, "pow": Pow}  # fmt: skip
+    for name, op in table.items():
+        forward, reflected = _binary(op)
+        setattr(Tensor, f"__{name}__", forward)
+        setattr(Tensor, f"__r{name}__", reflected)
+        setattr(Tensor, f"__i{name}__", _augmented(op))
+    for name, op in {"lt": Lt, "le": Le, "gt": Gt, "ge": Ge, "eq": Eq, "ne": Ne}.items():
+        setattr(Tensor, f"__{name}__", _binary(op)[0])
+    Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
+    methods = NAMESPACES["Tensor"]
+    Tensor.__neg__ = lambda self: record.apply(Neg, self)  # type: ignore[attr-defined]
+    Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
+    Tensor.__abs__ = methods["abs"]  # type: ignore[attr-defined]
+    Tensor.__matmul__ = methods["matmul"]  # type: ignore[attr-defined]
+    Tensor.__rmatmul__ = lambda self, other: methods["matmul"](  # type: ignore[attr-defined]
+        slot.wrap(np.asarray(other)), self
+    )
+    Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
+    Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
+
+
+def _augmented(op: Any) -> Callable[..., Any]:
+    def in_place(self: Tensor, other: Any) -> Any:
+        if not isinstance(other, _OPERANDS):
+            return NotImplemented
+        return record.in_place(op, self, other)
+
+    return in_place
+
+
+def setitem(self: Tensor, index: Any, value: Any) -> None:
+    """`x[index] = value`, recorded where a gradient is due."""
+    parts, tensors = parse(index, self.cell.array.shape)
+    if isinstance(value, (list, tuple)):
+        value = np.asarray(value)
+    if isinstance(value, Tensor) and value.dtype is not self.dtype:
+        value = value.to(self.dtype)  # type: ignore[attr-defined]
+    indices = [slot.wrap(np.asarray(t)) if not isinstance(t, Tensor) else t for t in tensors]
+    record.in_place(IndexPut, self, value, *indices, parts=parts, accumulate=False)
+
+
+def _swapped(self: Tensor, dims: tuple[int, ...]) -> Tensor:
+    return record.apply(Permute, self, dims=dims)
+
+
+def _transposed(self: Tensor) -> Tensor:
+    return _swapped(self, tuple(reversed(range(self.ndim))))
+
+
+def _matrix_transposed(self: Tensor) -> Tensor:
+    from backlit.errors import ShapeError
+
+    if self.ndim < 2:
+        raise ShapeError(f"mT: a tensor of {self.ndim} axes is not a matrix")
+    return _swapped(self, (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2))
+
+
+def attach() -> None:
+    """Fill the namespaces and Tensor; done once, when `backlit` is imported."""
+    _publish_operators()
+    for name, function in NAMESPACES["Tensor"].items():
+        if name not in vars(Tensor):
+            setattr(Tensor, name, function)
+    Tensor.T = property(_transposed, doc="The axes in reverse order.")  # type: ignore[attr-defined]
+    Tensor.mT = Tensor.H = Tensor.mH = property(  # type: ignore[attr-defined]
+        _matrix_transposed, doc="The last two axes swapped."
+    )
+    _attach_arithmetic()
+    for name in ("invert",):
+        setattr(Tensor, f"__{name}__", lambda self: record.apply(LogicalNot, self))
+
+
+attach()

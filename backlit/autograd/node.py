@@ -1,0 +1,87 @@
+"""A Node: one applied operator, as plain data that can be printed.
+
+An edge leads to where an input came from: `(Node, output index)`, or `(leaf tensor, 0)`, or None
+where no gradient is due. Nodes refer to older Nodes and leaves only, so a graph has no cycle and
+its memory is free as soon as the last tensor that leads to it is gone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from typing import Any
+
+_count = itertools.count(1)
+
+FREED: dict[str, Any] = {"": "freed"}  # stands in for the saved values after a backward
+
+
+class Node:
+    """One recorded application. `id` grows with time: newest first is a topological order."""
+
+    __slots__ = (
+        "__weakref__", "backward_of", "code", "edges", "hooks", "id", "in_specs", "instruction",
+        "module", "needs", "op", "outputs", "params", "saved", "scope",
+    )  # fmt: skip
+
+    def __init__(self, op: Any, edges: tuple, needs: tuple, params: dict, saved: dict,
+                 in_specs: tuple, outputs: tuple):  # fmt: skip
+        self.id = next(_count)
+        self.op, self.edges, self.needs, self.params, self.saved = op, edges, needs, params, saved
+        self.in_specs = in_specs  # ((shape, NumPy dtype) | number | None, ...) of the inputs
+        self.outputs = outputs  # ((shape, NumPy dtype), ...)
+        self.code: Any = None
+        self.instruction = 0
+        self.module = self.scope = ""
+        self.backward_of: Node | None = None
+        self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+
+    @property
+    def line(self) -> str:
+        """The user's line that applied the operator: `train.py:41`."""
+        return describe_line(self.code, self.instruction)
+
+    @property
+    def where(self) -> str:
+        """The user's line and the module path: `train.py:41 in model.layer1.conv`."""
+        line = self.line
+        return f"{line} in {self.module}" if self.module else line
+
+    @property
+    def next_functions(self) -> tuple:
+        """Where the inputs came from, newest first not implied; PyTorch's name for the edges."""
+        return tuple(e if e is not None else (None, 0) for e in self.edges)
+
+    def name(self) -> str:
+        """The operator's name, as PyTorch spells backward nodes."""
+        camel = "".join(part.capitalize() for part in self.op.name.split("_"))
+        return f"{camel}Backward"
+
+    def __repr__(self) -> str:
+        sources = ", ".join(map(_describe_edge, self.edges))
+        params = "".join(f", {k}={v!r}" for k, v in self.params.items())
+        shapes = ", ".join(str(tuple(shape)) for shape, _ in self.outputs)
+        where = f" at {self.where}" if self.where else ""
+        return f"<{self.op.name} #{self.id}({sources}{params}) -> {shapes}{where}>"
+
+
+def _describe_edge(edge: tuple | None) -> str:
+    if edge is None:
+        return "constant"
+    target, index = edge
+    if isinstance(target, Node):
+        return f"#{target.id}" + (f".{index}" if len(target.outputs) > 1 else "")
+    return f"leaf{tuple(target.shape)}"
+
+
+def describe_line(code: Any, instruction: int) -> str:
+    """`file:line` of an instruction in a code object."""
+    if code is None:
+        return ""
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if number is not None and start <= instruction < end:
+            line = number
+            break
+    return f"{os.path.basename(code.co_filename)}:{line}"

@@ -1,0 +1,309 @@
+"""Record and run: what happens when an operator is applied.
+
+Check and compute (`op.run`), wrap the arrays, append a Node where a gradient is due, tell the
+observers. Also in-place application and the histories of views. Knows no operator by name but
+the one that writes through a view, which it finds by its declaration.
+Read next: engine.py, which walks back over the Nodes made here.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+
+from backlit.autograd.node import Node, describe_line
+from backlit.errors import (
+    PACKAGE_FOLDER,
+    ArgumentTypeError,
+    BacklitError,
+    GradError,
+    user_frame,
+)
+from backlit.ops import op as contract
+from backlit.state import state
+from backlit.tensor import Cell, Tensor, ViewCell, wrap
+
+try:  # NumPy's warnings off for one operator; errstate costs more than a small operator
+    from numpy._core._ufunc_config import _extobj_contextvar, _make_extobj
+
+    _QUIET: Any = _make_extobj(all="ignore")
+    _hush, _unhush = _extobj_contextvar.set, _extobj_contextvar.reset
+except ImportError:  # the public way, slower
+
+    def _hush(_: Any) -> Any:
+        quiet = np.errstate(all="ignore")
+        quiet.__enter__()
+        return quiet
+
+    def _unhush(quiet: Any) -> None:
+        quiet.__exit__(None, None, None)
+
+    _QUIET = None
+
+_new = object.__new__
+_getframe = sys._getframe
+_NUMBERS = frozenset((int, float, bool, type(None)))
+
+
+def apply(op: Any, *inputs: Any, **params: Any) -> Any:
+    """Run `op` on tensors and Python numbers; the result is one tensor or a tuple of them."""
+    arrays = []
+    recording, needs = state.grad, []
+    wanted = False
+    for x in inputs:
+        if isinstance(x, Tensor):
+            if x._base is not None and x._base.node is not x._stamp:
+                follow_base(x)
+            arrays.append(x.cell.array)
+            need = x.node is not None or x._requires_grad
+            needs.append(need)
+            wanted = wanted or need
+        else:
+            arrays.append(x if type(x) in _NUMBERS else constant(op, x))
+            needs.append(False)
+    if state.observers:
+        for observer in state.observers:
+            observer.before_forward(op, inputs, params)
+    token = _hush(_QUIET)
+    try:
+        results, arrays = op.run(arrays, params)
+    except BacklitError as error:
+        raise error.locate(op.name, here()) or error
+    finally:
+        _unhush(token)
+    node = None
+    if type(results) is not tuple:
+        if op.view and type(results) is np.ndarray:
+            output = wrap_view(op, inputs[0], results, params)
+        else:
+            if type(results) is not np.ndarray:
+                results = np.asarray(results)
+            output = _new(Tensor)
+            output.cell = Cell(results)
+            results = output.cell.array
+        if recording and wanted and op.differentiable and results.dtype.kind in "fV":
+            node = make_node(op, inputs, needs, params, arrays, (results,))
+            output.node = node
+        if state.observers:
+            _tell_after(op, inputs, params, (output,), node)
+        return output
+    outputs = tuple(None if r is None else wrap(r) for r in results)
+    if recording and wanted and op.differentiable:
+        node = make_node(op, inputs, needs, params, arrays, results)
+        for i, output in enumerate(outputs):
+            if output is None or output.cell.array.dtype.kind not in "fV":
+                continue
+            if op.outputs[i] not in op.nondifferentiable:
+                output.node, output.index = node, i
+    if state.observers:
+        _tell_after(op, inputs, params, outputs, node)
+    return outputs
+
+
+def _tell_after(op: Any, inputs: tuple, params: dict, outputs: tuple, node: Any) -> None:
+    for observer in state.observers:
+        observer.after_forward(op, inputs, params, outputs, node)
+
+
+def constant(op: Any, value: Any) -> Any:
+    """A NumPy value among the operands, as an array; anything else is refused."""
+    if isinstance(value, np.generic):
+        return value.item() if value.dtype.kind in "fiub" else value
+    if isinstance(value, np.ndarray):
+        return value
+    error = ArgumentTypeError(
+        f"expected a Tensor, got {type(value).__name__}", hint="make one with bl.tensor(...)"
+    )
+    error.locate(op.name, here())
+    raise error
+
+
+def here() -> str:
+    """The user's line and the module path, for messages."""
+    frame = user_frame(2)
+    line = describe_line(frame.f_code, frame.f_lasti) if frame is not None else ""
+    return f"{line} in {state.module}" if state.module and line else line
+
+
+def make_node(op: Any, inputs: tuple, needs: list, params: dict, arrays: list,
+              results: tuple) -> Node:  # fmt: skip
+    """The Node of one application, with the values that its backward will read."""
+    edges = tuple(
+        ((x.node, x.index) if x.node is not None else (x, 0)) if need else None
+        for x, need in zip(inputs, needs)
+    )
+    wanted = tuple(needs)
+    fixed = wanted[: len(op.inputs)] if op.variadic else wanted
+    names = op.plans.get(fixed)
+    if names is None:
+        names = op.plan(fixed)
+    saved = {}
+    for name in names:
+        if name in op.inputs:
+            saved[name] = arrays[op.inputs.index(name)] if len(arrays) > op.inputs.index(name) else None
+        elif name == "xs":
+            saved[name] = tuple(arrays[len(op.inputs) :])
+        else:
+            saved[name] = results[op.outputs.index(name)]
+    in_specs = tuple((a.shape, a.dtype) if isinstance(a, np.ndarray) else a for a in arrays)
+    outputs = tuple(((), None) if r is None else (r.shape, r.dtype) for r in results)
+    node = Node(op, edges, wanted, params, saved, in_specs, outputs)
+    frame = _getframe(2)
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE_FOLDER):
+        frame = frame.f_back
+    if frame is not None:
+        node.code, node.instruction = frame.f_code, frame.f_lasti
+    node.module, node.scope, node.backward_of = state.module, state.scope, state.backward_of
+    return node
+
+
+# ----- views -----
+
+
+def wrap_view(op: Any, source: Any, array: np.ndarray, params: dict) -> Tensor:
+    """The result of a view operator: a window where the memory is shared, else a new cell."""
+    made = _new(Tensor)
+    base = array.base
+    if base is None or not isinstance(source, Tensor) or not np.may_share_memory(
+        array, source.cell.array
+    ):
+        made.cell = Cell(array)
+        return made
+    made.cell = ViewCell(source.cell, op, params, array)
+    made._base = source._base if source._base is not None else source
+    made._stamp = made._base.node
+    return made
+
+
+def follow_base(view: Tensor) -> None:
+    """Give a view the history of its base, which an in-place method has changed."""
+    base = view._base
+    assert base is not None
+    moved = base
+    outer = state.grad
+    state.grad = True
+    try:
+        for op, params in view.cell.path():
+            moved = apply(op, moved, **params)
+    finally:
+        state.grad = outer
+    view.node, view.index, view._stamp = moved.node, moved.index, base.node
+
+
+# ----- in place -----
+
+
+def refuse_leaf(tensor: Tensor, name: str) -> None:
+    """A leaf that requires grad keeps its value under grad mode, as in PyTorch."""
+    if not state.grad:
+        return
+    base = tensor._base if tensor._base is not None else tensor
+    if base.node is None and base._requires_grad:
+        kind = "a leaf" if base is tensor else "a view of a leaf"
+        error = GradError(
+            f"{kind} that requires grad can't be changed in place",
+            hint="wrap it in `with bl.no_grad():`, or compute a new tensor",
+        )
+        error.locate(name, here())
+        raise error
+
+
+def refill(tensor: Tensor, value: Tensor) -> Tensor:
+    """Make `tensor` hold `value`, with its history: the end of every in-place method."""
+    array = value.cell.array
+    old = tensor.cell.array
+    if array.dtype != old.dtype:
+        value = value.to(tensor.dtype)  # type: ignore[attr-defined]
+        array = value.cell.array
+    if array.shape != old.shape:
+        from backlit.errors import ShapeError
+
+        raise ShapeError(
+            f"in place, a result of shape {array.shape} does not fit a tensor of {old.shape}"
+        )
+    if isinstance(tensor.cell, ViewCell):
+        return _refill_view(tensor, value)
+    if value.cell is not tensor.cell:
+        tensor.cell.put(array)
+    if state.grad and value.requires_grad:
+        tensor.node, tensor.index = (
+            (value.node, value.index) if value.node is not None else (value, 0)
+        )
+    elif state.grad and tensor.node is not None:
+        tensor.node, tensor.index = None, 0
+    return tensor
+
+
+def _refill_view(tensor: Tensor, value: Tensor) -> Tensor:
+    """Write through to the base; under grad mode as a recorded operator."""
+    cell, base = tensor.cell, tensor._base
+    tracked = state.grad and base is not None and (value.requires_grad or base.requires_grad)
+    if not tracked:
+        cell.put(value.cell.array)
+        return tensor
+    assert base is not None
+    path = tuple((op.name, params) for op, params in cell.path()[_depth(base) :])
+    written = apply(contract.slot.view_put, base, value, path=path)
+    refill(base, written)
+    follow_base(tensor)
+    return tensor
+
+
+def _depth(base: Tensor) -> int:
+    return len(base.cell.path()) if isinstance(base.cell, ViewCell) else 0
+
+
+def in_place(op: Any, tensor: Tensor, *others: Any, **params: Any) -> Tensor:
+    """`tensor = op(tensor, ...)` in its own cell, writing in place where nobody else looks."""
+    refuse_leaf(tensor, op.name + "_")
+    if "into" in vars(op) and _sole_owner(tensor, op, others):
+        return _overwrite(op, tensor, others, params)
+    return refill(tensor, apply(op, tensor, *others, **params))
+
+
+def _sole_owner(tensor: Tensor, op: Any, others: tuple) -> bool:
+    """Whether the cell's array is held by nothing but the cell."""
+    cell = tensor.cell
+    if type(cell) is not Cell or state.observers or cell.array.base is not None:
+        return False
+    if not cell.array.flags.owndata or not cell.array.flags.writeable:
+        return False
+    # One reference from the cell, one from this call's argument.
+    if sys.getrefcount(cell.array) > 2:
+        return False
+    if not state.grad:
+        return True
+    needs = (tensor.requires_grad, *(isinstance(x, Tensor) and x.requires_grad for x in others))
+    if True not in needs:
+        return True
+    fixed = needs[: len(op.inputs)]
+    return op.inputs[0] not in op.plan(fixed)
+
+
+def _overwrite(op: Any, tensor: Tensor, others: tuple, params: dict) -> Tensor:
+    """Compute into the tensor's own array."""
+    arrays = [x.cell.array if isinstance(x, Tensor) else x for x in others]
+    cell = tensor.cell
+    array = cell.array
+    token = _hush(_QUIET)
+    try:
+        op.infer(*map(contract.spec_of, (array, *arrays)), **params)
+        op.into(array, *arrays, **params)
+    except BacklitError as error:
+        raise error.locate(op.name + "_", here()) or error
+    finally:
+        _unhush(token)
+    cell.version += 1
+    needs = [x.requires_grad if isinstance(x, Tensor) else False for x in (tensor, *others)]
+    if state.grad and True in needs:
+        inputs = (tensor, *others)
+        tensor.node = make_node(op, inputs, needs, params, [array, *arrays], (array,))
+        tensor.index = 0
+    return tensor
+
+
+contract.slot.apply, contract.slot.wrap = apply, wrap
+contract.slot.refill, contract.slot.refuse_leaf = refill, refuse_leaf
+contract.slot.in_place = in_place

@@ -1,0 +1,127 @@
+"""Every exception that Backlit raises. The docstring of a class is its documentation page.
+
+A message names the operator and the numbers; `apply` adds the user's own line and module path.
+Each class also inherits the builtin that PyTorch raises for the same mistake, so that
+`except RuntimeError` written for PyTorch keeps working.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from types import TracebackType
+from typing import Any
+
+PACKAGE_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+class BacklitError(Exception):
+    """A mistake that the user can mend.
+
+    `str(error)` is at most three lines: what is wrong (operator first), where, and a hint.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None):
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.operator: str | None = None
+        self.where: list[str] = []
+
+    def locate(self, operator: str, where: str) -> None:
+        """Add the operator and the user's line, once: the innermost knows best."""
+        if self.operator is None:
+            self.operator = operator
+            if where:
+                self.where.append(where)
+
+    def __str__(self) -> str:
+        head = self.message if self.operator is None else f"{self.operator}: {self.message}"
+        lines = [head, *(f"  at {w}" for w in self.where)]
+        return "\n".join([*lines, f"  hint: {self.hint}"] if self.hint else lines)
+
+
+class ShapeError(BacklitError, RuntimeError):
+    """Sizes that do not fit: `matmul: inner sizes differ: (32, 784) @ (512, 10)`."""
+
+
+class DTypeError(BacklitError, RuntimeError, TypeError):
+    """A dtype that the operator does not take: `mean` of whole numbers, an index of floats."""
+
+
+class IndexOutOfRange(BacklitError, IndexError):
+    """An index, axis or class label outside its range."""
+
+
+class ArgumentError(BacklitError, ValueError, RuntimeError):
+    """An argument whose value makes no sense: a negative size, an unknown mode."""
+
+
+class ArgumentTypeError(BacklitError, TypeError):
+    """An argument of a wrong kind: a list where a tensor is due, a missing operand."""
+
+
+class NotAvailable(BacklitError, NotImplementedError, AttributeError):
+    """A name that PyTorch has and Backlit has not, or not yet. The message says so by name."""
+
+
+class GradError(BacklitError, RuntimeError):
+    """A backward pass that can't be: no graph, a graph already freed, a non-scalar root."""
+
+
+class ProgramError(BacklitError, ValueError):
+    """A Program that breaks a rule of the form, or text that does not parse."""
+
+
+class DataError(BacklitError, ValueError):
+    """A data file that is truncated, corrupt or not what its name says."""
+
+
+class CheckpointError(BacklitError, RuntimeError):
+    """A saved state that is damaged or does not fit the model."""
+
+
+class DivergedError(BacklitError, FloatingPointError, RuntimeError):
+    """A training whose loss, gradient or parameters became NaN or infinite."""
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM ended a training, after a whole step and a save.
+
+    `checkpoint` is the path of what was saved, or None; `history` the rows so far.
+    """
+
+    def __init__(self, message: str, checkpoint: str | None, history: Any):
+        super().__init__(message)
+        self.checkpoint, self.history = checkpoint, history
+
+
+class GraphError(BacklitError, ValueError):
+    """A graph of operators that is not a directed acyclic one."""
+
+
+def user_frame(depth: int = 1):
+    """The innermost frame outside this package, or None."""
+    frame = sys._getframe(depth)
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE_FOLDER):
+        frame = frame.f_back
+    return frame
+
+
+def hide_internal_frames() -> None:
+    """Let an uncaught BacklitError show the user's own lines only."""
+    previous = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, tb: TracebackType | None) -> None:
+        from backlit.config import flags
+
+        if flags.traceback or not isinstance(error, BacklitError):
+            return previous(kind, error, tb)
+        frames = traceback.extract_tb(tb)
+        own = [f for f in frames if not f.filename.startswith(PACKAGE_FOLDER)]
+        print("Traceback (most recent call last):", file=sys.stderr)
+        print("".join(traceback.format_list(own)), end="", file=sys.stderr)
+        print(f"{kind.__module__}.{kind.__qualname__}: {error}", file=sys.stderr)
+
+    sys.excepthook = hook

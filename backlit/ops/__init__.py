@@ -1,0 +1,13 @@
+"""Operators, one class each, by family. Importing this package fills the registry."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+FAMILIES = (
+    "elementwise", "activation", "shape", "convert", "reduce", "index", "matmul", "softmax",
+    "conv", "norm", "random", "loss",
+)  # fmt: skip
+
+for _family in FAMILIES:
+    import_module(f"backlit.ops.{_family}")

@@ -1,0 +1,173 @@
+"""Losses: how far an output is from its target, as one number (or one per sample)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backlit.errors import ArgumentError, DTypeError, IndexOutOfRange, ShapeError
+from backlit.ops.op import Composite, Operator, Spec, apply
+from backlit.ops.softmax import LogSoftmax
+
+REDUCTIONS = ("none", "mean", "sum")
+
+
+def check_reduction(reduction: str) -> None:
+    if reduction not in REDUCTIONS:
+        raise ArgumentError(f"reduction must be 'none', 'mean' or 'sum', got {reduction!r}")
+
+
+def legacy_reduction(size_average: Any, reduce: Any, reduction: str) -> str:
+    """PyTorch's older keywords, where they are given."""
+    if size_average is None and reduce is None:
+        check_reduction(reduction)
+        return reduction
+    if reduce is False:
+        return "none"
+    return "sum" if size_average is False else "mean"
+
+
+class NllLoss(Operator):
+    """Minus the entries of `x` (N, C, ...) at the target classes, weighted by class.
+
+    The mean divides by the total weight of the targets that are not ignored.
+
+    >>> F.nll_loss(bl.tensor([[-0.5, -1.0]]), bl.tensor([1]))
+    tensor(1.)
+    """
+
+    exports = "F"
+    inputs = ("x", "target", "weight")
+
+    def call(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None,
+             reduction="mean"):  # fmt: skip
+        reduction = legacy_reduction(size_average, reduce, reduction)
+        if input.ndim == 1:
+            loss = NllLoss.call(input.unsqueeze(0), target.reshape(1), weight, None, ignore_index,
+                                None, reduction)  # fmt: skip
+            return loss.squeeze(0) if reduction == "none" else loss
+        return apply(NllLoss, input, target, weight, ignore_index=ignore_index, reduction=reduction)
+
+    def infer(x, target, weight, *, ignore_index, reduction):
+        if target.dtype.kind not in "iu":
+            raise DTypeError(
+                f"class targets must be whole numbers, got {target.dtype.name}",
+                hint="probabilities as targets go to cross_entropy, with the shape of the input",
+            )
+        if x.ndim < 2 or target.shape != (x.shape[0], *x.shape[2:]):
+            raise ShapeError(
+                f"input {x.shape} expects targets of {(x.shape[0], *x.shape[2:])},"
+                f" got {target.shape}", hint="input is (N, C, ...), target (N, ...)"
+            )  # fmt: skip
+        if weight is not None and weight.shape != (x.shape[1],):
+            raise ShapeError(f"weight must have shape ({x.shape[1]},), got {weight.shape}")
+        return Spec(target.shape if reduction == "none" else (), x.dtype)
+
+    def forward(x, target, weight, *, ignore_index, reduction):
+        kept, scale = target_weights(x.shape[1], x.dtype, target, weight, ignore_index)
+        safe = np.where(kept, target, 0)
+        picked = np.take_along_axis(x, safe[:, None], 1)[:, 0]
+        loss = np.where(kept, -picked * scale, x.dtype.type(0))
+        if reduction == "none":
+            return loss
+        total = loss.sum()
+        return np.asarray(total / scale.sum() if reduction == "mean" else total)
+
+    def grad_x(g, target, weight, x_spec, ignore_index, reduction):
+        kept, scale = target_weights(
+            x_spec.shape[1], x_spec.dtype.numpy, target.cell.array,
+            None if weight is None else weight.cell.array, ignore_index,
+        )  # fmt: skip
+        if reduction == "mean":
+            scale = scale / scale.sum()
+        safe = np.where(kept, target.cell.array, 0)[:, None]
+        hot = np.zeros(x_spec.shape, x_spec.dtype.numpy)
+        np.put_along_axis(hot, safe, -scale[:, None], 1)
+        return (g.unsqueeze(1) if reduction == "none" else g) * hot
+
+    def latex(x, target, weight=None, **params):
+        return rf"-\frac{{1}}{{N}} \sum_n {x}_{{n, {target}_n}}"
+
+
+def target_weights(classes: int, dtype: np.dtype, target: np.ndarray, weight: Any,
+                   ignore_index: int) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Which targets count, and the weight of each; refuses classes that do not exist."""
+    kept = target != ignore_index
+    bad = kept & ((target < 0) | (target >= classes))
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise IndexOutOfRange(
+            f"target {int(target[where])} at {where} is not one of the {classes} classes",
+            hint=f"classes count from 0 to {classes - 1}; ignore_index={ignore_index} is skipped",
+        )
+    if weight is None:
+        return kept, kept.astype(dtype)
+    return kept, np.where(kept, weight[np.where(kept, target, 0)], 0).astype(dtype)
+
+
+class CrossEntropy(Composite):
+    """Cross-entropy of softmax(input) with class indices or probabilities.
+
+    input (N, C, ...); target (N, ...) whole numbers, or probabilities of input's shape.
+    `label_smoothing` mixes the target with the uniform distribution.
+
+    >>> F.cross_entropy(bl.tensor([[0.0, 0.0]]), bl.tensor([1]))
+    tensor(0.6931)
+    """
+
+    exports = "F"
+
+    def expand(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None,
+               reduction="mean", label_smoothing=0.0):  # fmt: skip
+        reduction = legacy_reduction(size_average, reduce, reduction)
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise ArgumentError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
+        axis = 0 if input.ndim == 1 else 1
+        log_p = LogSoftmax.call(input, axis)
+        if target.dtype.is_floating_point:
+            return soft_cross_entropy(log_p, target, weight, axis, reduction, label_smoothing)
+        loss = NllLoss.call(log_p, target, weight, None, ignore_index, None, reduction)
+        if not label_smoothing:
+            return loss
+        uniform = smooth_part(log_p, target, weight, axis, ignore_index, reduction)
+        return loss * (1 - label_smoothing) + uniform * (label_smoothing / input.shape[axis])
+
+    def latex(x, target, **params):
+        return rf"-\sum {target} \ln \operatorname{{softmax}}\left({x}\right)"
+
+
+def soft_cross_entropy(log_p: Any, target: Any, weight: Any, axis: int, reduction: str,
+                       smoothing: float) -> Any:  # fmt: skip
+    """The target is a distribution over classes."""
+    if target.shape != log_p.shape:
+        raise ShapeError(f"target {tuple(target.shape)} for an input {tuple(log_p.shape)}")
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / log_p.shape[axis]
+    if weight is not None:
+        shape = [1] * log_p.ndim
+        shape[axis] = -1
+        target = target * weight.reshape(shape)
+    loss = -(log_p * target).sum(axis)
+    if reduction == "none":
+        return loss
+    return loss.sum() / max(loss.numel(), 1) if reduction == "mean" else loss.sum()
+
+
+def smooth_part(log_p: Any, target: Any, weight: Any, axis: int, ignore_index: int,
+                reduction: str) -> Any:  # fmt: skip
+    """Minus the (weighted) sum of log-probabilities over classes, where targets count."""
+    if weight is not None:
+        shape = [1] * log_p.ndim
+        shape[axis] = -1
+        log_p = log_p * weight.reshape(shape)
+    kept = target != ignore_index
+    loss = (-log_p.sum(axis)).masked_fill(~kept, 0.0)
+    if reduction == "none":
+        return loss
+    if reduction == "sum":
+        return loss.sum()
+    if weight is None:
+        return loss.sum() / kept.sum()
+    scale = weight[target.masked_fill(~kept, 0)].masked_fill(~kept, 0.0)
+    return loss.sum() / scale.sum()

@@ -1,0 +1,434 @@
+"""The contract of an operator: one class holds all that Backlit knows about it.
+
+An operator is never instantiated; its class is a namespace of rules, and the signatures of the
+rules are declarations: what a rule names is what it gets, and what is saved for the backward.
+Owns the registry and the slot `apply`, which `autograd.record` fills. Must not import Tensor.
+Read next: docs/design/operators.md, then elementwise.py.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from backlit import dtypes as dt
+from backlit.errors import ArgumentTypeError, DTypeError, ShapeError
+from backlit.ops import formula as fm
+
+
+class Spec(NamedTuple):
+    """Shape and dtype of a value: what `infer` takes and returns."""
+
+    shape: tuple[int, ...]
+    dtype: dt.dtype
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+
+REGISTRY: dict[str, type[Operator]] = {}
+
+
+class _Slot:
+    """What the core asks of others without knowing them by name; each is filled once."""
+
+    apply: Callable[..., Any]  # by autograd.record: record and run an operator
+    view_put: type[Operator]  # by ops.shape: writes through a path of view operators
+    wrap: Callable[..., Any]  # by autograd.record: a tensor around an array
+    refill: Callable[..., Any]  # by autograd.record: the end of every in-place method
+    refuse_leaf: Callable[..., Any]  # by autograd.record: a leaf is not changed in place
+    in_place: Callable[..., Any]  # by autograd.record: an operator into its first input
+
+
+slot = _Slot()
+
+
+def apply(op: type[Operator], *tensors: Any, **params: Any) -> Any:
+    """Run an operator on tensors (or Python numbers) and record it where a gradient is due."""
+    return slot.apply(op, *tensors, **params)
+
+
+class Rule(NamedTuple):
+    """A backward rule and what its signature asks for."""
+
+    function: Callable[..., Any]
+    grads: tuple[int, ...]  # outputs whose gradients come first, in order
+    saved: tuple[str, ...]  # inputs and outputs it reads
+    specs: tuple[str, ...]  # inputs of which it needs shape and dtype only
+    params: tuple[str, ...]
+    needs: bool  # wants to know which gradients are asked for
+
+
+_RULES = ("formula", "call", "infer", "forward", "into", "backward", "latex", "expand", "jvp")
+
+
+class Operator:
+    """Base of all operators; see docs/design/operators.md.
+
+    A class gives `infer` and `forward`, and for the gradient either one `grad_<input>` per input
+    or a joint `backward`. `call` is the public function.
+    """
+
+    name: ClassVar[str] = ""
+    exports: ClassVar[str] = "bl Tensor"  # namespaces of the public function
+    aliases: ClassVar[tuple[str, ...]] = ()
+    inputs: ClassVar[tuple[str, ...]] = ()
+    outputs: ClassVar[tuple[str, ...]] = ("y",)
+    variadic: ClassVar[bool] = False  # takes any number of tensors; rules get tuples
+    differentiable: ClassVar[bool] = True
+    nondifferentiable: ClassVar[tuple[str, ...]] = ()  # outputs without a gradient, such as indices
+    view: ClassVar[bool] = False  # forward may return a NumPy view of its first input
+    moves: ClassVar[bool] = False  # only moves or adds elements: carries a mask along
+    value_shaped: ClassVar[bool] = False  # output shape depends on values: eager only
+    rules: ClassVar[dict[str, Rule]] = {}
+    kernel: ClassVar[Callable[..., Any] | None] = None  # a backend's eager form of `forward`
+
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any):
+        super().__init_subclass__(**kwargs)
+        for key, value in list(vars(cls).items()):
+            rule = key in _RULES or key.startswith(("grad_", "d_", "mask_"))
+            if rule and inspect.isfunction(value):
+                setattr(cls, key, staticmethod(value))
+        if abstract:
+            return
+        if "name" not in vars(cls):
+            cls.name = re.sub(r"(?<!^)(?<![A-Z])(?=[A-Z])", "_", cls.__name__).lower()
+        assert cls.name not in REGISTRY, f"two operators named {cls.name}"
+        REGISTRY[cls.name] = cls
+        cls._complete()
+
+    @classmethod
+    def _complete(cls) -> None:
+        """Read the declarations out of the signatures."""
+        if not cls.inputs and not cls.variadic and "forward" in vars(cls):
+            cls.inputs = positional(cls.forward)
+        cls.rules = {}
+        for i, name in enumerate(cls.inputs):
+            function = getattr(cls, f"grad_{name}", None)
+            if function is not None:
+                cls.rules[name] = cls._rule(function)
+        if hasattr(cls, "backward"):
+            cls.rules["*"] = cls._rule(cls.backward)
+        cls.plans: dict[tuple[bool, ...], tuple[str, ...]] = {}
+
+    @classmethod
+    def _rule(cls, function: Callable[..., Any]) -> Rule:
+        grads, saved, specs, params, needs = [], [], [], [], False
+        for name in inspect.signature(function).parameters:
+            if name == "g":
+                grads.append(0)
+            elif name.startswith("g_") and name[2:] in cls.outputs:
+                grads.append(cls.outputs.index(name[2:]))
+            elif name in cls.inputs or name in cls.outputs or (cls.variadic and name == "xs"):
+                saved.append(name)
+            elif name.endswith("_spec") or name == "specs":
+                specs.append(name)
+            elif name == "needs":
+                needs = True
+            else:
+                params.append(name)
+        return Rule(function, tuple(grads), tuple(saved), tuple(specs), tuple(params), needs)
+
+    @classmethod
+    def plan(cls, needs: tuple[bool, ...]) -> tuple[str, ...]:
+        """Names of the values to save when those inputs need a gradient."""
+        if needs not in cls.plans:
+            names: dict[str, None] = {}
+            for input_name, rule in cls.rules.items():
+                wanted = input_name == "*" or needs[cls.inputs.index(input_name)]
+                names.update(dict.fromkeys(rule.saved) if wanted else {})
+            if not cls.rules and hasattr(cls, "expand"):
+                names = dict.fromkeys((*cls.inputs, *(("xs",) if cls.variadic else ())))
+            cls.plans[needs] = tuple(names)
+        return cls.plans[needs]
+
+    @classmethod
+    def run(cls, arrays: list[Any], params: dict[str, Any]) -> tuple[Any, list[Any]]:
+        """Check with `infer`, then compute. Returns the outputs and the arrays as they were used."""
+        cls.infer(*map(spec_of, arrays), **params)
+        return (cls.kernel or cls.forward)(*arrays, **params), arrays
+
+    @staticmethod
+    def infer(*specs: Spec, **params: Any) -> Spec | tuple[Spec, ...]:
+        """Shape and dtype of the outputs; the one place where bad input is refused."""
+        raise NotImplementedError
+
+    @staticmethod
+    def forward(*arrays: Any, **params: Any) -> Any:
+        """The obvious NumPy form: the oracle of every faster one."""
+        raise NotImplementedError
+
+    @classmethod
+    def latex(cls, *names: str, **params: Any) -> str:
+        """The application as LaTeX, given the LaTeX of its inputs."""
+        return rf"\operatorname{{{cls.name.replace('_', chr(92) + '_')}}}" + fm.parenthesize(
+            ", ".join(names)
+        )
+
+
+def positional(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of the positional parameters: an operator's tensors."""
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
+    found = inspect.signature(function).parameters.values()
+    return tuple(p.name for p in found if p.kind in kinds)
+
+
+def spec_of(value: Any) -> Any:
+    """The Spec of an array; numbers and absent inputs stay what they are."""
+    if isinstance(value, np.ndarray):
+        return Spec(value.shape, dt.of_array(value))
+    return value
+
+
+class Elementwise(Operator, abstract=True):
+    """An operator that is a formula of its elements, with broadcasting.
+
+    A subclass gives `formula(m, x, ...)` and the local derivative by each input, `d_x(m, ...)`,
+    whose parameters name what it reads: inputs, the output `y`, keyword parameters. A derivative
+    may be a plain number; an input without one is not differentiable.
+    """
+
+    result: ClassVar[str] = "promote"  # or "float" (whole numbers become floats), or "bool"
+    symbol: ClassVar[str] = ""  # LaTeX of the function, where it has a name
+    derivatives: ClassVar[dict[int, Rule]] = {}
+    masks: ClassVar[dict[int, Any]] = {}
+    defaults: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def _complete(cls) -> None:
+        parameters = list(inspect.signature(cls.formula).parameters.values())[1:]
+        kinds = [p.kind is not inspect.Parameter.KEYWORD_ONLY for p in parameters]
+        cls.inputs = tuple(p.name for p, k in zip(parameters, kinds) if k)
+        cls.defaults = {
+            p.name: p.default for p, k in zip(parameters, kinds) if not k
+        }
+        cls.rules, cls.derivatives, cls.plans, cls.masks = {}, {}, {}, {}
+        for i, name in enumerate(cls.inputs):
+            function = getattr(cls, f"d_{name}", None)
+            if function is not None:
+                rule = cls._rule(function)
+                rule = rule._replace(params=tuple(p for p in rule.params if p != "m"))
+                cls.rules[name] = cls.derivatives[i] = rule
+                masked = getattr(cls, f"mask_{name}", None)
+                if masked is not None:
+                    cls.masks[i] = (masked, inspect.getfullargspec(masked).args[1:])
+        cls.differentiable = bool(cls.derivatives)
+        if "call" not in vars(cls):
+            cls.call = staticmethod(cls._public(parameters, kinds))
+
+    @classmethod
+    def _public(cls, parameters: list[inspect.Parameter], kinds: list[bool]) -> Callable[..., Any]:
+        """The public function, with the parameters of the formula."""
+        count = sum(kinds)
+        names = [("input", "other", "third")[i] for i in range(count)]
+        keywords = [p.name for p, k in zip(parameters, kinds) if not k]
+        defaults = {p.name: p.default for p, k in zip(parameters, kinds) if not k}
+
+        if count == 1 and not keywords:
+            def call(input):
+                return slot.apply(cls, input)
+        elif count == 2 and not keywords:
+            def call(input, other):
+                return slot.apply(cls, input, other)
+        else:
+            def call(*args, **kw):
+                bound = signature.bind(*args, **kw)
+                bound.apply_defaults()
+                given = bound.arguments
+                params = {k: given[k] for k in keywords}
+                return slot.apply(cls, *[given[n] for n in names], **params)
+
+        either = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        signature = inspect.Signature(
+            [inspect.Parameter(n, either) for n in names]
+            + [inspect.Parameter(k, either, default=defaults[k]) for k in keywords]
+        )
+        call.__signature__ = signature  # type: ignore[attr-defined]
+        return call
+
+    @classmethod
+    def run(cls, arrays: list[Any], params: dict[str, Any]) -> tuple[Any, list[Any]]:
+        common = None
+        for a in arrays:
+            if type(a) is np.ndarray:
+                if common is None:
+                    common = a.dtype
+                elif a.dtype is not common:
+                    common = None
+                    break
+            elif type(a) is not float and type(a) is not int:
+                common = None
+                break
+        if common is None or common.kind != "f":
+            specs = [spec_of(a) for a in arrays]
+            cls.infer(*specs)
+            arrays = cls._convert(arrays, cls._operand_dtype(specs))
+            return (cls.kernel or cls.forward)(*arrays, **params), arrays
+        try:
+            return (cls.kernel or cls.forward)(*arrays, **params), arrays
+        except ValueError:
+            cls.infer(*map(spec_of, arrays))  # names the shapes, if it was they
+            raise
+
+    @staticmethod
+    def _convert(arrays: list[Any], common: dt.dtype) -> list[Any]:
+        """The operands in one dtype; numbers stay numbers where an array gives the dtype."""
+        target = common.numpy
+        bare = common.kind == "f" and any(isinstance(a, np.ndarray) for a in arrays)
+        return [
+            a.astype(target, copy=False) if isinstance(a, np.ndarray) else a if bare
+            else target.type(a)
+            for a in arrays
+        ]
+
+    @classmethod
+    def _operand_dtype(cls, specs: list[Any]) -> dt.dtype:
+        common = dt.result_type(*specs)
+        if cls.result == "float" and not common.is_floating_point:
+            return dt.get_default_dtype()
+        return common
+
+    @classmethod
+    def infer(cls, *specs: Any, **params: Any) -> Spec:
+        shape = broadcast_shapes(*(s.shape for s in specs if isinstance(s, Spec)))
+        common = cls._operand_dtype(list(specs))
+        return Spec(shape, dt.bool_ if cls.result == "bool" else common)
+
+    @classmethod
+    def forward(cls, *arrays: Any, **params: Any) -> Any:
+        return cls.formula(fm.NUMPY, *arrays, **params)
+
+    @classmethod
+    def local(cls, m: Any, index: int, values: dict[str, Any], params: dict[str, Any]) -> Any:
+        """The local derivative by input `index`, in the mathematics `m`."""
+        rule = cls.derivatives[index]
+        given = {name: values[name] for name in rule.saved}
+        for name in rule.params:
+            given[name] = params[name] if name in params else cls.defaults[name]
+        return rule.function(m, **given)
+
+    @classmethod
+    def mask(cls, m: Any, index: int, values: dict[str, Any]) -> Any:
+        """Where input `index` takes part at all, or None for everywhere: see docs."""
+        found = cls.masks.get(index)
+        return found and found[0](m, *(values[name] for name in found[1]))
+
+    @classmethod
+    def expand(cls, *tensors: Any, **params: Any) -> Any:
+        """The formula, gate by gate."""
+        return cls.formula(fm.TENSOR, *tensors, **params)
+
+    @classmethod
+    def latex(cls, *names: str, **params: Any) -> str:
+        if cls.symbol:
+            return cls.symbol + fm.parenthesize(", ".join(names))
+        return str(cls.formula(fm.LATEX, *(fm.Tex(n) for n in names), **params))
+
+
+class Composite(Operator, abstract=True):
+    """An operator made of others: its application records their Nodes, under its own scope.
+
+    A subclass gives `expand`, which is also the public function. Nothing is closed, so its
+    gradient is theirs; readers may fold the Nodes of one scope into one gate.
+    """
+
+    @classmethod
+    def _complete(cls) -> None:
+        cls.inputs = positional(cls.expand)
+        cls.call = staticmethod(slot_scoped(cls.name, cls.expand))
+
+
+def slot_scoped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, with the scope `name` around the Nodes that it records."""
+    from functools import wraps
+
+    from backlit.state import state
+
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        outer = state.scope
+        state.scope = f"{outer}/{name}" if outer else name
+        try:
+            return function(*args, **kwargs)
+        finally:
+            state.scope = outer
+
+    return call
+
+
+# ----- rules that many operators share -----
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The common shape under broadcasting."""
+    result: list[int] = [1] * max((len(s) for s in shapes), default=0)
+    for shape in shapes:
+        offset = len(result) - len(shape)
+        for i, size in enumerate(shape):
+            if result[offset + i] == 1:
+                result[offset + i] = size
+            elif size not in (1, result[offset + i]):
+                listed = " and ".join(map(str, map(tuple, shapes)))
+                raise ShapeError(
+                    f"shapes {listed} do not broadcast: sizes {result[offset + i]} and {size}"
+                    f" at axis {i - len(shape)}",
+                    hint="axes are matched from the last; a size of 1 stretches",
+                )
+    return tuple(result)
+
+
+def normalize_axis(axis: int, ndim: int) -> int:
+    """A non-negative axis; refuses one outside the range."""
+    from backlit.errors import IndexOutOfRange
+
+    try:
+        axis = axis.__index__()
+    except AttributeError:
+        raise ArgumentTypeError(f"dim must be a whole number, got {axis!r}") from None
+    size = max(ndim, 1)
+    if not -size <= axis < size:
+        raise IndexOutOfRange(
+            f"dim {axis} is out of range for a tensor of {ndim} axes",
+            hint=f"from {-size} to {size - 1}",
+        )
+    return axis % size
+
+
+def normalize_axes(axes: Any, ndim: int) -> tuple[int, ...]:
+    """Axes as a sorted tuple without repetition; None means all."""
+    if axes is None or (isinstance(axes, (tuple, list)) and not axes):
+        return tuple(range(ndim))
+    if not isinstance(axes, (tuple, list)):
+        axes = (axes,)
+    found = [normalize_axis(a, ndim) for a in axes]
+    if len(set(found)) != len(found):
+        raise ArgumentTypeError(f"dim {tuple(axes)} names an axis twice")
+    return tuple(sorted(found)) if ndim else ()
+
+
+def require_float(spec: Spec, what: str = "input") -> None:
+    """Refuse whole numbers where only floats have a meaning."""
+    if not spec.dtype.is_floating_point:
+        raise DTypeError(
+            f"{what} must be floating point, got {spec.dtype.name}", hint="convert it: x.float()"
+        )
+
+
+# ----- plain functions beside the operators -----
+
+FUNCTIONS: list[tuple[str, tuple[str, ...], Callable[..., Any]]] = []
+
+
+def export(namespaces: str, *aliases: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Publish a plain function (not a gate of its own) in namespaces: `@export("bl Tensor")`."""
+
+    def publish(function: Callable[..., Any]) -> Callable[..., Any]:
+        FUNCTIONS.append((namespaces, (getattr(function, "public", function.__name__), *aliases), function))
+        return function
+
+    return publish

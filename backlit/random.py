@@ -1,0 +1,145 @@
+"""Randomness that can be repeated: counter-based numbers from Philox4x32-10.
+
+A generator is a seed and an offset. Element i of a draw at offset o is word (o + i) of the
+seed's stream, whatever the layout, the number of threads or the backend, so eager, compiled,
+resumed and distributed runs draw the same bits. A draw of n elements moves the offset by n.
+Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from backlit.errors import ArgumentError
+
+_ROUNDS = 10
+_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_SHIFT = np.uint64(32)
+
+
+def philox(counter: tuple[np.ndarray, ...], seed: int) -> tuple[np.ndarray, ...]:
+    """Four 32-bit words (held in uint64) for each counter of four words."""
+    c0, c1, c2, c3 = counter
+    k0, k1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
+    for _ in range(_ROUNDS):
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0, c1, c2, c3 = (
+            (p1 >> _SHIFT) ^ c1 ^ np.uint64(k0), p1 & _LOW,
+            (p0 >> _SHIFT) ^ c3 ^ np.uint64(k1), p0 & _LOW,
+        )  # fmt: skip
+        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+def words(seed: int, offset: int, count: int, stream: int = 0) -> np.ndarray:
+    """`count` 32-bit words (in uint64) of a stream, from element `offset` on."""
+    first, last = offset // 4, (offset + count + 3) // 4
+    block = np.arange(first, max(last, first), dtype=np.uint64)
+    shape = block.shape
+    counter = (block & _LOW, block >> _SHIFT, np.full(shape, stream, np.uint64),
+               np.zeros(shape, np.uint64))  # fmt: skip
+    drawn = np.stack(philox(counter, seed), axis=-1).reshape(-1)
+    return drawn[offset - 4 * first :][:count]
+
+
+def uniform(seed: int, offset: int, count: int, dtype: np.dtype) -> np.ndarray:
+    """Numbers in [0, 1): 24 random bits in float32, 53 in float64."""
+    if dtype == np.float64:
+        high = words(seed, offset, count, 0) >> np.uint64(5)
+        low = words(seed, offset, count, 1) >> np.uint64(6)
+        return (high * 67108864.0 + low) * 2.0**-53
+    return ((words(seed, offset, count) >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24))
+
+
+def normal(seed: int, offset: int, count: int, dtype: np.dtype) -> np.ndarray:
+    """Standard normal numbers, by Box and Muller; computed in float64."""
+    u = 1.0 - uniform(seed, offset, count, np.dtype(np.float64))  # (0, 1]: the logarithm is finite
+    angle = (words(seed, offset, count, 2) + 0.5) * (2.0 * np.pi * 2.0**-32)
+    return (np.sqrt(-2.0 * np.log(u)) * np.cos(angle)).astype(dtype)
+
+
+class Generator:
+    """A seed and an offset; `manual_seed` starts it again.
+
+    >>> g = bl.Generator().manual_seed(1)
+    >>> a = bl.rand(2, generator=g); g.manual_seed(1).get_state(), g.initial_seed()
+    ((1, 0), 1)
+    """
+
+    def __init__(self, device: Any = "cpu"):
+        self._seed, self._offset = 67280421310721, 0
+        self.device = device
+
+    def manual_seed(self, seed: int) -> Generator:
+        """Start again from `seed`, any whole number."""
+        self._seed, self._offset = int(seed) & 0xFFFFFFFFFFFFFFFF, 0
+        return self
+
+    def seed(self) -> int:
+        """Start again from a seed that the system draws; returns it."""
+        self.manual_seed(int.from_bytes(os.urandom(7), "little"))
+        return self._seed
+
+    def initial_seed(self) -> int:
+        """The seed."""
+        return self._seed
+
+    def get_state(self) -> tuple[int, int]:
+        """Seed and offset: all there is."""
+        return self._seed, self._offset
+
+    def set_state(self, state: Any) -> Generator:
+        """Continue from a saved state."""
+        values = [int(v) for v in state]
+        if len(values) != 2 or values[1] < 0:
+            raise ArgumentError(f"a generator's state is (seed, offset), got {state!r}")
+        self._seed, self._offset = values
+        return self
+
+    def advance(self, count: int) -> tuple[int, int]:
+        """Take `count` elements: the (seed, offset) to draw them with."""
+        taken = self._seed, self._offset
+        self._offset += count
+        return taken
+
+
+default_generator = Generator()
+
+
+def manual_seed(seed: int) -> Generator:
+    """Start the default generator again from `seed`.
+
+    >>> _ = bl.manual_seed(0); a = bl.rand(2); _ = bl.manual_seed(0); bool((a == bl.rand(2)).all())
+    True
+    """
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Start the default generator from a seed that the system draws."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed of the default generator."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> tuple[int, int]:
+    """State of the default generator: (seed, offset)."""
+    return default_generator.get_state()
+
+
+def set_rng_state(state: Any) -> None:
+    """Continue the default generator from a saved state."""
+    default_generator.set_state(state)
+
+
+def take(generator: Generator | None, count: int) -> tuple[int, int]:
+    """(seed, offset) of the next `count` elements."""
+    return (generator or default_generator).advance(count)

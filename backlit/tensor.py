@@ -1,0 +1,594 @@
+"""Tensor: a storage cell, a gradient, and the Node that made it. No mathematics.
+
+A cell points to an array that nobody writes to once it is made; in-place methods put a new array
+into the cell. A view remembers its base cell and reads it again when the base has changed.
+Methods are attached from the operator registry (api.py). Read next: autograd/record.py.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from backlit import dtypes as dt
+from backlit.errors import ArgumentTypeError, GradError, NotAvailable
+from backlit.state import state
+
+
+class Size(tuple):
+    """A shape: a tuple with `numel`."""
+
+    __slots__ = ()
+
+    def numel(self) -> int:
+        """The number of elements.
+
+        >>> bl.zeros(2, 3).shape.numel()
+        6
+        """
+        count = 1
+        for size in self:
+            count *= size
+        return count
+
+    def __repr__(self) -> str:
+        return f"backlit.Size({list(self)})"
+
+    def __getitem__(self, index: Any) -> Any:
+        found = tuple.__getitem__(self, index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other: Any) -> Size:  # type: ignore[override]
+        return Size(tuple(self) + tuple(other))
+
+
+class Cell:
+    """The mutable place of a tensor; its array is never written to by others."""
+
+    __slots__ = ("__weakref__", "array", "version")
+
+    def __init__(self, array: np.ndarray):
+        self.array = array
+        self.version = 0
+
+    def put(self, array: np.ndarray) -> None:
+        """Refill the cell."""
+        self.array = array
+        self.version += 1
+
+    @property
+    def root(self) -> Cell:
+        return self
+
+
+class ViewCell:
+    """A window into another cell: `op` with `params`, applied to the parent's array."""
+
+    __slots__ = ("__weakref__", "_array", "_seen", "op", "params", "parent", "root")
+
+    def __init__(self, parent: Cell | ViewCell, op: Any, params: dict, array: np.ndarray):
+        self.parent, self.op, self.params = parent, op, params
+        self.root: Cell = parent.root
+        self._array, self._seen = array, self.root.version
+
+    @property
+    def version(self) -> int:
+        return self.root.version
+
+    @property
+    def array(self) -> np.ndarray:
+        if self._seen != self.root.version:
+            self._array, self._seen = self.look(self.root.array), self.root.version
+        return self._array
+
+    def path(self) -> tuple[tuple[Any, dict], ...]:
+        """The view operators from the root to here."""
+        steps = []
+        cell: Any = self
+        while isinstance(cell, ViewCell):
+            steps.append((cell.op, cell.params))
+            cell = cell.parent
+        return tuple(reversed(steps))
+
+    def look(self, array: np.ndarray) -> np.ndarray:
+        """This window of a root array."""
+        for op, params in self.path():
+            array = op.forward(array, **params)
+        return array
+
+    def put(self, array: np.ndarray) -> None:
+        """Write through to the root cell."""
+        fresh = self.root.array.copy(order="K")
+        self.look(fresh)[...] = array
+        self.root.put(fresh)
+
+
+class Tensor:
+    """An n-dimensional array that remembers how it was computed.
+
+    >>> x = bl.tensor([1.0, 2.0], requires_grad=True)
+    >>> (x * x).sum().backward()
+    >>> x.grad
+    tensor([2., 4.])
+    """
+
+    # Instance attributes start from these: a new tensor sets only what differs.
+    cell: Any
+    node: Any = None  # the Node that made it, or the leaf that it stands for
+    index: int = 0  # which output of the Node
+    support: Any = None  # where a gradient may be non-zero; see ops.shape.Where
+    _requires_grad: bool = False
+    _grad: Tensor | None = None
+    _base: Tensor | None = None  # of a view: the tensor whose history it follows
+    _stamp: Any = None  # the base's Node when this view's Node was made
+    _hooks: list | None = None
+    _retains: bool = False
+
+    __array_ufunc__ = None  # `ndarray * tensor` is the tensor's business
+    __hash__ = object.__hash__
+
+    def __new__(cls, data: Any = None, *args: Any, **kwargs: Any) -> Tensor:
+        made = object.__new__(cls)
+        return made
+
+    def __init__(self, data: Any = (), *sizes: int):
+        from backlit.creation import as_array
+
+        if isinstance(data, int) and not isinstance(data, bool):
+            array = np.zeros((data, *sizes), dt.get_default_dtype().numpy)
+        elif isinstance(data, Tensor):
+            array = data.cell.array
+        else:
+            array = as_array(data, dt.get_default_dtype())
+        self.cell = Cell(array)
+
+    # ----- identity -----
+
+    @property
+    def array(self) -> np.ndarray:
+        """The current array. Never write to it."""
+        return self.cell.array
+
+    @property
+    def shape(self) -> Size:
+        return Size(self.cell.array.shape)
+
+    @property
+    def dtype(self) -> dt.dtype:
+        return dt.of_array(self.cell.array)
+
+    @property
+    def ndim(self) -> int:
+        return self.cell.array.ndim
+
+    @property
+    def itemsize(self) -> int:
+        return self.cell.array.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.cell.array.nbytes
+
+    @property
+    def device(self) -> Any:
+        from backlit.devices import CPU
+
+        return CPU
+
+    @property
+    def layout(self) -> str:
+        return "strided"
+
+    is_cuda = is_sparse = is_quantized = is_meta = is_mkldnn = is_mps = is_xpu = False
+    is_nested = False
+
+    def size(self, dim: int | None = None) -> Any:
+        """The shape, or the size of one axis."""
+        if dim is None:
+            return self.shape
+        from backlit.ops.op import normalize_axis
+
+        return self.cell.array.shape[normalize_axis(dim, self.ndim)]
+
+    def dim(self) -> int:
+        """The number of axes."""
+        return self.cell.array.ndim
+
+    ndimension = dim
+
+    def numel(self) -> int:
+        """The number of elements."""
+        return self.cell.array.size
+
+    nelement = numel
+
+    def element_size(self) -> int:
+        """Bytes of one element."""
+        return self.cell.array.itemsize
+
+    def is_floating_point(self) -> bool:
+        return self.dtype.is_floating_point
+
+    def is_complex(self) -> bool:
+        return False
+
+    def is_signed(self) -> bool:
+        return self.dtype.is_signed
+
+    def is_contiguous(self, memory_format: Any = None) -> bool:
+        """True: how an array lies in memory is not part of a tensor's meaning."""
+        return True
+
+    def stride(self, dim: int | None = None) -> Any:
+        """Steps of a contiguous array of this shape; memory order is not part of the meaning."""
+        steps, step = [], 1
+        for size in reversed(self.shape):
+            steps.append(step)
+            step *= max(size, 1)
+        found = tuple(reversed(steps))
+        return found if dim is None else found[dim]
+
+    def storage_offset(self) -> int:
+        return 0
+
+    def data_ptr(self) -> int:
+        return self.cell.array.ctypes.data
+
+    @property
+    def _version(self) -> int:
+        return self.cell.version
+
+    # ----- gradient -----
+
+    @property
+    def requires_grad(self) -> bool:
+        return self._requires_grad or self.node is not None
+
+    @requires_grad.setter
+    def requires_grad(self, value: bool) -> None:
+        if self.node is not None:
+            if value:
+                return
+            raise GradError(
+                "requires_grad can be cleared on leaf tensors only", hint="use x.detach()"
+            )
+        if value and not self.dtype.is_floating_point:
+            raise GradError(f"only floating point tensors can require grad, not {self.dtype.name}")
+        self._requires_grad = bool(value)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Tensor:
+        """Set `requires_grad` and return the tensor."""
+        self.requires_grad = requires_grad
+        return self
+
+    @property
+    def is_leaf(self) -> bool:
+        return self.node is None
+
+    @property
+    def grad_fn(self) -> Any:
+        return self.node if type(self.node).__name__ == "Node" else None
+
+    @property
+    def grad(self) -> Tensor | None:
+        return self._grad
+
+    @grad.setter
+    def grad(self, value: Tensor | None) -> None:
+        if value is not None and not isinstance(value, Tensor):
+            raise ArgumentTypeError(f"grad must be a Tensor or None, got {type(value).__name__}")
+        if value is not None and value.shape != self.shape:
+            raise GradError(f"grad has shape {tuple(value.shape)}, the tensor {tuple(self.shape)}")
+        self._grad = value
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
+
+    @property
+    def retains_grad(self) -> bool:
+        return self._retains
+
+    @property
+    def output_nr(self) -> int:
+        return self.index
+
+    @property
+    def name(self) -> str | None:
+        return self.__dict__.get("_name")
+
+    @name.setter
+    def name(self, value: str | None) -> None:
+        self.__dict__["_name"] = value
+
+    def backward(self, gradient: Any = None, retain_graph: bool | None = None,
+                 create_graph: bool = False, inputs: Any = None) -> None:  # fmt: skip
+        """Add the gradient of this tensor to `.grad` of every leaf that it depends on.
+
+        A tensor with more than one element needs `gradient`, of its own shape.
+
+        >>> x = bl.tensor(3.0, requires_grad=True)
+        >>> (x**2).backward()
+        >>> x.grad
+        tensor(6.)
+        """
+        from backlit.autograd.engine import backward
+
+        backward(self, gradient, retain_graph, create_graph, inputs)
+
+    def register_hook(self, hook: Any) -> Any:
+        """Call `hook(grad)` when the gradient of this tensor is known; it may return another.
+
+        >>> x = bl.tensor(2.0, requires_grad=True)
+        >>> handle = x.register_hook(lambda g: g * 10)
+        >>> (x * x).backward(); x.grad
+        tensor(40.)
+        """
+        if not self.requires_grad:
+            raise GradError("register_hook: the tensor does not require grad")
+        if self.grad_fn is not None:
+            if self.node.hooks is None:
+                self.node.hooks = {}
+            hooks = self.node.hooks.setdefault(self.index, [])
+        else:
+            if self._hooks is None:
+                self._hooks = []
+            hooks = self._hooks
+        hooks.append(hook)
+        return HookHandle(hooks, hook)
+
+    def register_post_accumulate_grad_hook(self, hook: Any) -> Any:
+        """Call `hook(tensor)` after a leaf's `.grad` was updated."""
+        if self.node is not None:
+            raise GradError("register_post_accumulate_grad_hook: not a leaf tensor")
+        hooks = self.__dict__.setdefault("_accumulated", [])
+        hooks.append(hook)
+        return HookHandle(hooks, hook)
+
+    def retain_grad(self) -> None:
+        """Keep `.grad` of a tensor that is not a leaf.
+
+        >>> x = bl.tensor(2.0, requires_grad=True)
+        >>> y = x * x; y.retain_grad(); (y * 3).backward(); y.grad
+        tensor(3.)
+        """
+        if not self.requires_grad:
+            raise GradError("retain_grad: the tensor does not require grad")
+        if self.grad_fn is None or self._retains:
+            return
+        self._retains = True
+        mine = weakref.ref(self)
+
+        def keep(grad: Tensor) -> None:
+            tensor = mine()
+            if tensor is not None:
+                kept = wrap(grad.cell.array)
+                kept.node, kept.index = grad.node, grad.index
+                tensor._grad = kept
+
+        self.register_hook(keep)
+
+    def detach(self) -> Tensor:
+        """The same cell without its history."""
+        made = object.__new__(Tensor)
+        made.cell = self.cell
+        return made
+
+    def detach_(self) -> Tensor:
+        """Forget the history, in place."""
+        self.node, self._base, self._stamp = None, None, None
+        self._requires_grad = False
+        return self
+
+    @property
+    def data(self) -> Tensor:
+        return self.detach()
+
+    @data.setter
+    def data(self, value: Tensor) -> None:
+        if not isinstance(value, Tensor):
+            raise ArgumentTypeError(f"data must be a Tensor, got {type(value).__name__}")
+        self.cell.put(value.cell.array)
+
+    # ----- out to Python -----
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        """The values as a read-only NumPy array."""
+        if self.requires_grad and not force:
+            raise GradError(
+                "numpy() on a tensor that requires grad would lose its history",
+                hint="use x.detach().numpy()",
+            )
+        view = self.cell.array.view()
+        view.flags.writeable = False
+        return view
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        array = self.numpy()
+        return array if dtype is None else array.astype(dtype, copy=False)
+
+    def __dlpack__(self, **kwargs: Any) -> Any:
+        # Without the read-only flag a consumer might write: hand out a copy.
+        return self.detach().cell.array.copy().__dlpack__(**kwargs)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)
+
+    def item(self) -> Any:
+        """The only element, as a Python number."""
+        array = self.cell.array
+        if array.size != 1:
+            raise ArgumentTypeError(
+                f"item: a tensor with {array.size} elements is not one number",
+                hint="use tolist(), or reduce it first",
+            )
+        _tell_read(self)
+        found = array.item()
+        return found if isinstance(found, (bool, int, float)) else float(found)
+
+    def tolist(self) -> Any:
+        """The values as nested Python lists."""
+        _tell_read(self)
+        array = self.cell.array
+        return array.astype(np.float32).tolist() if array.dtype.kind == "V" else array.tolist()
+
+    def __bool__(self) -> bool:
+        if self.cell.array.size != 1:
+            raise ArgumentTypeError(
+                f"the truth of a tensor with {self.numel()} elements is ambiguous",
+                hint="use .any() or .all()",
+            )
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __complex__(self) -> complex:
+        return complex(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind == "f":
+            raise ArgumentTypeError("only whole-number tensors of one element are an index")
+        return int(self.item())
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise ArgumentTypeError("len() of a 0-dim tensor")
+        return self.cell.array.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        if not self.ndim:
+            raise ArgumentTypeError("iteration over a 0-dim tensor")
+        return iter(self.unbind(0))  # type: ignore[attr-defined]
+
+    def __contains__(self, value: Any) -> bool:
+        return bool((self == value).any().item())
+
+    def __reversed__(self) -> Tensor:
+        return self.flip(0) if self.ndim else self  # type: ignore[attr-defined]
+
+    def __repr__(self) -> str:
+        from backlit.printing import tensor_repr
+
+        return tensor_repr(self)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if self.ndim == 0 and spec else repr(self)
+
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        if self.node is not None:
+            raise GradError(
+                "deepcopy of a tensor with history", hint="use x.detach().clone(), or deepcopy leaves"
+            )
+        if id(self) in memo:
+            return memo[id(self)]
+        made = object.__new__(type(self))
+        cells = memo.setdefault("backlit cells", {})
+        root = self.cell.root
+        if isinstance(self.cell, ViewCell):
+            made.cell = Cell(self.cell.array.copy())
+        else:
+            made.cell = cells.setdefault(id(root), Cell(root.array))
+        made._requires_grad = self._requires_grad
+        for key, value in self.__dict__.items():
+            if key.startswith("_") or key in ("cell", "node", "index", "support"):
+                continue
+            made.__dict__[key] = value
+        memo[id(self)] = made
+        if self._grad is not None:
+            made._grad = wrap(self._grad.cell.array)
+        return made
+
+    def __copy__(self) -> Tensor:
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__)
+        return made
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return (_rebuild, (type(self), np.asarray(self.cell.array), self._requires_grad))
+
+    def __getattr__(self, name: str) -> Any:
+        from backlit.absent import refuse
+
+        raise refuse("Tensor", name)
+
+
+def _rebuild(cls: type[Tensor], array: np.ndarray, requires_grad: bool) -> Tensor:
+    """What a worker process sends: values only."""
+    made = object.__new__(cls)
+    made.cell = Cell(array)
+    made._requires_grad = requires_grad
+    return made
+
+
+def _tell_read(tensor: Tensor) -> None:
+    """Let observers know that a value leaves the graph for Python."""
+    for observer in state.observers:
+        told = getattr(observer, "read", None)
+        if told is not None:
+            told(tensor)
+
+
+class HookHandle:
+    """Takes its hook off again: `handle.remove()`."""
+
+    def __init__(self, hooks: list, hook: Any):
+        self._hooks, self._hook = hooks, hook
+
+    def remove(self) -> None:
+        """Take the hook off; a second call does nothing."""
+        if self._hook in self._hooks:
+            self._hooks.remove(self._hook)
+
+    def __enter__(self) -> HookHandle:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self.remove()
+
+
+class Parameter(Tensor):
+    """A tensor that a Module finds and an optimizer trains.
+
+    >>> nn.Parameter(bl.ones(2))
+    Parameter containing:
+    tensor([1., 1.], requires_grad=True)
+    """
+
+    def __init__(self, data: Any = None, requires_grad: bool = True):
+        source = Tensor(()) if data is None else data
+        if not isinstance(source, Tensor):
+            raise ArgumentTypeError(f"Parameter: expected a Tensor, got {type(data).__name__}")
+        self.cell = source.cell
+        self.requires_grad = requires_grad
+
+    def __repr__(self) -> str:
+        return "Parameter containing:\n" + super().__repr__()
+
+
+class Buffer(Tensor):
+    """A tensor that a Module keeps and saves but no optimizer trains.
+
+    >>> nn.Buffer(bl.zeros(2))
+    tensor([0., 0.])
+    """
+
+    def __init__(self, data: Any = None, *, persistent: bool = True):
+        source = Tensor(()) if data is None else data
+        self.cell = source.cell
+        self.persistent = persistent
+
+
+def wrap(array: Any) -> Tensor:
+    """A tensor around an array that nobody will write to."""
+    if type(array) is not np.ndarray:
+        array = np.asarray(array)
+    made = object.__new__(Tensor)
+    made.cell = Cell(array)
+    return made
