@@ -19,7 +19,8 @@ import torch.nn.functional as F
 
 from backlit.backends.cpu import conv, norm, pool
 
-REPEATS = 15
+REPEATS = 7
+CALLS = 3
 
 
 @dataclass(frozen=True)
@@ -152,9 +153,11 @@ def conv_pairs(layer: Conv) -> dict[str, Pair]:
     kernel = (layer.kernel,) * 2
     x = nhwc((layer.batch, layer.inputs, layer.size, layer.size))
     ends = (layer.outputs, layer.inputs)
-    w = np.random.default_rng(1).standard_normal(
-        (*(ends[::-1] if layer.transposed else ends), *kernel)
-    ).astype(np.float32)
+    w = (
+        np.random.default_rng(1)
+        .standard_normal((*(ends[::-1] if layer.transposed else ends), *kernel))
+        .astype(np.float32)
+    )
     options = {"stride": s, "padding": p, "dilation": one, "groups": 1}
     tx, tw = plain(x), plain(w)
     call = F.conv_transpose2d if layer.transposed else F.conv2d
@@ -169,13 +172,13 @@ def conv_pairs(layer: Conv) -> dict[str, Pair]:
 
     outer = tuple(ty.shape[2:])
     if layer.transposed:
-        forward = lambda: conv.conv_grad_input(x, w, size=outer, **options)  # noqa: E731
-        to_input = lambda: conv.conv(g, w, **options)  # noqa: E731
-        to_weight = lambda: conv.conv_grad_weight(x, g, size=kernel, **options)  # noqa: E731
+        forward = lambda: conv.conv_grad_input(x, w, size=outer, **options)
+        to_input = lambda: conv.conv(g, w, **options)
+        to_weight = lambda: conv.conv_grad_weight(x, g, size=kernel, **options)
     else:
-        forward = lambda: conv.conv(x, w, **options)  # noqa: E731
-        to_input = lambda: conv.conv_grad_input(g, w, size=x.shape[2:], **options)  # noqa: E731
-        to_weight = lambda: conv.conv_grad_weight(g, x, size=kernel, **options)  # noqa: E731
+        forward = lambda: conv.conv(x, w, **options)
+        to_input = lambda: conv.conv_grad_input(g, w, size=x.shape[2:], **options)
+        to_weight = lambda: conv.conv_grad_weight(g, x, size=kernel, **options)
     pairs: dict[str, Pair] = {
         "forward": (forward, lambda: call(tx, tw, stride=s, padding=p)),
         "weight": (to_weight, lambda: torch_gradient((False, True, False))),
@@ -242,13 +245,16 @@ def pool_pairs(layer: Pool) -> dict[str, Pair]:
 
 
 def measure(pair: Pair, repeats: int) -> tuple[float, float]:
-    """Return the median milliseconds of both, their repeats interleaved."""
+    """Return the median milliseconds of both; rounds alternate, each begins warm."""
     times: tuple[list[float], list[float]] = ([], [])
-    for i in range(repeats + 2):
+    for _ in range(repeats):
         for call, kept in zip(pair, times, strict=True):
-            start = time.perf_counter()
+            # the other's idle threads spin for a while and would hold a core
+            time.sleep(0.01)
             call()
-            if i >= 2:
+            for _ in range(CALLS):
+                start = time.perf_counter()
+                call()
                 kept.append(1e3 * (time.perf_counter() - start))
     return statistics.median(times[0]), statistics.median(times[1])
 
@@ -266,7 +272,8 @@ def report(network: str, repeats: int) -> None:
             total["torch"] += layer.times * theirs
         print(f"{layer!s:<28}{layer.times:>6}  " + "".join(f"{c:>16}" for c in cells.values()))
     ratio = total["ours"] / total["torch"]
-    print(f"{'sum':<28}{'':>6}  {total['ours']:.1f} ms, PyTorch {total['torch']:.1f} ms ({ratio:.2f})")
+    ours, theirs = total["ours"], total["torch"]
+    print(f"{'sum':<28}{'':>6}  {ours:.1f} ms, PyTorch {theirs:.1f} ms ({ratio:.2f})")
 
 
 def main() -> None:

@@ -20,6 +20,11 @@ def vector(element: str, width: int) -> str:
     return element if width == 1 else f"<{width} x {element}>"
 
 
+def names(text: str) -> list[str]:
+    """Split the names of a kernel's arguments, or of a record's fields."""
+    return text.split()
+
+
 def parameters(text: str) -> list[tuple[str, str]]:
     """Parse "ptr x, i64 count" into (kind, name) pairs."""
     return [(kind, name) for kind, name in (part.split() for part in text.split(","))]
@@ -260,7 +265,12 @@ class Function:
             for a, b in zip(carried, after, strict=True)
         ]
 
-    def when(self, condition: Value, then: Callable[[], None], otherwise=None) -> None:
+    def when(
+        self,
+        condition: Value,
+        then: Callable[[], object],
+        otherwise: Callable[[], object] | None = None,
+    ) -> None:
         """Run `then()` where the scalar condition holds, else `otherwise()` if given."""
         yes, done = self._label("then"), self._label("done")
         no = self._label("else") if otherwise else done

@@ -11,29 +11,29 @@ import functools
 from collections.abc import Callable
 
 from . import codegen, features, jit
-from .codegen import Function, Kernel, Value, parameters, vector
+from .codegen import Function, Kernel, Value, names, parameters, vector
 
 MAX_VECTORS = 3
 MAX_ROWS = 8
 
 # int64 words of the records in memory, and of the kernels' arguments
-GEOMETRY = (
+GEOMETRY = names(
     "source_rows row_stride middle middle_low middle_source middle_stride "
     "left width right pixel_stride channels padded_channels"
-).split()
-PHASE = "rows per_row source_table target_table runs n_runs run_length weights".split()
-PANEL = "vectors first tail".split()
-GATHER = (
+)
+PHASE = names("rows per_row source_table target_table runs n_runs run_length weights")
+PANEL = names("vectors first tail")
+GATHER = names(
     "x x_image x_group x_staged x_geometry x_scratch y y_image y_group y_row "
     "scratch_size groups blocks block_rows row_step low span "
     "weights weights_group bias bias_group phases n_phases panels n_panels"
-).split()
-SUM = (
+)
+SUM = names(
     "x x_image x_group x_staged x_geometry x_scratch "
     "g g_image g_group g_staged g_geometry g_scratch g_pixel "
     "scratch_size parts units blocks block_rows rows per_row row_step low span "
     "table taps n_taps partial padded panels n_panels"
-).split()
+)
 
 
 def rows_per_tile(registers: int, vectors: int) -> int:
@@ -54,9 +54,7 @@ def gather(machine: features.Machine, element: str) -> int:
         group, image = (chunk // blocks) % groups, chunk // (blocks * groups)
         x_row = first * f.field("row_step") - f.field("low")
         source = _block(f, stage, "x", image, group, x_row, f.field("span"), element)
-        target = f.at(
-            _array(f, "y", image, group, element), first * f.field("y_row"), element
-        )
+        target = f.at(_array(f, "y", image, group, element), first * f.field("y_row"), element)
         weights = f.at(f.field("weights", "ptr"), group * f.field("weights_group"), element)
         bias = f.at(f.field("bias", "ptr"), group * f.field("bias_group"), element)
 
@@ -274,9 +272,7 @@ def _sum_tile(machine: features.Machine, element: str, vectors: int) -> Function
     def tile(first: Value) -> None:
         # rows past the last tap repeat it: they store the same sums to the same place
         taps = [f.smaller(first + r, f["n_taps"] - 1) for r in range(rows)]
-        offsets = [
-            f.convert("sext", f.load(f.at(f["taps"], t, "i32"), "i32"), "i64") for t in taps
-        ]
+        offsets = [f.convert("sext", f.load(f.at(f["taps"], t, "i32"), "i32"), "i64") for t in taps]
         places = [
             f.at(f.at(f["total"], t * f["padded"], element), v * width, element)
             for t in taps
@@ -305,10 +301,8 @@ def _sum_tile(machine: features.Machine, element: str, vectors: int) -> Function
 def _stage(machine: features.Machine, element: str) -> Function:
     """Emit: copy a block of rows, zeros where the padding lies, channels padded with zeros."""
     width = machine.width(element)
-    names = ["source", "target", "first", "rows", *GEOMETRY]
-    f = Function(
-        "stage", [("ptr" if n in names[:2] else "i64", n) for n in names], private=True
-    )
+    scalars = ", ".join(f"i64 {name}" for name in ("first", "rows", *GEOMETRY))
+    f = Function("stage", parameters(f"ptr source, ptr target, {scalars}"), private=True)
     channels, padded = f["channels"], f["padded_channels"]
     line = (f["left"] + f["width"] + f["right"]) * padded
     plane = line * f["middle"]
@@ -319,7 +313,7 @@ def _stage(machine: features.Machine, element: str) -> Function:
         target = f.at(f["target"], i * plane, element)
         f.when(
             f.compare("ult", position, f["source_rows"]),
-            lambda: f.loop(0, f["middle"], 1, lambda j: middle(j, source, target)) and None,
+            lambda: f.loop(0, f["middle"], 1, lambda j: middle(j, source, target)),
             lambda: _fill_zero(f, target, plane, element, width),
         )
 
@@ -340,7 +334,7 @@ def _stage(machine: features.Machine, element: str) -> Function:
         f.when(
             dense & f.compare("eq", channels, padded),
             lambda: _copy(f, source, target, f["width"] * padded, element, width),
-            lambda: f.loop(0, f["width"], 1, lambda k: pixel(k, source, target)) and None,
+            lambda: f.loop(0, f["width"], 1, lambda k: pixel(k, source, target)),
         )
         right = f["right"] * padded
         _fill_zero(f, f.at(target, f["width"] * padded, element), right, element, width)

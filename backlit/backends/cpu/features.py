@@ -56,9 +56,7 @@ def _host() -> Machine:
     # Virtual machines misreport the CPU's name: the flags decide, the name only schedules.
     features = llvm.get_host_cpu_features()
     vector_bytes, registers = _vectors(triple.split("-")[0], features)
-    return Machine(
-        triple, llvm.get_host_cpu_name(), features.flatten(), vector_bytes, registers
-    )
+    return Machine(triple, llvm.get_host_cpu_name(), features.flatten(), vector_bytes, registers)
 
 
 def _vectors(architecture: str, features: dict[str, bool]) -> tuple[int, int]:

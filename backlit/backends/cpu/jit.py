@@ -38,11 +38,14 @@ def set_cache_folder(folder: str | os.PathLike[str] | None, *, enabled: bool = T
     _on_disk = enabled
 
 
-def cache_folder() -> Path:
-    """Return the folder that holds object code; it need not exist."""
+def cache_folder() -> Path | None:
+    """Return the folder that holds object code (it need not exist); None without a home."""
     if _folder is not None:
         return _folder
-    home = Path.home()
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
     if sys.platform == "darwin":
         return home / "Library" / "Caches" / "backlit" / "kernels"
     if sys.platform == "win32":
@@ -52,7 +55,7 @@ def cache_folder() -> Path:
 
 def compile_function(text: str, name: str, machine: features.Machine) -> int:
     """Return the address of function `name` in the module `text`, compiled for `machine`."""
-    key = _key(text, machine)
+    key = _key(text, name, machine)
     with _lock:
         library = _libraries.get(key)
         if library is None:
@@ -60,19 +63,20 @@ def compile_function(text: str, name: str, machine: features.Machine) -> int:
         return int(library[name])
 
 
-def _key(text: str, machine: features.Machine) -> str:
+def _key(text: str, name: str, machine: features.Machine) -> str:
     import llvmlite
 
-    parts = (text, machine.triple, machine.cpu, machine.features, llvmlite.__version__)
+    parts = (text, name, machine.triple, machine.cpu, machine.features, llvmlite.__version__)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def _object_code(key: str, text: str, machine: features.Machine) -> bytes:
-    path = cache_folder() / key[:2] / f"{key}.o"
-    code = _read(path) if _on_disk else None
+    folder = cache_folder() if _on_disk else None
+    path = folder / key[:2] / f"{key}.o" if folder else None
+    code = _read(path) if path else None
     if code is None:
         code = _compile(text, machine)
-        if _on_disk:
+        if path:
             _write(path, code)
     return code
 

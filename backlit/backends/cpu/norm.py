@@ -29,9 +29,7 @@ def batch_norm(
     mean and rstd = 1 / sqrt(biased variance + eps) are (C,).
     """
     if x.dtype not in ELEMENTS:
-        y, mean, rstd = batch_norm(
-            x.astype(np.float32), _float32(weight), _float32(bias), eps=eps
-        )
+        y, mean, rstd = batch_norm(x.astype(np.float32), _float32(weight), _float32(bias), eps=eps)
         return y.astype(x.dtype), mean, rstd
     y = empty_channels_last(x.shape, x.dtype)
     source = channels_last(x)
@@ -56,21 +54,26 @@ def batch_norm_grad(
     source, grad = channels_last(x), channels_last(g.astype(x.dtype, copy=False))
     mean = np.ascontiguousarray(mean, x.dtype)
     partial = _run(
-        "grad_sums", norm_kernels.GRAD_SUMS, source, g=grad, x=source, mean=mean
-    ).astype(np.float64)
-    total, product = partial.sum(axis=0)
+        "grad_sums", norm_kernels.GRAD_SUMS, source, results=2, g=grad, x=source, mean=mean
+    )
+    total, product = partial.sum(axis=0, dtype=np.float64)
     deviation = rstd.astype(np.float64)
     scale = deviation if weight is None else deviation * weight
     count = max(math.prod(source.shape[:-1]), 1)
     slope = -scale * deviation**2 * product / count
     shift = -scale * total / count
-    coefficients = {
-        name: np.ascontiguousarray(value, x.dtype)
-        for name, value in (("scale", scale), ("slope", slope), ("shift", shift))
-    }
+    scale, slope, shift = (np.ascontiguousarray(a, x.dtype) for a in (scale, slope, shift))
     _run(
-        "grad_apply", norm_kernels.GRAD_APPLY, source, y=gx, g=grad, x=source, mean=mean,
-        **coefficients,
+        "grad_apply",
+        norm_kernels.GRAD_APPLY,
+        source,
+        y=gx,
+        g=grad,
+        x=source,
+        mean=mean,
+        scale=scale,
+        slope=slope,
+        shift=shift,
     )
     return gx, (product * deviation).astype(x.dtype), total.astype(x.dtype)
 
@@ -80,21 +83,28 @@ def _statistics(source: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows = math.prod(source.shape[:-1])
     if not source.size:
         return np.zeros(source.shape[-1]), np.zeros(source.shape[-1])
-    partial = _run("statistics", norm_kernels.STATISTICS, source, x=source).astype(np.float64)
+    partial = _run("statistics", norm_kernels.STATISTICS, source, results=3, x=source)
+    partial = partial.astype(np.float64)
     step = _block_rows(source)
     counts = np.minimum(step, rows - step * np.arange(len(partial)))[:, None]
-    means, squares = partial[:, 0], partial[:, 1]
+    means = partial[:, 0] + partial[:, 1] / counts
+    squares = partial[:, 2] - partial[:, 1] ** 2 / counts
     mean = (counts * means).sum(axis=0) / rows
     # the parallel axis theorem joins the blocks' spreads about their own means
     return mean, (squares + counts * (means - mean) ** 2).sum(axis=0) / rows
 
 
-def _run(kernel: str, fields: list[str], like: np.ndarray, **arrays: np.ndarray) -> np.ndarray:
-    """Run a kernel over the rows of arrays shaped like `like`; return its partial results."""
+def _run(
+    kernel: str, fields: list[str], like: np.ndarray, *, results: int = 0, **arrays: np.ndarray
+) -> np.ndarray:
+    """Run a kernel over the rows of arrays shaped like `like`.
+
+    Returns (blocks, results, channels) partial results.
+    """
     channels, rows = like.shape[-1], math.prod(like.shape[:-1])
     step = _block_rows(like)
     blocks = -(-rows // step)
-    partial = np.empty((blocks, 2, channels) if "partial" in fields else 0, like.dtype)
+    partial = np.empty((blocks, results, channels), like.dtype)
     if not like.size:
         return partial
     words = pack_words(

@@ -11,43 +11,50 @@ import functools
 from collections.abc import Callable
 
 from . import codegen, features, jit
-from .codegen import Kernel, Value, halves, vector
+from .codegen import Kernel, Value, halves, names, vector
 
-# independent sums hide the latency of an addition
-INTERLEAVED = 4
+# so many independent sums hide the latency of an addition
+CHAINS = 8
 VECTORS = 2
 
-STATISTICS = "x rows channels block_rows partial".split()
-APPLY = "x y rows channels block_rows mean scale shift".split()
-GRAD_SUMS = "g x rows channels block_rows mean partial".split()
-GRAD_APPLY = "g x y rows channels block_rows mean scale slope shift".split()
+STATISTICS = names("x rows channels block_rows partial")
+APPLY = names("x y rows channels block_rows mean scale shift")
+GRAD_SUMS = names("g x rows channels block_rows mean partial")
+GRAD_APPLY = names("g x y rows channels block_rows mean scale slope shift")
 
 
 @functools.lru_cache(maxsize=64)
 def statistics(machine: features.Machine, element: str) -> int:
-    """Return the kernel that writes each block's mean and sum of squared deviations."""
+    """Return the kernel of each block's mean, and sums of deviations from it and their squares.
+
+    The mean is rounded; what the deviations sum to repairs it.
+    """
     f = Kernel("norm_statistics", STATISTICS)
 
     def block(first: Value, rows: Value, chunk: Value) -> None:
         channels = f.field("channels")
         x = f.at(f.field("x", "ptr"), first * channels, element)
-        partial = f.at(f.field("partial", "ptr"), chunk * channels * 2, element)
+        partial = f.at(f.field("partial", "ptr"), chunk * channels * 3, element)
         count = f.emit(element, f"sitofp i64 {rows.name} to {element}")
         share = f.emit(element, f"fdiv {element} {f.constant(element, 1.0).name}, {count.name}")
 
         def columns(start: Value, vectors: int, lanes: int) -> None:
             read = _reader(f, x, start, channels, element, vectors, lanes)
             zeros = [f.constant(vector(element, lanes), 0.0)] * vectors
-            add = lambda row, sums: [a + b for a, b in zip(read(row), sums, strict=True)]
+
+            def add(row: Value, sums: list[Value]) -> list[Value]:
+                return [s + v for v, s in zip(read(row), sums, strict=True)]
+
             means = [s * f.splat(share, lanes) for s in _sum_rows(f, rows, zeros, add)]
 
             def deviate(row: Value, sums: list[Value]) -> list[Value]:
                 away = [v - m for v, m in zip(read(row), means, strict=True)]
-                return [f.fma(d, d, s) for d, s in zip(away, sums, strict=True)]
+                plain = [s + d for d, s in zip(away, sums[:vectors], strict=True)]
+                return plain + [f.fma(d, d, s) for d, s in zip(away, sums[vectors:], strict=True)]
 
-            squares = _sum_rows(f, rows, zeros, deviate)
-            _write(f, means, partial, start, element, lanes)
-            _write(f, squares, f.at(partial, channels, element), start, element, lanes)
+            sums = _sum_rows(f, rows, zeros * 2, deviate)
+            for i, values in enumerate((means, sums[:vectors], sums[vectors:])):
+                _write(f, values, f.at(partial, channels * i, element), start, element, lanes)
 
         f.each_slice(channels, halves(VECTORS, machine.width(element)), columns)
 
@@ -136,8 +143,7 @@ def _map_rows(
                 for name in coefficients
             ]
             readers = [
-                _reader(f, source, start, channels, element, vectors, lanes)
-                for source in sources
+                _reader(f, source, start, channels, element, vectors, lanes) for source in sources
             ]
 
             def row(i: Value) -> None:
@@ -172,16 +178,18 @@ def _sum_rows(
     add: Callable[[Value, list[Value]], list[Value]],
 ) -> list[Value]:
     """Sum over rows in interleaved chains; `add(row, sums)` returns the new sums."""
-    size, whole = len(zeros), rows - rows % INTERLEAVED
+    size = len(zeros)
+    chains = max(1, CHAINS // size)
+    whole = rows - rows % chains
 
     def several(i: Value, *sums: Value) -> list[Value]:
         new: list[Value] = []
-        for u in range(INTERLEAVED):
+        for u in range(chains):
             new += add(i + u, list(sums[u * size : (u + 1) * size]))
         return new
 
-    chains = f.loop(0, whole, INTERLEAVED, several, zeros * INTERLEAVED)
-    parts = [chains[u * size : (u + 1) * size] for u in range(INTERLEAVED)]
+    sums = f.loop(0, whole, chains, several, zeros * chains)
+    parts = [sums[u * size : (u + 1) * size] for u in range(chains)]
     while len(parts) > 1:
         pairs = zip(parts[::2], parts[1::2], strict=True)
         parts = [[a + b for a, b in zip(p, q, strict=True)] for p, q in pairs]
