@@ -14,7 +14,8 @@ import numpy as np
 from backlit import ops as ops
 from backlit.autograd import record
 from backlit.ops.elementwise import (
-    Add, Div, Eq, FloorDivide, Ge, Gt, Le, LogicalNot, Lt, Mul, Ne, Neg, Pow, Remainder, Sub,
+    Add, BitwiseAnd, BitwiseLeftShift, BitwiseNot, BitwiseOr, BitwiseRightShift, BitwiseXor, Div,
+    Eq, FloorDivide, Ge, Gt, Le, Lt, Mul, Ne, Neg, Pow, Remainder, Sub,
 )  # fmt: skip
 from backlit.ops.index import IndexPut, getitem, parse
 from backlit.ops.op import FUNCTIONS, REGISTRY, Elementwise, slot
@@ -93,7 +94,8 @@ def _binary(op: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 def _attach_arithmetic() -> None:
     table = {"add": Add, "sub": Sub, "mul": Mul, "truediv": Div, "floordiv": FloorDivide,
-             "mod": Remainder, "pow": Pow}  # fmt: skip
+             "mod": Remainder, "pow": Pow, "and": BitwiseAnd, "or": BitwiseOr, "xor": BitwiseXor,
+             "lshift": BitwiseLeftShift, "rshift": BitwiseRightShift}  # fmt: skip
     for name, op in table.items():
         forward, reflected = _binary(op)
         setattr(Tensor, f"__{name}__", forward)
@@ -104,6 +106,7 @@ def _attach_arithmetic() -> None:
     Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
     methods = NAMESPACES["Tensor"]
     Tensor.__neg__ = lambda self: record.apply(Neg, self)  # type: ignore[attr-defined]
+    Tensor.__invert__ = lambda self: record.apply(BitwiseNot, self)  # type: ignore[attr-defined]
     Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
     Tensor.__abs__ = methods["abs"]  # type: ignore[attr-defined]
     Tensor.__matmul__ = methods["matmul"]  # type: ignore[attr-defined]
@@ -161,8 +164,6 @@ def attach() -> None:
         _matrix_transposed, doc="The last two axes swapped."
     )
     _attach_arithmetic()
-    for name in ("invert",):
-        setattr(Tensor, f"__{name}__", lambda self: record.apply(LogicalNot, self))
 
 
 attach()

@@ -1012,6 +1012,104 @@ class LogicalNot(Compare):
         return m.logical_not(x)
 
 
+# ----- bits of whole numbers; of bools, they are the logical operators -----
+
+
+class Bitwise(Elementwise, abstract=True):
+    @classmethod
+    def run(cls, arrays, params):
+        cls.infer(*map(spec_of, arrays))  # always: NumPy's own refusal names no operator
+        return super().run(arrays, params)
+
+    @classmethod
+    def infer(cls, *specs, **params):
+        found = _infer(cls, specs)
+        if found.dtype.is_floating_point:
+            raise DTypeError(
+                "bits are of whole numbers and bools, not of floats",
+                hint="compare first: (x > 0) & (y > 0)",
+            )
+        return found
+
+
+class BitwiseAnd(Bitwise):
+    """Bits that are set in both; of bools, whether both hold. The operator `&`.
+
+    >>> bl.tensor([6, 5]) & 3, bl.tensor([True, False]) & bl.tensor([True, True])
+    (tensor([2, 1]), tensor([ True, False]))
+    """
+
+    def formula(m, a, b):
+        return a & b
+
+
+class BitwiseOr(Bitwise):
+    """Bits that are set in at least one; of bools, whether one holds. The operator `|`.
+
+    >>> bl.tensor([6, 5]) | 3, bl.tensor([True, False]) | bl.tensor([False, False])
+    (tensor([7, 7]), tensor([ True, False]))
+    """
+
+    def formula(m, a, b):
+        return a | b
+
+
+class BitwiseXor(Bitwise):
+    """Bits that are set in exactly one; of bools, whether they differ. The operator `^`.
+
+    >>> bl.tensor([6, 5]) ^ 3, bl.tensor([True, False]) ^ bl.tensor([True, True])
+    (tensor([5, 6]), tensor([False,  True]))
+    """
+
+    def formula(m, a, b):
+        return a ^ b
+
+
+class BitwiseNot(Bitwise):
+    """The complement of every bit; of bools, the contrary. The operator `~`.
+
+    >>> ~bl.tensor([0, 6]), ~bl.tensor([True, False])
+    (tensor([-1, -7]), tensor([False,  True]))
+    """
+
+    def formula(m, x):
+        return ~x
+
+
+class Shift(Bitwise, abstract=True):
+    @classmethod
+    def infer(cls, *specs, **params):
+        found = super().infer(*specs)
+        if found.dtype is dt.bool_:
+            raise DTypeError("bools can't be shifted", hint="convert one: x.int()")
+        return found
+
+
+class BitwiseLeftShift(Shift):
+    """The bits moved up by `other` places. The operator `<<`.
+
+    >>> bl.tensor([1, 3]) << 2
+    tensor([ 4, 12])
+    """
+
+    def formula(m, a, b):
+        return a << b
+
+
+class BitwiseRightShift(Shift):
+    """The bits moved down by `other` places, keeping the sign. The operator `>>`.
+
+    >>> bl.tensor([9, -9]) >> 1
+    tensor([ 4, -5])
+    """
+
+    def formula(m, a, b):
+        return a >> b
+
+
+# ----- what kind of number it is -----
+
+
 class Isnan(Compare):
     """Whether an element is NaN.
 

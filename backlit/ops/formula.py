@@ -181,6 +181,24 @@ class Tex:
     def _relation(self, o: Any, sign: str) -> Tex:
         return Tex(f"{self} {sign} {Tex.of(o)}", 0)
 
+    def __and__(self, o: Any) -> Tex:
+        return self._binary(o, r"\mathbin{\&}", _SUM, _PRODUCT)
+
+    def __or__(self, o: Any) -> Tex:
+        return self._binary(o, r"\mathbin{|}", _SUM, _PRODUCT)
+
+    def __xor__(self, o: Any) -> Tex:
+        return self._binary(o, r"\oplus", _SUM, _PRODUCT)
+
+    def __lshift__(self, o: Any) -> Tex:
+        return self._binary(o, r"\ll", _SUM, _PRODUCT)
+
+    def __rshift__(self, o: Any) -> Tex:
+        return self._binary(o, r"\gg", _SUM, _PRODUCT)
+
+    def __invert__(self) -> Tex:
+        return Tex(rf"\sim {self.at(_ATOM)}", _SIGN)
+
     def __gt__(self, o: Any) -> Tex:
         return self._relation(o, ">")
 

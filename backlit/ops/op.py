@@ -282,7 +282,7 @@ class Elementwise(Operator, abstract=True):
         bare = common.kind == "f" and any(isinstance(a, np.ndarray) for a in arrays)
         return [
             a.astype(target, copy=False) if isinstance(a, np.ndarray) else a if bare
-            else target.type(a)
+            else np.asarray(a).astype(target)[()]  # whole numbers wrap around, as in PyTorch
             for a in arrays
         ]
 
