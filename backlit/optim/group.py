@@ -1,0 +1,98 @@
+"""A parameter group: the options that some parameters share, and their numbers as cells.
+
+An update rule computes with `group.cell("lr")`, a 0-dim float64 Tensor that follows
+`group["lr"]`, so that a recorded step reads the learning rate instead of holding a copy of it.
+Knows nothing of any optimizer. Next: optimizer.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import backlit as bl
+from backlit.tensor import Tensor
+
+
+class ParamGroup(dict[str, Any]):
+    """Options by name, as PyTorch's plain dict, which also keep cells of their numbers.
+
+    >>> group = bl.optim.group.ParamGroup(params=[], lr=0.1)
+    >>> lr = group.cell("lr")
+    >>> group["lr"] = 0.5
+    >>> lr.item()
+    0.5
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._cells: dict[str, tuple[Tensor, ...]] = {}
+
+    def cell(self, name: str) -> Tensor:
+        """The number `group[name]` as a 0-dim Tensor that follows it."""
+        return self.cells(name)[0]
+
+    def cells(self, name: str) -> tuple[Tensor, ...]:
+        """The numbers `group[name]` (a tuple such as betas) as 0-dim Tensors."""
+        cells = self._cells.get(name)
+        if cells is None:
+            cells = self._cells[name] = tuple(_cell(number) for number in _numbers(self[name]))
+        return cells
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, value)
+        if name in self._cells:
+            self._refill(name, _numbers(value))
+
+    def _refill(self, name: str, numbers: tuple[Any, ...]) -> None:
+        cells = self._cells[name]
+        if len(cells) != len(numbers) or any(isinstance(n, Tensor) for n in numbers):
+            del self._cells[name]
+            return
+        for cell, number in zip(cells, numbers):
+            cell.fill_(number)
+
+    def update(self, *args: Any, **options: Any) -> None:
+        """As dict.update; the cells follow."""
+        for name, value in dict(*args, **options).items():
+            self[name] = value
+
+    def __ior__(self, other: Any) -> ParamGroup:  # type: ignore[misc,override]
+        self.update(other)
+        return self
+
+    def __delitem__(self, name: str) -> None:
+        super().__delitem__(name)
+        self._cells.pop(name, None)
+
+
+def scalar(value: float) -> Tensor:
+    """A 0-dim float64 Tensor: exact for step numbers, accurate for bias corrections."""
+    return bl.tensor(float(value), dtype=bl.float64)
+
+
+def _cell(number: Any) -> Tensor:
+    """A user's one-element Tensor is its own cell."""
+    return number.detach().reshape(()) if isinstance(number, Tensor) else scalar(number)
+
+
+def _numbers(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
+def named_or_plain(params: Iterable[Any]) -> tuple[list[Any], list[str]]:
+    """Split `named_parameters()` pairs into tensors and names; plain ones have no names."""
+    tensors: list[Any] = []
+    names: list[str] = []
+    for entry in params:
+        if isinstance(entry, tuple):
+            names.append(entry[0])
+            tensors.append(entry[1])
+        else:
+            tensors.append(entry)
+    return tensors, names
+
+
+def options_of(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Everything of a group but its tensors."""
+    return {name: value for name, value in group.items() if name != "params"}

