@@ -1,0 +1,541 @@
+"""Module: a tree of named parameters, buffers and child modules with a forward method.
+
+Owns registration, attribute access, traversal, conversion and the call. Saving and loading
+live in state_dict.py, hooks in hooks.py. A call also tells the engine where it is: during
+forward `state.module` is the module's path, such as `net.layers.0.conv`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import backlit as bl
+from backlit.dtypes import dtype as DType
+from backlit.errors import NotAvailable
+from backlit.nn.hooks import HookMethods
+from backlit.nn.parameter import Buffer, Parameter, is_lazy
+from backlit.nn.state_dict import StateDictMethods
+from backlit.state import state
+from backlit.tensor import Tensor
+
+_HOOK_TABLES = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_state_dict_hooks",
+    "_state_dict_pre_hooks",
+    "_load_state_dict_pre_hooks",
+    "_load_state_dict_post_hooks",
+)
+_TABLES = ("_parameters", "_buffers", "_modules", *_HOOK_TABLES)
+
+
+class _Children(dict[str, Any]):
+    """Child modules by name; any change makes remembered paths stale."""
+
+    version = 0
+
+    def __setitem__(self, name: str, module: Any) -> None:
+        _Children.version += 1
+        super().__setitem__(name, module)
+
+
+class _Running(threading.local):
+    module: Module | None = None
+
+
+_running = _Running()
+
+
+class Module(StateDictMethods, HookMethods):
+    """Base of every network part: assign parameters and modules in `__init__`, write `forward`.
+
+    >>> class Net(nn.Module):
+    ...     def __init__(self):
+    ...         super().__init__()
+    ...         self.fc = nn.Linear(4, 2)
+    ...     def forward(self, x):
+    ...         return F.relu(self.fc(x))
+    >>> Net()(bl.zeros(3, 4)).shape == (3, 2)
+    True
+    """
+
+    training: bool
+    _version: int
+    _root_name: str | None = None  # path of a module that no module called
+
+    def __init__(self) -> None:
+        fields = self.__dict__
+        fields["training"] = True
+        fields["_version"] = 0
+        fields["_non_persistent_buffers"] = set()
+        fields.update((table, {}) for table in _TABLES)
+        fields["_modules"] = _Children()
+
+    # ---- the call
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """What the module computes; subclasses write it."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward method")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        outer, caller = state.module, _running.module
+        state.module = self._path(outer, caller)
+        _running.module = self
+        try:
+            if (
+                self._forward_hooks
+                or self._forward_pre_hooks
+                or self._backward_hooks
+                or self._backward_pre_hooks
+            ):
+                return self._call_with_hooks(args, kwargs)
+            return self.forward(*args, **kwargs)
+        finally:
+            state.module = outer
+            _running.module = caller
+
+    def _path(self, outer: str, caller: Module | None) -> str:
+        if caller is None:
+            name = self._root_name or type(self).__name__.lower()
+            return f"{outer}.{name}" if outer else name
+        names = caller.__dict__.get("_names_below")
+        if names is None or names[0] != _Children.version or names[1] is not caller:
+            names = caller._remember_names()
+        name = names[2].get(id(self)) or type(self).__name__.lower()
+        return outer if self is caller else f"{outer}.{name}"
+
+    def _remember_names(self) -> tuple[int, Module, dict[int, str]]:
+        below = {id(module): name for name, module in self.named_modules()}
+        names = (_Children.version, self, below)
+        self.__dict__["_names_below"] = names
+        return names
+
+    # ---- registration
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a parameter under a name; None keeps the name without a value.
+
+        >>> m = nn.Module()
+        >>> m.register_parameter("scale", nn.Parameter(bl.ones(1)))
+        >>> [name for name, _ in m.named_parameters()]
+        ['scale']
+        """
+        self._check_new_name(name, "parameter", self._table("_parameters"))
+        if param is not None and not isinstance(param, Parameter):
+            kind = type(param).__name__
+            raise TypeError(f"parameter '{name}' must be a Parameter or None, got {kind}")
+        if param is not None and not is_lazy(param) and param.grad_fn is not None:
+            raise ValueError(
+                f"parameter '{name}' must be a leaf; to use a computed value, "
+                "compute it in forward"
+            )
+        self._changed()
+        self._parameters[name] = param
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Add a tensor that is state but no parameter; `persistent` ones are saved.
+
+        >>> m = nn.Module()
+        >>> m.register_buffer("mean", bl.zeros(3))
+        >>> list(m.state_dict())
+        ['mean']
+        """
+        self._check_new_name(name, "buffer", self._table("_buffers"))
+        if tensor is not None and not isinstance(tensor, Tensor):
+            kind = type(tensor).__name__
+            raise TypeError(f"buffer '{name}' must be a Tensor or None, got {kind}")
+        self._changed()
+        self._buffers[name] = tensor
+        (self._non_persistent_buffers.discard if persistent else self._non_persistent_buffers.add)(
+            name
+        )
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a child module under a name.
+
+        >>> m = nn.Module()
+        >>> m.add_module("fc", nn.Linear(2, 2))
+        >>> m.fc
+        Linear(in_features=2, out_features=2, bias=True)
+        """
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{type(module).__name__} is not a Module")
+        self._check_new_name(name, "module", self._table("_modules"))
+        self._changed()
+        self._modules[name] = module
+
+    def register_module(self, name: str, module: Module | None) -> None:
+        """Another name of `add_module`."""
+        self.add_module(name, module)
+
+    def _check_new_name(self, name: str, kind: str, table: dict[str, Any]) -> None:
+        if not isinstance(name, str):
+            raise TypeError(f"{kind} name must be a string, got {type(name).__name__}")
+        if name == "" or "." in name:
+            raise KeyError(f"{kind} name must be non-empty and without '.', got {name!r}")
+        if hasattr(self, name) and name not in table:
+            raise KeyError(f"attribute '{name}' already exists")
+
+    def _table(self, which: str) -> dict[str, Any]:
+        table: dict[str, Any] | None = self.__dict__.get(which)
+        if table is None:
+            raise AttributeError(
+                f"{type(self).__name__}: call super().__init__() before assigning "
+                "parameters, buffers or modules"
+            )
+        return table
+
+    def _changed(self) -> None:
+        self.__dict__["_version"] = self.__dict__.get("_version", 0) + 1
+
+    # ---- attributes
+
+    def __getattr__(self, name: str) -> Any:
+        fields = self.__dict__
+        for table in ("_parameters", "_buffers", "_modules"):
+            if table in fields and name in fields[table]:
+                return fields[table][name]
+        raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._changed()
+        if isinstance(value, Parameter):
+            self._table("_parameters")
+            self._forget(name, keep="_parameters")
+            self.register_parameter(name, value)
+        elif isinstance(value, Module):
+            children = self._table("_modules")
+            self._forget(name, keep="_modules")
+            children[name] = value
+        elif isinstance(value, Buffer):
+            self._table("_buffers")
+            self._forget(name, keep="_buffers")
+            self.register_buffer(name, value, getattr(value, "persistent", True))
+        elif not self._assign_registered(name, value):
+            object.__setattr__(self, name, value)
+
+    def _assign_registered(self, name: str, value: Any) -> bool:
+        """Assign a plain value to a registered name, as far as its kind allows."""
+        for table, wanted in _KINDS:
+            registered = self.__dict__.get(table)
+            if registered is None or name not in registered:
+                continue
+            if value is not None and not (table == "_buffers" and isinstance(value, Tensor)):
+                kind = type(value).__name__
+                raise TypeError(f"cannot assign {kind} to '{name}': {wanted} or None expected")
+            registered[name] = value
+            return True
+        return False
+
+    def _forget(self, name: str, keep: str | None = None) -> None:
+        self.__dict__.pop(name, None)
+        for table in ("_parameters", "_buffers", "_modules"):
+            if table != keep:
+                self.__dict__[table].pop(name, None)
+        if keep != "_buffers":
+            self._non_persistent_buffers.discard(name)
+
+    def __delattr__(self, name: str) -> None:
+        self._changed()
+        for table, _ in _KINDS:
+            if name in self.__dict__.get(table, ()):
+                del self.__dict__[table][name]
+                self._non_persistent_buffers.discard(name)
+                return
+        object.__delattr__(self, name)
+
+    def __dir__(self) -> list[str]:
+        names = {*dir(type(self)), *self.__dict__}
+        names.update(*(self.__dict__.get(table, ()) for table, _ in _KINDS))
+        return sorted(name for name in names if not name[:1].isdigit())
+
+    def __copy__(self) -> Self:
+        twin = type(self).__new__(type(self))
+        twin.__dict__.update(self.__dict__)
+        for table in (*_TABLES, "_non_persistent_buffers"):
+            twin.__dict__[table] = self.__dict__[table].copy()
+        return twin
+
+    # ---- traversal
+
+    def _named_members(
+        self, table: str, prefix: str, recurse: bool, unique: bool
+    ) -> Iterator[tuple[str, Any]]:
+        below = self.named_modules(prefix, remove_duplicate=unique)
+        seen = set()
+        for path, module in below if recurse else [(prefix, self)]:
+            for name, tensor in getattr(module, table).items():
+                if tensor is None:
+                    continue
+                key = id(tensor.cell)
+                if key in seen:
+                    continue
+                if unique:
+                    seen.add(key)
+                yield (f"{path}.{name}" if path else name), tensor
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """Each parameter with its dotted name; tied ones (one storage cell) come once.
+
+        >>> [name for name, _ in nn.Sequential(nn.Linear(2, 2)).named_parameters()]
+        ['0.weight', '0.bias']
+        """
+        return self._named_members("_parameters", prefix, recurse, remove_duplicate)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """Each parameter once.
+
+        >>> sum(p.numel() for p in nn.Linear(3, 2).parameters())
+        8
+        """
+        return (tensor for _, tensor in self.named_parameters(recurse=recurse))
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Each buffer with its dotted name.
+
+        >>> [name for name, _ in nn.BatchNorm1d(2).named_buffers()]
+        ['running_mean', 'running_var', 'num_batches_tracked']
+        """
+        return self._named_members("_buffers", prefix, recurse, remove_duplicate)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """Each buffer once."""
+        return (tensor for _, tensor in self.named_buffers(recurse=recurse))
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Each direct child with its name.
+
+        >>> [name for name, _ in nn.Sequential(nn.ReLU(), nn.Tanh()).named_children()]
+        ['0', '1']
+        """
+        seen: set[int] = set()
+        for name, module in self._modules.items():
+            if module is not None and id(module) not in seen:
+                seen.add(id(module))
+                yield name, module
+
+    def children(self) -> Iterator[Module]:
+        """Each direct child once."""
+        return (module for _, module in self.named_children())
+
+    def named_modules(
+        self, memo: set[Module] | str | None = None, prefix: str = "", remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and everything below it, with dotted names.
+
+        >>> [name for name, _ in nn.Sequential(nn.ReLU()).named_modules()]
+        ['', '0']
+        """
+        if isinstance(memo, str):
+            memo, prefix = None, memo
+        memo = set() if memo is None else memo
+        if self in memo:
+            return
+        if remove_duplicate:
+            memo.add(self)
+        yield prefix, self
+        for name, module in self._modules.items():
+            if module is not None:
+                below = f"{prefix}.{name}" if prefix else name
+                yield from module.named_modules(memo, below, remove_duplicate)
+
+    def modules(self) -> Iterator[Module]:
+        """This module and everything below it, each once."""
+        return (module for _, module in self.named_modules())
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a dotted name; "" is this module.
+
+        >>> nn.Sequential(nn.Sequential(nn.ReLU())).get_submodule("0.0")
+        ReLU()
+        """
+        module: Any = self
+        for name in target.split(".") if target else []:
+            parent, module = module, getattr(module, name, None)
+            if not isinstance(module, Module):
+                kind = type(parent).__name__
+                raise AttributeError(f"'{target}': {kind} has no module '{name}'")
+        found: Module = module
+        return found
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a dotted name."""
+        return self._get_member(target, Parameter, "parameter")  # type: ignore[no-any-return]
+
+    def get_buffer(self, target: str) -> Tensor:
+        """The buffer at a dotted name."""
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        if name not in owner._buffers:
+            raise AttributeError(f"{type(owner).__name__} has no buffer '{name}'")
+        return self._get_member(target, Tensor, "buffer")  # type: ignore[no-any-return]
+
+    def _get_member(self, target: str, kind: Any, word: str) -> Any:
+        path, _, name = target.rpartition(".")
+        owner = self.get_submodule(path)
+        value = getattr(owner, name, None)
+        if not isinstance(value, kind):
+            raise AttributeError(f"{type(owner).__name__} has no {word} '{name}'")
+        return value
+
+    # ---- modes and conversion
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode here and below: Dropout and BatchNorm behave accordingly.
+
+        >>> nn.Dropout().train(False).training
+        False
+        """
+        if not isinstance(mode, bool):
+            raise ValueError(f"train: mode must be a bool, got {type(mode).__name__}")
+        self.training = mode
+        for module in self.children():
+            module.train(mode)
+        return self
+
+    def eval(self) -> Self:
+        """Set evaluation mode: the same as `train(False)`."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Make every parameter ask for gradients, or stop asking.
+
+        >>> nn.Linear(2, 2).requires_grad_(False).weight.requires_grad
+        False
+        """
+        for param in self.parameters():
+            param.requires_grad_(requires_grad)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of every parameter, or set them to zero."""
+        for param in self.parameters():
+            if param.grad is None or set_to_none:
+                param.grad = None
+            else:
+                param.grad = bl.zeros_like(param.grad)
+
+    def apply(self, fn: Callable[[Module], Any]) -> Self:
+        """Call `fn` on every module below, then on this one.
+
+        >>> seen = []
+        >>> _ = nn.Sequential(nn.ReLU()).apply(lambda m: seen.append(type(m).__name__)); seen
+        ['ReLU', 'Sequential']
+        """
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
+        """Refill every parameter, gradient and buffer with `fn` of it; ties stay ties."""
+        for module in self.children():
+            module._apply(fn)
+        with bl.no_grad():
+            for tensor in (*self._parameters.values(), *self._buffers.values()):
+                if tensor is None:
+                    continue
+                grad, values = tensor.grad, tensor.data
+                converted = fn(values)
+                if converted is not values:
+                    tensor.grad = None
+                    tensor.data = converted
+                    tensor.grad = None if grad is None else fn(grad)
+        return self
+
+    def to(self, *args: Any, **kwargs: Any) -> Self:
+        """Move or cast in place: `to(dtype)`, `to(device)`, `to(tensor)`; only floats are cast.
+
+        A memory format is accepted and has no effect: arrays keep their layout.
+
+        >>> nn.Linear(2, 2).to(bl.float64).weight.dtype
+        backlit.float64
+        """
+        kwargs.pop("memory_format", None)
+        kwargs.pop("non_blocking", None)
+        dtype, device = kwargs.pop("dtype", None), kwargs.pop("device", None)
+        if kwargs:
+            raise TypeError(f"to() got an unexpected argument '{next(iter(kwargs))}'")
+        for value in args:
+            if isinstance(value, Tensor):
+                dtype, device = value.dtype, value.device
+            elif isinstance(value, DType):
+                dtype = value
+            elif not isinstance(value, bool) and value is not None:
+                device = value
+        if dtype is not None and not dtype.is_floating_point:
+            raise TypeError(f"to: modules take floating point dtypes only, got {dtype}")
+        device = None if device is None else bl.device(device)
+
+        def convert(tensor: Tensor) -> Tensor:
+            cast = dtype if tensor.is_floating_point() else None
+            return tensor.to(device=device or tensor.device, dtype=cast or tensor.dtype)
+
+        return self._apply(convert)
+
+    def type(self, dst_type: Any) -> Self:
+        """Cast every parameter and buffer, integers included."""
+        return self._apply(lambda tensor: tensor.type(dst_type))
+
+    def float(self) -> Self:
+        """Cast floating point values to float32."""
+        return self.to(bl.float32)
+
+    def double(self) -> Self:
+        """Cast floating point values to float64."""
+        return self.to(bl.float64)
+
+    def half(self) -> Self:
+        """Cast floating point values to float16."""
+        return self.to(bl.float16)
+
+    def bfloat16(self) -> Self:
+        """Cast floating point values to bfloat16."""
+        return self.to(bl.bfloat16)
+
+    def cpu(self) -> Self:
+        """Everything is on the CPU: returns the module."""
+        return self
+
+    def cuda(self, device: Any = None) -> Self:
+        """Refused: there is no GPU backend."""
+        raise NotAvailable("cuda: there is no GPU backend", hint="leave the module on the CPU")
+
+    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
+        """Move without keeping values: on the one device there is, nothing changes."""
+        bl.device(device)
+        return self
+
+    # ---- text
+
+    def extra_repr(self) -> str:
+        """The arguments that `repr` shows; subclasses override."""
+        return ""
+
+    def _get_name(self) -> str:
+        return type(self).__name__
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        body = [f"({name}): {_indented(repr(m))}" for name, m in self._modules.items()]
+        if len(lines) == 1 and not body:
+            return f"{self._get_name()}({extra})"
+        inside = "".join(f"\n  {line}" for line in lines + body)
+        return f"{self._get_name()}({inside}\n)" if inside else f"{self._get_name()}()"
+
+
+_KINDS = (("_parameters", "Parameter"), ("_modules", "Module"), ("_buffers", "Tensor"))
+
+
+def _indented(text: str) -> str:
+    return text.replace("\n", "\n  ")
+

@@ -1,0 +1,11 @@
+"""Helpers around parameters and sequences: clipping, flat vectors, packed sequences."""
+
+from __future__ import annotations
+
+from backlit.nn.utils import rnn as rnn
+from backlit.nn.utils.clip import clip_grad_norm_ as clip_grad_norm_
+from backlit.nn.utils.clip import clip_grad_value_ as clip_grad_value_
+from backlit.nn.utils.clip import clip_grads_with_norm_ as clip_grads_with_norm_
+from backlit.nn.utils.clip import get_total_norm as get_total_norm
+from backlit.nn.utils.vector import parameters_to_vector as parameters_to_vector
+from backlit.nn.utils.vector import vector_to_parameters as vector_to_parameters
