@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit.errors import ArgumentError, ArgumentTypeError
+from backlit.errors import ArgumentError, ArgumentTypeError, DTypeError
 
 
 def default_convert(data: Any) -> Any:
@@ -59,7 +59,7 @@ def _collate(batch: list[Any], where: str) -> Any:
     if isinstance(first, str | bytes):
         return batch
     if isinstance(first, np.ndarray | np.generic | bool | int | float):
-        return bl.from_numpy(_stack(batch, where))
+        return _stack(batch, where)
     if isinstance(first, Mapping):
         _check_keys(batch, where)
         parts = {key: _collate([s[key] for s in batch], f"{where}[{key!r}]") for key in first}
@@ -80,10 +80,13 @@ def _stack_tensors(batch: list[Any], where: str) -> Any:
         raise _mixed(batch, where)
     if any(tensor.requires_grad for tensor in batch):
         return bl.stack(batch)
-    return bl.from_numpy(_stack([tensor.numpy() for tensor in batch], where))
+    return _stack([tensor.numpy() for tensor in batch], where)
 
 
-def _stack(values: list[Any], where: str) -> np.ndarray:
+def _stack(values: list[Any], where: str) -> Any:
+    from backlit import dtypes
+    from backlit.tensor import wrap
+
     arrays = [np.asarray(value) for value in values]
     sizes = [array.shape for array in arrays]
     odd = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
@@ -93,9 +96,11 @@ def _stack(values: list[Any], where: str) -> np.ndarray:
             f"{sizes[0]} at position 0, {sizes[odd]} at position {odd}",
             hint="bring samples to one size in the dataset, or pad them in a collate_fn",
         )
-    if any(array.dtype.kind not in "biuf" and array.dtype.name != "bfloat16" for array in arrays):
-        raise _wrong_kind(values[0], where)
-    return np.stack(arrays)
+    stacked = np.stack(arrays)
+    try:
+        return wrap(stacked.astype(dtypes.of_array(stacked).numpy, copy=False))
+    except DTypeError:
+        raise _wrong_kind(values[0], where) from None
 
 
 def _check_keys(batch: list[Any], where: str) -> None:

@@ -93,11 +93,11 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
 
 
 def _gather(tensor: Tensor, indices: np.ndarray) -> Tensor:
-    import backlit as bl
+    from backlit.tensor import wrap
 
     if tensor.requires_grad:
-        return tensor[bl.from_numpy(indices)]
-    return bl.from_numpy(np.take(tensor.numpy(), indices, axis=0))
+        return tensor[wrap(indices)]
+    return wrap(np.take(tensor.numpy(), indices, axis=0))
 
 
 class StackDataset(Dataset[Any]):

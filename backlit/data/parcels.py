@@ -12,8 +12,6 @@ from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
-import numpy as np
-
 
 class Parcel:
     """Something that is unpacked inside the worker, where a failure can be reported."""
@@ -23,7 +21,7 @@ class Parcel:
 
     def __getstate__(self) -> bytes:
         stream = io.BytesIO()
-        ParcelPickler(stream, pickle.HIGHEST_PROTOCOL).dump(self.contents)
+        ForkingPickler(stream, pickle.HIGHEST_PROTOCOL).dump(self.contents)
         return stream.getvalue()
 
     def __setstate__(self, packed: bytes) -> None:
@@ -33,28 +31,11 @@ class Parcel:
         return pickle.loads(self.packed)
 
 
-class ParcelPickler(ForkingPickler):
-    """Sends a tensor as its array; only ever read by the process at the pipe's other end."""
-
-    def reducer_override(self, item: Any) -> Any:
-        import backlit as bl
-
-        if type(item) is bl.Tensor:
-            return _tensor, (item.detach().numpy(), item.requires_grad)
-        return NotImplemented
-
-
-def _tensor(array: np.ndarray, requires_grad: bool) -> Any:
-    import backlit as bl
-
-    return bl.from_numpy(array).requires_grad_(requires_grad)
-
-
 def encode(epoch: int, kind: str, content: Any) -> list[bytes]:
     """An answer as the parts to send: a head, the structure, then each array's bytes."""
     buffers: list[pickle.PickleBuffer] = []
     body = io.BytesIO()
-    ParcelPickler(body, pickle.HIGHEST_PROTOCOL, True, buffers.append).dump(content)
+    ForkingPickler(body, pickle.HIGHEST_PROTOCOL, True, buffers.append).dump(content)
     head = pickle.dumps((epoch, kind, len(buffers)))
     # Copied now: a dataset may fill the same array again while the thread still writes.
     return [head, body.getvalue(), *(bytes(buffer.raw()) for buffer in buffers)]
