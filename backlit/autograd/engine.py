@@ -330,26 +330,28 @@ def pull_arrays(node: Node, g: Tensor) -> list[Tensor | None]:
     """The elementwise rule on bare arrays, when nothing is recorded."""
     op, array, support = node.op, g.cell.array, g.support
     results: list[Tensor | None] = []
-    for i, need in enumerate(node.needs):
-        rule = op.derivatives.get(i) if need else None
-        if rule is None:
+    for i, edge in enumerate(node.edges):
+        if edge is None or i not in op.locals:
             results.append(None)
             continue
         d = op.local(fm.NUMPY, i, node.saved, node.params)
-        mask = op.mask(fm.NUMPY, i, node.saved)
-        if mask is None and support is None:
-            if type(d) is int and d == 1:
-                results.append(g)
-            else:
-                results.append(wrap(-array if type(d) is int and d == -1 else array * d))
-            continue
-        keep = mask if support is None else support.cell.array
-        if mask is not None and support is not None:
-            keep = keep & mask
-        made = wrap(np.where(keep, array * d, array.dtype.type(0)))
-        made.support = wrap(np.broadcast_to(keep, made.cell.array.shape))
-        results.append(made)
+        if support is not None or i in op.masks:
+            results.append(_masked_product(array, d, op.mask(fm.NUMPY, i, node.saved), support))
+        elif type(d) is int and (d == 1 or d == -1):
+            results.append(g if d == 1 else wrap(-array))
+        else:
+            results.append(wrap(array * d))
     return results
+
+
+def _masked_product(array: np.ndarray, d: Any, mask: Any, support: Tensor | None) -> Tensor:
+    """A product with a local derivative that is 0 outside the mask, whatever the derivative is."""
+    keep = mask if support is None else support.cell.array
+    if mask is not None and support is not None:
+        keep = keep & mask
+    made = wrap(np.where(keep, array * d, array.dtype.type(0)))
+    made.support = wrap(np.broadcast_to(keep, made.cell.array.shape))
+    return made
 
 
 def pull_formula(node: Node, g: Tensor) -> list[Tensor | None]:
@@ -357,9 +359,8 @@ def pull_formula(node: Node, g: Tensor) -> list[Tensor | None]:
     op, support = node.op, g.support
     values = {name: saved_tensor(node, name) for name in node.saved}
     results: list[Tensor | None] = []
-    for i, need in enumerate(node.needs):
-        rule = op.derivatives.get(i) if need else None
-        if rule is None:
+    for i, edge in enumerate(node.edges):
+        if edge is None or i not in op.locals:
             results.append(None)
             continue
         d = op.local(fm.TENSOR, i, values, node.params)
@@ -389,9 +390,9 @@ def pull_rules(node: Node, grads: list) -> list[Tensor | None]:
     if joint is not None:
         results = list(_call(joint, node, grads))
     else:
-        results = [None] * len(node.needs)
-        for i, name in enumerate(op.inputs):
-            if i < len(node.needs) and node.needs[i] and name in op.rules:
+        results = [None] * len(node.edges)
+        for i, (name, edge) in enumerate(zip(op.inputs, node.edges)):
+            if edge is not None and name in op.rules:
                 results[i] = _call(op.rules[name], node, grads)
     support = grads[0].support if grads[0] is not None else None
     if op.moves and support is not None:

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backlit.autograd.modes import no_grad
-from backlit.autograd.record import here, make_node
+from backlit.autograd.record import edges_of, here, make_node
 from backlit.errors import ArgumentTypeError, GradError
 from backlit.ops.op import Operator, Rule
 from backlit.state import state
@@ -152,7 +152,7 @@ class Function:
                     f"{cls.__name__}.forward must return tensors, got {type(o).__name__}"
                 )
         outputs = tuple(_as_output(o, args, ctx) for o in listed)
-        node = _tie(op, ctx, args, needs, listed, outputs) if state.grad and any(needs) else None
+        node = _tie(op, ctx, args, listed, outputs) if state.grad and any(needs) else None
         ctx._given = ()
         for observer in state.observers:
             observer.after_forward(op, args, {}, outputs, node)
@@ -166,17 +166,15 @@ def _as_output(output: Any, args: tuple, ctx: Context) -> Any:
     return output
 
 
-def _tie(op: Any, ctx: Context, args: tuple, needs: tuple, listed: tuple, outputs: tuple) -> Any:
+def _tie(op: Any, ctx: Context, args: tuple, listed: tuple, outputs: tuple) -> Any:
     """Record the Node of an application and tie the outputs to it."""
     import weakref
 
     ctx._keep(args, listed)
-    arrays = [a.cell.array if isinstance(a, Tensor) else None for a in args]
     results = tuple(None if o is None else o.cell.array for o in outputs)
-    node = make_node(op, args, list(needs), {"ctx": ctx}, arrays, results)
+    node = make_node(op, *edges_of(args), {}, [], results)
     # Freed with the saved values, so that a second backward is refused.
     node.saved = {"ctx": ctx}
-    node.params = {}
     ctx._node = weakref.ref(node)
     for i, o in enumerate(outputs):
         constant = any(listed[i] is c for c in ctx._constant)
@@ -194,7 +192,7 @@ def _operator_of(cls: type[Function]) -> type[Operator]:
         variadic = True
 
         @classmethod
-        def plan(op, needs: tuple) -> tuple:
+        def plan(op, bits: int) -> tuple:
             return ()
 
     UserFunction.__name__ = UserFunction.__qualname__ = cls.__name__

@@ -22,20 +22,25 @@ class Node:
 
     __slots__ = (
         "__weakref__", "backward_of", "code", "edges", "hooks", "id", "in_specs", "instruction",
-        "module", "needs", "op", "outputs", "params", "saved", "scope",
+        "module", "op", "outputs", "params", "saved", "scope",
     )  # fmt: skip
 
-    def __init__(self, op: Any, edges: tuple, needs: tuple, params: dict, saved: dict,
-                 in_specs: tuple, outputs: tuple):  # fmt: skip
+    def __init__(self, op: Any, edges: tuple, params: dict, saved: dict, in_specs: tuple,
+                 outputs: tuple):  # fmt: skip
         self.id = next(_count)
-        self.op, self.edges, self.needs, self.params, self.saved = op, edges, needs, params, saved
-        self.in_specs = in_specs  # ((shape, NumPy dtype) | number | None, ...) of the inputs
+        self.op, self.edges, self.params, self.saved = op, edges, params, saved
+        self.in_specs = in_specs  # ((shape, NumPy dtype) | number | None, ...), if rules ask
         self.outputs = outputs  # ((shape, NumPy dtype), ...)
         self.code: Any = None
         self.instruction = 0
         self.module = self.scope = ""
         self.backward_of: Node | None = None
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+
+    @property
+    def needs(self) -> tuple[bool, ...]:
+        """Which inputs need a gradient."""
+        return tuple(edge is not None for edge in self.edges)
 
     @property
     def line(self) -> str:

@@ -49,23 +49,28 @@ _NUMBERS = frozenset((int, float, bool, type(None)))
 
 def apply(op: Any, *inputs: Any, **params: Any) -> Any:
     """Run `op` on tensors and Python numbers; the result is one tensor or a tuple of them."""
-    arrays = []
-    recording, needs = state.grad, []
-    wanted = False
+    arrays: list[Any] = []
+    edges: list[Any] = []
+    bits, bit = 0, 1  # which inputs need a gradient
+    recording = state.grad
     for x in inputs:
+        edge = None
         if isinstance(x, Tensor):
             if x._base is not None and x._base.node is not x._stamp:
                 follow_base(x)
             arrays.append(x.cell.array)
-            need = x.node is not None or x._requires_grad
-            needs.append(need)
-            wanted = wanted or need
+            if recording:
+                if x.node is not None:
+                    edge, bits = (x.node, x.index), bits | bit
+                elif x._requires_grad:
+                    edge, bits = (x, 0), bits | bit
         else:
             arrays.append(x if type(x) in _NUMBERS else constant(op, x))
-            needs.append(False)
-    if state.observers:
-        for observer in state.observers:
-            observer.before_forward(op, inputs, params)
+        edges.append(edge)
+        bit <<= 1
+    observers = state.observers
+    for observer in observers:
+        observer.before_forward(op, inputs, params)
     token = _hush(_QUIET)
     try:
         results, arrays = op.run(arrays, params)
@@ -82,22 +87,21 @@ def apply(op: Any, *inputs: Any, **params: Any) -> Any:
                 results = np.asarray(results)
             output = _new(Tensor)
             output.cell = Cell(results)
-            results = output.cell.array
-        if recording and wanted and op.differentiable and results.dtype.kind in "fV":
-            node = make_node(op, inputs, needs, params, arrays, (results,))
+        if bits and op.differentiable and results.dtype.kind in "fV":
+            node = make_node(op, edges, bits, params, arrays, (results,))
             output.node = node
-        if state.observers:
+        if observers:
             _tell_after(op, inputs, params, (output,), node)
         return output
     outputs = tuple(None if r is None else wrap(r) for r in results)
-    if recording and wanted and op.differentiable:
-        node = make_node(op, inputs, needs, params, arrays, results)
+    if bits and op.differentiable:
+        node = make_node(op, edges, bits, params, arrays, results)
         for i, output in enumerate(outputs):
             if output is None or output.cell.array.dtype.kind not in "fV":
                 continue
             if op.outputs[i] not in op.nondifferentiable:
                 output.node, output.index = node, i
-    if state.observers:
+    if observers:
         _tell_after(op, inputs, params, outputs, node)
     return outputs
 
@@ -127,29 +131,26 @@ def here() -> str:
     return f"{line} in {state.module}" if state.module and line else line
 
 
-def make_node(op: Any, inputs: tuple, needs: list, params: dict, arrays: list,
+def make_node(op: Any, edges: list, bits: int, params: dict, arrays: list,
               results: tuple) -> Node:  # fmt: skip
     """The Node of one application, with the values that its backward will read."""
-    edges = tuple(
-        ((x.node, x.index) if x.node is not None else (x, 0)) if need else None
-        for x, need in zip(inputs, needs)
-    )
-    wanted = tuple(needs)
-    fixed = wanted[: len(op.inputs)] if op.variadic else wanted
-    names = op.plans.get(fixed)
-    if names is None:
-        names = op.plan(fixed)
-    saved = {}
-    for name in names:
-        if name in op.inputs:
-            saved[name] = arrays[op.inputs.index(name)] if len(arrays) > op.inputs.index(name) else None
-        elif name == "xs":
-            saved[name] = tuple(arrays[len(op.inputs) :])
+    plan = op.plans.get(bits)
+    if plan is None:
+        plan = op.plan(bits)
+    saved: dict[str, Any] = {}
+    for name, source, i in plan:
+        if source == "input":
+            saved[name] = arrays[i]
+        elif source == "output":
+            saved[name] = results[i]
         else:
-            saved[name] = results[op.outputs.index(name)]
-    in_specs = tuple((a.shape, a.dtype) if isinstance(a, np.ndarray) else a for a in arrays)
-    outputs = tuple(((), None) if r is None else (r.shape, r.dtype) for r in results)
-    node = Node(op, edges, wanted, params, saved, in_specs, outputs)
+            saved[name] = tuple(arrays[i:])
+    specs = _specs(arrays) if op.wants_specs else ()
+    if len(results) == 1:
+        outputs: tuple = ((results[0].shape, results[0].dtype),)
+    else:
+        outputs = tuple(((), None) if r is None else (r.shape, r.dtype) for r in results)
+    node = Node(op, tuple(edges), params, saved, specs, outputs)
     frame = _getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(PACKAGE_FOLDER):
         frame = frame.f_back
@@ -157,6 +158,23 @@ def make_node(op: Any, inputs: tuple, needs: list, params: dict, arrays: list,
         node.code, node.instruction = frame.f_code, frame.f_lasti
     node.module, node.scope, node.backward_of = state.module, state.scope, state.backward_of
     return node
+
+
+def _specs(arrays: list) -> tuple:
+    """Shapes and dtypes of the inputs, for rules that ask for them."""
+    return tuple((a.shape, a.dtype) if isinstance(a, np.ndarray) else a for a in arrays)
+
+
+def edges_of(inputs: tuple) -> tuple[list, int]:
+    """Where each input came from, and which need a gradient, as bits."""
+    edges, bits = [], 0
+    for i, x in enumerate(inputs):
+        edge = None
+        if isinstance(x, Tensor) and x.requires_grad:
+            edge = (x.node, x.index) if x.node is not None else (x, 0)
+            bits |= 1 << i
+        edges.append(edge)
+    return edges, bits
 
 
 # ----- views -----
@@ -275,11 +293,8 @@ def _sole_owner(tensor: Tensor, op: Any, others: tuple) -> bool:
         return False
     if not state.grad:
         return True
-    needs = (tensor.requires_grad, *(isinstance(x, Tensor) and x.requires_grad for x in others))
-    if True not in needs:
-        return True
-    fixed = needs[: len(op.inputs)]
-    return op.inputs[0] not in op.plan(fixed)
+    bits = edges_of((tensor, *others))[1]
+    return not bits or op.inputs[0] not in {name for name, _, _ in op.plan(bits)}
 
 
 def _overwrite(op: Any, tensor: Tensor, others: tuple, params: dict) -> Tensor:
@@ -296,10 +311,9 @@ def _overwrite(op: Any, tensor: Tensor, others: tuple, params: dict) -> Tensor:
     finally:
         _unhush(token)
     cell.version += 1
-    needs = [x.requires_grad if isinstance(x, Tensor) else False for x in (tensor, *others)]
-    if state.grad and True in needs:
-        inputs = (tensor, *others)
-        tensor.node = make_node(op, inputs, needs, params, [array, *arrays], (array,))
+    edges, bits = edges_of((tensor, *others))
+    if state.grad and bits:
+        tensor.node = make_node(op, edges, bits, params, [array, *arrays], (array,))
         tensor.index = 0
     return tensor
 

@@ -86,6 +86,8 @@ class Operator:
     moves: ClassVar[bool] = False  # only moves or adds elements: carries a mask along
     value_shaped: ClassVar[bool] = False  # output shape depends on values: eager only
     rules: ClassVar[dict[str, Rule]] = {}
+    plans: ClassVar[dict[int, tuple[tuple[str, str, int], ...]]] = {}
+    wants_specs: ClassVar[bool] = False
     kernel: ClassVar[Callable[..., Any] | None] = None  # a backend's eager form of `forward`
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any):
@@ -114,7 +116,8 @@ class Operator:
                 cls.rules[name] = cls._rule(function)
         if hasattr(cls, "backward"):
             cls.rules["*"] = cls._rule(cls.backward)
-        cls.plans: dict[tuple[bool, ...], tuple[str, ...]] = {}
+        cls.plans = {}
+        cls.wants_specs = any(rule.specs for rule in cls.rules.values())
 
     @classmethod
     def _rule(cls, function: Callable[..., Any]) -> Rule:
@@ -135,17 +138,21 @@ class Operator:
         return Rule(function, tuple(grads), tuple(saved), tuple(specs), tuple(params), needs)
 
     @classmethod
-    def plan(cls, needs: tuple[bool, ...]) -> tuple[str, ...]:
-        """Names of the values to save when those inputs need a gradient."""
-        if needs not in cls.plans:
-            names: dict[str, None] = {}
-            for input_name, rule in cls.rules.items():
-                wanted = input_name == "*" or needs[cls.inputs.index(input_name)]
-                names.update(dict.fromkeys(rule.saved) if wanted else {})
-            if not cls.rules and hasattr(cls, "expand"):
-                names = dict.fromkeys((*cls.inputs, *(("xs",) if cls.variadic else ())))
-            cls.plans[needs] = tuple(names)
-        return cls.plans[needs]
+    def plan(cls, bits: int) -> tuple[tuple[str, str, int], ...]:
+        """What to save when the inputs of those bits need a gradient: (name, source, index)."""
+        names: dict[str, None] = {}
+        for input_name, rule in cls.rules.items():
+            if input_name == "*" or bits >> cls.inputs.index(input_name) & 1:
+                names.update(dict.fromkeys(rule.saved))
+        if not cls.rules and hasattr(cls, "expand"):
+            names = dict.fromkeys((*cls.inputs, *(("xs",) if cls.variadic else ())))
+        cls.plans[bits] = tuple(
+            (name, "input", cls.inputs.index(name)) if name in cls.inputs
+            else (name, "rest", len(cls.inputs)) if name == "xs"
+            else (name, "output", cls.outputs.index(name))
+            for name in names
+        )
+        return cls.plans[bits]
 
     @classmethod
     def run(cls, arrays: list[Any], params: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -196,6 +203,7 @@ class Elementwise(Operator, abstract=True):
     result: ClassVar[str] = "promote"  # or "float" (whole numbers become floats), or "bool"
     symbol: ClassVar[str] = ""  # LaTeX of the function, where it has a name
     derivatives: ClassVar[dict[int, Rule]] = {}
+    locals: ClassVar[dict[int, tuple[Callable[..., Any], tuple[str, ...], tuple[str, ...]]]] = {}
     masks: ClassVar[dict[int, Any]] = {}
     defaults: ClassVar[dict[str, Any]] = {}
 
@@ -207,13 +215,15 @@ class Elementwise(Operator, abstract=True):
         cls.defaults = {
             p.name: p.default for p, k in zip(parameters, kinds) if not k
         }
-        cls.rules, cls.derivatives, cls.plans, cls.masks = {}, {}, {}, {}
+        cls.rules, cls.derivatives, cls.plans = {}, {}, {}
+        cls.locals, cls.masks = {}, {}
         for i, name in enumerate(cls.inputs):
             function = getattr(cls, f"d_{name}", None)
             if function is not None:
                 rule = cls._rule(function)
                 rule = rule._replace(params=tuple(p for p in rule.params if p != "m"))
                 cls.rules[name] = cls.derivatives[i] = rule
+                cls.locals[i] = (function, rule.saved, rule.params)
                 masked = getattr(cls, f"mask_{name}", None)
                 if masked is not None:
                     cls.masks[i] = (masked, inspect.getfullargspec(masked).args[1:])
@@ -306,11 +316,12 @@ class Elementwise(Operator, abstract=True):
     @classmethod
     def local(cls, m: Any, index: int, values: dict[str, Any], params: dict[str, Any]) -> Any:
         """The local derivative by input `index`, in the mathematics `m`."""
-        rule = cls.derivatives[index]
-        given = {name: values[name] for name in rule.saved}
-        for name in rule.params:
-            given[name] = params[name] if name in params else cls.defaults[name]
-        return rule.function(m, **given)
+        function, names, keywords = cls.locals[index]
+        given = [values[name] for name in names]
+        if not keywords:
+            return function(m, *given)
+        chosen = {k: params[k] if k in params else cls.defaults[k] for k in keywords}
+        return function(m, *given, **chosen)
 
     @classmethod
     def mask(cls, m: Any, index: int, values: dict[str, Any]) -> Any:
