@@ -53,7 +53,7 @@ class no_grad(_Mode):
         super().__init__(False)
 
     def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
-        mode = super().__new__(cls)
+        mode = object.__new__(cls)  # enable_grad borrows this method
         if function is not None:
             mode.__init__()  # type: ignore[misc]
             return mode(function)
