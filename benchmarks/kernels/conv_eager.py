@@ -191,13 +191,14 @@ def conv_pairs(layer: Conv) -> dict[str, Pair]:
 def norm_pairs(layer: Norm) -> dict[str, Pair]:
     x = nhwc((layer.batch, layer.channels, layer.size, layer.size))
     w, b = np.ones(layer.channels, np.float32), np.zeros(layer.channels, np.float32)
-    tx, tw, tb = plain(x), plain(w), plain(b)
+    g = nhwc(x.shape) + 1
+    tx, tg, tw, tb = plain(x), plain(g), plain(w), plain(b)
     _, mean, rstd = norm.batch_norm(x, w, b, eps=1e-5)
     _, tmean, trstd = torch.native_batch_norm(tx, tw, tb, None, None, True, 0.1, 1e-5)
 
     def torch_gradient() -> object:
         return torch.ops.aten.native_batch_norm_backward(
-            tx, tx, tw, None, None, tmean, trstd, True, 1e-5, (True, True, True)
+            tg, tx, tw, None, None, tmean, trstd, True, 1e-5, (True, True, True)
         )
 
     return {
@@ -205,7 +206,7 @@ def norm_pairs(layer: Norm) -> dict[str, Pair]:
             lambda: norm.batch_norm(x, w, b, eps=1e-5),
             lambda: torch.native_batch_norm(tx, tw, tb, None, None, True, 0.1, 1e-5),
         ),
-        "input": (lambda: norm.batch_norm_grad(x, x, w, mean, rstd), torch_gradient),
+        "input": (lambda: norm.batch_norm_grad(g, x, w, mean, rstd), torch_gradient),
     }
 
 

@@ -15,7 +15,7 @@ from .layout import ELEMENTS, channels_last, empty_channels_last, pack_words
 from .threads import parallel_for
 
 # a block stays in the first-level cache between the two readings of it
-BLOCK_BYTES = 32 * 1024
+BLOCK_BYTES = 16 * 1024
 SMALL_WORK = 50_000
 
 Optional = np.ndarray | None

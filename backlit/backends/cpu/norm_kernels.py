@@ -15,7 +15,7 @@ from .codegen import Kernel, Value, halves, names, vector
 
 # so many independent sums hide the latency of an addition
 CHAINS = 8
-VECTORS = 2
+VECTORS = 4
 
 STATISTICS = names("x rows channels block_rows partial")
 APPLY = names("x y rows channels block_rows mean scale shift")
@@ -136,27 +136,24 @@ def _map_rows(
         offset = first * channels
         sources = [f.at(f.field(name, "ptr"), offset, element) for name in arrays]
         target = f.at(f.field("y", "ptr"), offset, element)
+        channelwise = [f.field(name, "ptr") for name in coefficients]
 
-        def columns(start: Value, vectors: int, lanes: int) -> None:
-            constants = [
-                _read(f, f.field(name, "ptr"), start, element, vectors, lanes)
-                for name in coefficients
-            ]
-            readers = [
-                _reader(f, source, start, channels, element, vectors, lanes) for source in sources
-            ]
+        def row(i: Value) -> None:
+            offset = i * channels
 
-            def row(i: Value) -> None:
-                inputs = zip(*(read(i) for read in readers), strict=True)
+            def columns(start: Value, vectors: int, lanes: int) -> None:
+                place = offset + start
+                inputs = [_read(f, a, place, element, vectors, lanes) for a in sources]
+                constants = [_read(f, c, start, element, vectors, lanes) for c in channelwise]
                 results = [
-                    formula(list(values), *(c[v] for c in constants))
-                    for v, values in enumerate(inputs)
+                    formula([a[v] for a in inputs], *(c[v] for c in constants))
+                    for v in range(vectors)
                 ]
-                _write(f, results, target, i * channels + start, element, lanes)
+                _write(f, results, target, place, element, lanes)
 
-            f.loop(0, rows, 1, row)
+            f.each_slice(channels, halves(VECTORS, machine.width(element)), columns)
 
-        f.each_slice(channels, halves(VECTORS, machine.width(element)), columns)
+        f.loop(0, rows, 1, row)
 
     _each_block(f, block)
 
