@@ -75,19 +75,36 @@ class NllLoss(Operator):
         return np.asarray(total / scale.sum() if reduction == "mean" else total)
 
     def grad_x(g, target, weight, x_spec, ignore_index, reduction):
-        kept, scale = target_weights(
-            x_spec.shape[1], x_spec.dtype.numpy, target.cell.array,
-            None if weight is None else weight.cell.array, ignore_index,
-        )  # fmt: skip
-        if reduction == "mean":
-            scale = scale / scale.sum()
-        safe = np.where(kept, target.cell.array, 0)[:, None]
-        hot = np.zeros(x_spec.shape, x_spec.dtype.numpy)
-        np.put_along_axis(hot, safe, -scale[:, None], 1)
-        return (g.unsqueeze(1) if reduction == "none" else g) * hot
+        return apply(NllLossGrad, g, target, weight, classes=x_spec.shape[1],
+                     ignore_index=ignore_index, reduction=reduction)  # fmt: skip
 
     def latex(x, target, weight=None, **params):
         return rf"-\frac{{1}}{{N}} \sum_n {x}_{{n, {target}_n}}"
+
+
+class NllLossGrad(Operator):
+    """The gradient of `nll_loss` by its input: linear in `g`, whose derivative is `nll_loss`."""
+
+    exports = ""
+    inputs = ("g0", "target", "weight")
+
+    def infer(g, target, weight, *, classes, ignore_index, reduction):
+        return Spec((target.shape[0], classes, *target.shape[1:]), g.dtype)
+
+    def forward(g, target, weight, *, classes, ignore_index, reduction):
+        kept, scale = target_weights(classes, g.dtype, target, weight, ignore_index)
+        if reduction == "mean":
+            scale = scale / scale.sum()
+        made = np.zeros((target.shape[0], classes, *target.shape[1:]), g.dtype)
+        safe = np.where(kept, target, 0)
+        np.put_along_axis(made, safe[:, None], (-g * scale)[:, None], 1)
+        return made
+
+    def grad_g0(g, target, weight, ignore_index, reduction):
+        return apply(NllLoss, g, target, weight, ignore_index=ignore_index, reduction=reduction)
+
+    def latex(g, target, weight=None, **params):
+        return rf"-{g} \odot \mathbf{{1}}_{{{target}}}"
 
 
 def target_weights(classes: int, dtype: np.dtype, target: np.ndarray, weight: Any,

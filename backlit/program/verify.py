@@ -1,0 +1,70 @@
+"""The rules of the form, checked: single assignment, use after definition, types that agree.
+
+Operators come as a mapping from names to classes with `infer` (the registry), so this file knows
+none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from backlit.errors import BacklitError, ProgramError
+from backlit.program.ir import Instr, Program, Value
+
+
+def verify(program: Program, operators: Mapping[str, Any], spec: Any) -> Program:
+    """Return the Program if it keeps every rule; name the first that it breaks.
+
+    `spec(shape, dtype)` makes what `infer` takes.
+    """
+    made: dict[str, Value] = {}
+    for value in program.inputs:
+        _define(made, value, "an input")
+    for number, instr in enumerate(program.instrs):
+        where = f"instruction {number} ({instr.op})"
+        for x in instr.inputs:
+            _use(made, x, where)
+        _check_types(instr, operators, spec, where)
+        for value in instr.outputs:
+            if value is not None:
+                _define(made, value, where)
+    for x in program.outputs:
+        _use(made, x, "return")
+    return program
+
+
+def _define(made: dict[str, Value], value: Value, where: str) -> None:
+    if value.name in made:
+        raise ProgramError(f"{where}: {value.name!r} is made twice")
+    made[value.name] = value
+
+
+def _use(made: dict[str, Value], x: Any, where: str) -> None:
+    if not isinstance(x, Value):
+        return
+    if x.name not in made:
+        raise ProgramError(f"{where}: {x.name!r} is used before it is made")
+    if made[x.name] != x:
+        raise ProgramError(f"{where}: {x} was made as {made[x.name]}")
+
+
+def _check_types(instr: Instr, operators: Mapping[str, Any], spec: Any, where: str) -> None:
+    op = operators.get(instr.op)
+    if op is None:
+        raise ProgramError(f"{where}: no such operator")
+    given = [spec(x.shape, x.dtype) if isinstance(x, Value) else x for x in instr.inputs]
+    try:
+        found = op.infer(*given, **instr.params)
+    except BacklitError as error:
+        raise ProgramError(f"{where}: {error}") from None
+    except TypeError as error:
+        raise ProgramError(f"{where}: parameters do not fit: {error}") from None
+    if found is None:
+        return  # its shape depends on values
+    expected = found if isinstance(found, tuple) and not hasattr(found, "shape") else (found,)
+    if len(expected) != len(instr.outputs):
+        raise ProgramError(f"{where}: {len(instr.outputs)} outputs, the operator has {len(expected)}")
+    for value, s in zip(instr.outputs, expected):
+        if value is not None and (value.shape, value.dtype) != (tuple(s.shape), s.dtype):
+            raise ProgramError(f"{where}: {value} should be {s.dtype.name}{list(s.shape)}")
