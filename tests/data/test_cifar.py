@@ -99,12 +99,12 @@ def test_published_counts_are_expected_by_default(tmp_path):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(DataError, match="needs data_batch_1.bin, .*cifar-10-binary.tar.gz"):
+    with pytest.raises(DataError, match=r"needs data_batch_1\.bin, .*cifar-10-binary\.tar\.gz"):
         CIFAR10(tmp_path)
     write_cifar10(tmp_path / "b")
     (tmp_path / "b" / "data_batch_2.bin").unlink()
     pack(tmp_path / "b", tmp_path / "b.tar.gz")
-    with pytest.raises(DataError, match="b.tar.gz: data_batch_2.bin not in this archive"):
+    with pytest.raises(DataError, match=r"b\.tar\.gz: data_batch_2\.bin not in this archive"):
         CIFAR10(tmp_path / "b.tar.gz")
 
 
