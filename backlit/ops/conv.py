@@ -173,7 +173,7 @@ def _named_padding(x: Any, w: Any, stride: tuple, padding: str, dilation: tuple)
     total = [d * (k - 1) for k, d in zip(w.shape[2:], dilation)]
     if all(t % 2 == 0 for t in total):
         return x, tuple(t // 2 for t in total)
-    from backlit.ops.shape import pad_constant
+    from backlit.ops.pad import pad_constant
 
     sides = [side for t in reversed(total) for side in (0, t % 2)]
     return pad_constant(x, tuple(sides), 0.0), tuple(t // 2 for t in total)

@@ -51,7 +51,6 @@ class StopGradient(Operator):
         return x
 
 
-@export("Tensor")
 def to_(input, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None):
     """Convert to a dtype, a device (there is only the CPU) or another tensor's dtype.
 
@@ -72,7 +71,8 @@ def to_(input, *args, dtype=None, device=None, non_blocking=False, copy=False, m
     return apply(Clone, moved) if copy and moved is input else moved
 
 
-to_.public = "to"  # type: ignore[attr-defined]
+to_.__name__ = "to"  # the module has shape.to under that name
+export("Tensor")(to_)
 
 
 def _converter(name: str, target: dt.dtype) -> None:

@@ -1,0 +1,214 @@
+"""Joining tensors and cutting them into pieces.
+
+Joins are operators of any number of inputs; pieces are views, cut by basic indices.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from backlit import dtypes as dt
+from backlit.errors import ArgumentError, ArgumentTypeError, ShapeError
+from backlit.ops.index import Slice
+from backlit.ops.op import Operator, Spec, apply, export, normalize_axis
+from backlit.ops.shape import to
+
+
+def listed(tensors: Any, name: str) -> list:
+    """A sequence of tensors, in their common dtype."""
+    if hasattr(tensors, "cell") or not hasattr(tensors, "__iter__"):
+        raise ArgumentTypeError(f"{name}: expected a list or tuple of tensors",
+                                hint=f"bl.{name}([a, b])")  # fmt: skip
+    found = list(tensors)
+    if not found:
+        raise ArgumentError(f"{name}: expected at least one tensor")
+    for x in found:
+        if not hasattr(x, "cell"):
+            raise ArgumentTypeError(f"{name}: expected tensors, got {type(x).__name__}")
+    first = found[0].cell.array.dtype
+    if all(x.cell.array.dtype is first for x in found):
+        return found
+    common = dt.result_type(*found)
+    return [to(x, common) for x in found]
+
+
+class Cat(Operator):
+    """Tensors joined along an existing axis.
+
+    >>> bl.cat([bl.tensor([1, 2]), bl.tensor([3])])
+    tensor([1, 2, 3])
+    """
+
+    exports = "bl"
+    aliases = ("concat", "concatenate")
+    variadic = True
+    moves = True
+
+    def call(tensors, dim=0):
+        found = listed(tensors, "cat")
+        if any(x.ndim != 1 for x in found):  # PyTorch skips empty vectors among others
+            found = [x for x in found if x.cell.array.shape != (0,)]
+        return apply(Cat, *found, dim=normalize_axis(dim, found[0].ndim))
+
+    def infer(*specs, dim):
+        first = specs[0]
+        if not first.ndim:
+            raise ShapeError("0-dim tensors can't be joined", hint="use bl.stack")
+        for x in specs:
+            around = (*x.shape[:dim], *x.shape[dim + 1 :])
+            if x.ndim != first.ndim or around != (*first.shape[:dim], *first.shape[dim + 1 :]):
+                raise ShapeError(
+                    f"shapes {first.shape} and {x.shape} differ at another axis than {dim}"
+                )
+        size = sum(x.shape[dim] for x in specs)
+        return Spec((*first.shape[:dim], size, *first.shape[dim + 1 :]), first.dtype)
+
+    def forward(*xs, dim):
+        return np.concatenate(xs, axis=dim)
+
+    def backward(g, specs, dim, needs):
+        ends = list(itertools.accumulate(s.shape[dim] for s in specs))
+        return [
+            narrowed(g, dim, end - s.shape[dim], end) if need else None
+            for s, end, need in zip(specs, ends, needs)
+        ]
+
+    def latex(*xs, dim):
+        return rf"\left[{', '.join(xs)}\right]"
+
+
+class Stack(Operator):
+    """Tensors of one shape joined along a new axis.
+
+    >>> bl.stack([bl.tensor([1, 2]), bl.tensor([3, 4])])
+    tensor([[1, 2],
+            [3, 4]])
+    """
+
+    exports = "bl"
+    variadic = True
+    moves = True
+
+    def call(tensors, dim=0):
+        found = listed(tensors, "stack")
+        return apply(Stack, *found, dim=normalize_axis(dim, found[0].ndim + 1))
+
+    def infer(*specs, dim):
+        first = specs[0]
+        for x in specs:
+            if x.shape != first.shape:
+                raise ShapeError(f"shapes {first.shape} and {x.shape} differ",
+                                 hint="bl.cat joins different sizes")  # fmt: skip
+        return Spec((*first.shape[:dim], len(specs), *first.shape[dim:]), first.dtype)
+
+    def forward(*xs, dim):
+        return np.stack(xs, axis=dim)
+
+    def backward(g, dim, needs):
+        return [selected(g, dim, i) if need else None for i, need in enumerate(needs)]
+
+    def latex(*xs, dim):
+        return rf"\left[{'; '.join(xs)}\right]"
+
+
+# ----- pieces -----
+
+
+def narrowed(x: Any, dim: int, start: int, stop: int) -> Any:
+    """The view from `start` to `stop` along an axis."""
+    whole = start == 0 and stop == x.cell.array.shape[dim]
+    part = ("all",) if whole else ("slice", start, stop, 1)
+    return apply(Slice, x, parts=(*(("all",),) * dim, part, *(("all",),) * (x.ndim - dim - 1)))
+
+
+def selected(x: Any, dim: int, i: int) -> Any:
+    """The view at position `i` of an axis, without the axis."""
+    all_ = ("all",)
+    return apply(Slice, x, parts=(*(all_,) * dim, ("int", i), *(all_,) * (x.ndim - dim - 1)))
+
+
+def _axis(x: Any, dim: int, name: str) -> int:
+    if not x.ndim:
+        raise ShapeError(f"{name}: a 0-dim tensor has no axis to cut")
+    return normalize_axis(dim, x.ndim)
+
+
+@export("bl Tensor")
+def split(tensor, split_size_or_sections, dim=0):
+    """Views of `tensor` cut along `dim`: pieces of one size (the last may be smaller) or of each
+    size in a list.
+
+    >>> bl.split(bl.arange(5), 2)
+    (tensor([0, 1]), tensor([2, 3]), tensor([4]))
+    """
+    dim = _axis(tensor, dim, "split")
+    total = tensor.shape[dim]
+    sizes = split_size_or_sections
+    if not isinstance(sizes, (list, tuple)):
+        if sizes < 0 or (sizes == 0 and total):
+            raise ArgumentError(f"split: the size of a piece must be positive, got {sizes}")
+        sizes = [min(sizes, total - at) for at in range(0, total, sizes)] if total else [0]
+    if any(n < 0 for n in sizes) or sum(sizes) != total:
+        raise ArgumentError(f"split: sizes {list(sizes)} do not add up to {total} of axis {dim}")
+    ends = list(itertools.accumulate(sizes))
+    return tuple(narrowed(tensor, dim, end - n, end) for n, end in zip(sizes, ends))
+
+
+@export("bl Tensor")
+def split_with_sizes(input, split_sizes, dim=0):
+    """Views of `input` of the listed sizes along `dim`.
+
+    >>> bl.split_with_sizes(bl.arange(3), [1, 2])
+    (tensor([0]), tensor([1, 2]))
+    """
+    return split(input, list(split_sizes), dim)
+
+
+@export("bl Tensor")
+def chunk(input, chunks, dim=0):
+    """At most `chunks` views of equal size along `dim`; the last may be smaller.
+
+    >>> bl.chunk(bl.arange(5), 2)
+    (tensor([0, 1, 2]), tensor([3, 4]))
+    """
+    if chunks < 1:
+        raise ArgumentError(f"chunk: expected at least one piece, got {chunks}")
+    dim = _axis(input, dim, "chunk")
+    total = input.shape[dim]
+    return split(input, -(-total // chunks) if total else [0] * chunks, dim)
+
+
+@export("bl Tensor")
+def tensor_split(input, indices_or_sections, dim=0):
+    """Views of `input` cut at indices, or into a number of nearly equal sections.
+
+    >>> bl.tensor_split(bl.arange(5), 2), bl.tensor_split(bl.arange(5), (1, 3))
+    ((tensor([0, 1, 2]), tensor([3, 4])), (tensor([0]), tensor([1, 2]), tensor([3, 4])))
+    """
+    dim = _axis(input, dim, "tensor_split")
+    total, cuts = input.shape[dim], indices_or_sections
+    if hasattr(cuts, "cell"):
+        cuts = cuts.tolist()
+    if not isinstance(cuts, (list, tuple)):
+        if cuts < 1:
+            raise ArgumentError(f"tensor_split: expected at least one section, got {cuts}")
+        small, extra = divmod(total, cuts)
+        ends = list(itertools.accumulate(small + (i < extra) for i in range(cuts)))
+        return tuple(narrowed(input, dim, a, b) for a, b in zip([0, *ends], ends))
+    bounds = [slice(None, c).indices(total)[1] for c in cuts]
+    pairs = zip([0, *bounds], [*bounds, total])
+    return tuple(narrowed(input, dim, a, max(a, b)) for a, b in pairs)
+
+
+@export("bl Tensor")
+def unbind(input, dim=0):
+    """The views along an axis, one for each position.
+
+    >>> bl.unbind(bl.tensor([[1, 2], [3, 4]]))
+    (tensor([1, 2]), tensor([3, 4]))
+    """
+    dim = _axis(input, dim, "unbind")
+    return tuple(selected(input, dim, i) for i in range(input.shape[dim]))
