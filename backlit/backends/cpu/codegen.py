@@ -182,13 +182,14 @@ class Function:
         if count == 1:
             element = _element(value.kind)
             return self.emit(element, f"extractelement {value.kind} {value.name}, i64 {first}")
-        kind = vector(_element(value.kind), count)
-        mask = ", ".join(f"i32 {i}" for i in range(first, first + count))
-        return self.emit(
-            kind,
-            f"shufflevector {value.kind} {value.name}, {value.kind} poison, "
-            f"<{count} x i32> <{mask}>",
-        )
+        return self.shuffle(value, value, range(first, first + count))
+
+    def shuffle(self, a: Value, b: Value, picks: Sequence[int]) -> Value:
+        """Return the picked lanes; the lanes of b are numbered after those of a."""
+        kind = vector(_element(a.kind), len(picks))
+        mask = ", ".join(f"i32 {i}" for i in picks)
+        text = f"shufflevector {a.kind} {a.name}, {b.kind} {b.name}, <{len(picks)} x i32> <{mask}>"
+        return self.emit(kind, text)
 
     def call(self, callee: Function, *arguments: Value) -> None:
         text = ", ".join(f"{a.kind} {a.name}" for a in arguments)

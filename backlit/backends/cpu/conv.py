@@ -20,7 +20,7 @@ from .threads import get_num_threads, parallel_for
 
 Sizes = tuple[int, ...]
 # fewer multiply-adds than this finish before a second thread wakes up
-SMALL_WORK = 200_000
+SMALL_WORK = 2_000_000
 SUM_PARTS = 8
 
 

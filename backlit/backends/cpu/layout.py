@@ -1,21 +1,44 @@
 """The border between NumPy arrays and kernels: NHWC memory, element names, argument words.
 
-Owns the conversion to NHWC memory behind the logical shape (N, C, *S). Knows nothing of what
-is computed.
+Owns the conversion to NHWC memory behind the logical shape (N, C, *S), and back. Knows nothing
+of what is computed.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
+from . import features, layout_kernels
+from .threads import parallel_for
+
 ELEMENTS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+# smaller arrays are converted before a kernel is looked up
+SMALL_SIZE = 4096
+SMALL_WORK = 200_000
+BLOCK_ELEMENTS = 16_384
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
-    """Return x (N, C, *S) as a contiguous (N, *S, C) array; copies only NCHW memory."""
-    return np.ascontiguousarray(x.transpose(0, *range(2, x.ndim), 1))
+    """Return x (N, C, *S) as a contiguous (N, *S, C) array; copies only other memory."""
+    view = x.transpose(0, *range(2, x.ndim), 1)
+    if view.flags.c_contiguous or not _transposable(x):
+        return np.ascontiguousarray(view)
+    target = np.empty(view.shape, x.dtype)
+    _transpose(x, target, x.shape[1], math.prod(x.shape[2:]))
+    return target
+
+
+def channels_first(x: np.ndarray) -> np.ndarray:
+    """Return x (N, C, *S) with contiguous NCHW memory; copies only other memory."""
+    view = x.transpose(0, *range(2, x.ndim), 1)
+    if x.flags.c_contiguous or not _transposable(view):
+        return np.ascontiguousarray(x)
+    target = np.empty(x.shape, x.dtype)
+    _transpose(view, target, math.prod(x.shape[2:]), x.shape[1])
+    return target
 
 
 def empty_channels_last(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
@@ -32,3 +55,25 @@ def pack_words(fields: Sequence[str], **values: np.ndarray | int) -> np.ndarray:
     return np.array(
         [v.ctypes.data if isinstance(v, np.ndarray) else int(v) for v in found], np.int64
     )
+
+
+def _transposable(x: np.ndarray) -> bool:
+    return x.flags.c_contiguous and x.dtype in ELEMENTS and x.size >= SMALL_SIZE
+
+
+def _transpose(source: np.ndarray, target: np.ndarray, rows: int, columns: int) -> None:
+    """Write the transposed (rows, columns) matrix of each image of `source` to `target`."""
+    # whole cache lines of the target belong to one block
+    step = max(16, BLOCK_ELEMENTS // columns // 16 * 16)
+    blocks = -(-rows // step)
+    words = pack_words(
+        layout_kernels.TRANSPOSE,
+        source=source,
+        target=target,
+        rows=rows,
+        columns=columns,
+        block_rows=step,
+        blocks=blocks,
+    )
+    address = layout_kernels.transpose(features.machine(), ELEMENTS[source.dtype])
+    parallel_for(len(source) * blocks, address, words, small=source.size < SMALL_WORK)

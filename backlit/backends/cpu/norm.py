@@ -16,7 +16,7 @@ from .threads import parallel_for
 
 # a block stays in the first-level cache between the two readings of it
 BLOCK_BYTES = 16 * 1024
-SMALL_WORK = 50_000
+SMALL_WORK = 200_000
 
 Optional = np.ndarray | None
 

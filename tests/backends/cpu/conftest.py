@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from backlit.backends.cpu import features, threads
+from backlit.backends.cpu import conv, features, layout, norm, pool, threads
 
 WIDTHS = [w for w in (16, 8, 4, 1) if w * 4 <= features.machine().vector_bytes]
 
@@ -18,7 +18,10 @@ def vector_width(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @pytest.fixture(autouse=True)
-def two_threads() -> Iterator[None]:
+def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two threads, also for the small arrays of tests."""
+    for module in (conv, layout, norm, pool):
+        monkeypatch.setattr(module, "SMALL_WORK", 0)
     before = threads.get_num_threads()
     threads.set_num_threads(2)
     yield
