@@ -43,7 +43,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
 
     >>> x, y = bl.data.default_collate([(np.zeros(3), 1), (np.ones(3), 2)])
     >>> x.shape, y.tolist()
-    ((2, 3), [1, 2])
+    (backlit.Size([2, 3]), [1, 2])
     """
     if not batch:
         raise ArgumentError("default_collate: the batch holds no samples")

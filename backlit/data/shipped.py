@@ -42,7 +42,7 @@ def digits(split: str = "train", root: str | os.PathLike[str] | None = None) -> 
 
     >>> held_out = bl.data.digits("val")
     >>> held_out.images.shape, held_out.labels[:3].tolist()
-    ((2000, 1, 28, 28), [3, 8, 7])
+    (backlit.Size([2000, 1, 28, 28]), [3, 8, 7])
     """
     if split not in ("train", "val"):
         raise ArgumentError(f"digits: split must be 'train' or 'val', got {split!r}")

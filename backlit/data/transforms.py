@@ -176,7 +176,7 @@ class RandomCrop(Transform):
 
     >>> shift = bl.data.transforms.RandomCrop(28, padding=2)
     >>> shift(bl.zeros(1, 28, 28)).shape
-    (1, 28, 28)
+    backlit.Size([1, 28, 28])
     """
 
     def __init__(

@@ -140,7 +140,7 @@ class WorkerPool:
         if code is not None and code < 0:
             how = f"was killed by signal {-code} ({_signal_name(-code)})"
             hint = "often the machine is out of memory: fewer workers or smaller batches help"
-        elif not self.answered[worker]:
+        elif code == 1 and not self.answered[worker]:
             how += " before it had started"
             hint = (
                 "a script that starts workers must be importable: put its main part under "
