@@ -35,7 +35,7 @@ def names(owner: str) -> list[str]:
         import backlit
 
         return dir(backlit)
-    return list(NAMESPACES.get(owner, {}))
+    return list(NAMESPACES.get("F" if owner == "nn.functional" else owner, {}))
 
 
 def _place(namespaces: str, public: tuple[str, ...], function: Callable[..., Any]) -> None:

@@ -1,0 +1,15 @@
+"""The operators that declare the namespace `special`, under PyTorch's names."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from backlit.api import NAMESPACES
+
+globals().update(NAMESPACES["special"])
+
+
+def __getattr__(name: str) -> Any:
+    from backlit.absent import refuse
+
+    raise refuse("special", name)
