@@ -24,7 +24,7 @@ class _Indexed(Module):
             raise IndexError(f"index {position} is out of range for {size} modules")
         return list(self._modules)[position]
 
-    def _refill(self, modules: Iterable[Module]) -> None:
+    def _refill(self, modules: Iterable[Any]) -> None:
         self._changed()
         kept = list(modules)
         self._modules.clear()
@@ -42,7 +42,7 @@ class _Indexed(Module):
 
     def __delitem__(self, index: int | slice) -> None:
         doomed = list(self._modules)[index] if isinstance(index, slice) else [self._key(index)]
-        self._refill(m for name, m in self._modules.items() if name not in doomed)
+        self._refill([m for name, m in self._modules.items() if name not in doomed])
 
     def __iadd__(self, other: Iterable[Module]) -> Self:
         return self.extend(other)
@@ -94,8 +94,9 @@ class Sequential(_Indexed):
     def __init__(self, *args: Any) -> None:
         super().__init__()
         named = len(args) == 1 and isinstance(args[0], Mapping)
-        for name, module in args[0].items() if named else enumerate(args):
-            self.add_module(str(name) if not named else name, module)
+        pairs = args[0].items() if named else ((str(i), m) for i, m in enumerate(args))
+        for name, module in pairs:
+            self.add_module(name, module)
 
     def forward(self, input: Any) -> Any:
         for module in self._modules.values():
@@ -106,12 +107,6 @@ class Sequential(_Indexed):
         if isinstance(index, slice):
             return type(self)(dict(list(self._modules.items())[index]))
         return self._modules[self._key(index)]
-
-    def __setitem__(self, index: int, module: Module) -> None:
-        setattr(self, self._key(index), module)
-
-    def __delitem__(self, index: int | slice) -> None:
-        super().__delitem__(index)
 
     def __add__(self, other: Sequential) -> Sequential:
         if not isinstance(other, Sequential):
@@ -128,7 +123,7 @@ class Sequential(_Indexed):
     __rmul__ = __mul__
 
     def __imul__(self, times: int) -> Self:
-        self._refill((self * times)._modules.values())  # type: ignore[arg-type]
+        self._refill((self * times)._modules.values())
         return self
 
 
@@ -147,7 +142,7 @@ class ModuleList(_Indexed):
 
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return type(self)(list(self._modules.values())[index])  # type: ignore[arg-type]
+            return type(self)(list(self)[index])
         return self._modules[self._key(index)]
 
     def __add__(self, other: Iterable[Module]) -> ModuleList:

@@ -106,8 +106,10 @@ class Embedding(_Table):
         """
         if embeddings.ndim != 2:
             raise ValueError(f"from_pretrained: expected 2D, got shape {tuple(embeddings.shape)}")
+        rows, columns = embeddings.shape
         return cls(
-            *embeddings.shape,
+            rows,
+            columns,
             padding_idx,
             max_norm,
             norm_type,
@@ -185,8 +187,10 @@ class EmbeddingBag(_Table):
         """A table of given rows, (num_embeddings, embedding_dim); `freeze` stops training."""
         if embeddings.ndim != 2:
             raise ValueError(f"from_pretrained: expected 2D, got shape {tuple(embeddings.shape)}")
+        rows, columns = embeddings.shape
         bag = cls(
-            *embeddings.shape,
+            rows,
+            columns,
             max_norm,
             norm_type,
             scale_grad_by_freq,

@@ -13,7 +13,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import backlit as bl
+from backlit.autograd.function import Function
 from backlit.tensor import Tensor
+
+Grads = tuple[Tensor | None, ...]
 
 _ids = itertools.count()
 
@@ -193,7 +196,7 @@ class BackwardWatch:
         self.module = module
         self.pre = [hook.function for hook in module._backward_pre_hooks.values()]
         self.post = [hook.function for hook in module._backward_hooks.values()]
-        self.grad_output: tuple[Tensor | None, ...] = ()
+        self.grad_output: Grads = ()
         self.has_input_grad = False
         self.slots: list[int] = []
         self.arity = 0
@@ -205,7 +208,7 @@ class BackwardWatch:
         self.has_input_grad = bl.is_grad_enabled() and any(t.requires_grad for t in tensors)
         if not self.has_input_grad:
             return args
-        tapped = iter(_tap(self._input_grads, tensors))
+        tapped = iter(_Tap.apply(self._input_grads, *tensors))
         return tuple(next(tapped) if i in self.slots else a for i, a in enumerate(args))
 
     def outputs(self, result: Any) -> Any:
@@ -213,11 +216,11 @@ class BackwardWatch:
         slots = [i for i, r in enumerate(members) if isinstance(r, Tensor) and r.requires_grad]
         if not slots:
             return result
-        tapped: Iterator[Tensor] = iter(_tap(self._output_grads, [members[i] for i in slots]))
+        tapped: Iterator[Tensor] = iter(_Tap.apply(self._output_grads, *(members[i] for i in slots)))
         members = tuple(next(tapped) if i in slots else r for i, r in enumerate(members))
         return members if isinstance(result, tuple) else members[0]
 
-    def _output_grads(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    def _output_grads(self, grads: Grads) -> Grads:
         for function in self.pre:
             grads = _replaced(grads, function(self.module, grads), "full_backward_pre_hook")
         self.grad_output = grads
@@ -226,7 +229,7 @@ class BackwardWatch:
                 function(self.module, (None,) * self.arity, grads)
         return grads
 
-    def _input_grads(self, grads: tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    def _input_grads(self, grads: Grads) -> Grads:
         full: list[Tensor | None] = [None] * self.arity
         for slot, grad in zip(self.slots, grads, strict=True):
             full[slot] = grad
@@ -237,9 +240,7 @@ class BackwardWatch:
         return tuple(seen[i] for i in self.slots)
 
 
-def _replaced(
-    grads: tuple[Tensor | None, ...], answer: Any, kind: str
-) -> tuple[Tensor | None, ...]:
+def _replaced(grads: Grads, answer: Any, kind: str) -> Grads:
     if answer is None:
         return grads
     answer = answer if isinstance(answer, tuple) else (answer,)
@@ -248,21 +249,15 @@ def _replaced(
     return answer
 
 
-def _tap(
-    seen: Callable[[tuple[Tensor | None, ...]], tuple[Tensor | None, ...]], tensors: list[Tensor]
-) -> tuple[Tensor, ...]:
-    """Pass tensors through an identity whose backward calls `seen`."""
-    from backlit.autograd.function import Function
+class _Tap(Function):
+    """An identity whose backward hands the gradients to `seen` and passes on its answer."""
 
-    class Tap(Function):
-        @staticmethod
-        def forward(ctx: Any, *inputs: Tensor) -> Any:
-            ctx.set_materialize_grads(False)
-            return tuple(x.view_as(x) for x in inputs)
+    @staticmethod
+    def forward(ctx: Any, seen: Callable[[Grads], Grads], *tensors: Tensor) -> Any:
+        ctx.seen = seen
+        ctx.set_materialize_grads(False)
+        return tensors
 
-        @staticmethod
-        def backward(ctx: Any, *grads: Tensor | None) -> Any:
-            return seen(grads)
-
-    result: tuple[Tensor, ...] = Tap.apply(*tensors)
-    return result
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        return (None, *ctx.seen(grads))

@@ -98,8 +98,9 @@ def trunc_normal_(
             stacklevel=3,
         )
     low, high = (math.erf((edge - mean) / (std * math.sqrt(2.0))) for edge in (a, b))
-    tensor.uniform_(low, high, generator=generator)
-    return tensor.erfinv_().mul_(std * math.sqrt(2.0)).add_(mean).clamp_(a, b)
+    wide = bl.float64 if tensor.dtype == bl.float64 else bl.float32  # half floats are too coarse
+    drawn = bl.empty(*tensor.shape, dtype=wide).uniform_(low, high, generator=generator)
+    return tensor.copy_((drawn.erfinv() * (std * math.sqrt(2.0)) + mean).clamp(a, b))
 
 
 @_without_grad

@@ -7,7 +7,7 @@ forward `state.module` is the module's path, such as `net.layers.0.conv`.
 
 from __future__ import annotations
 
-import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
@@ -43,11 +43,40 @@ class _Children(dict[str, Any]):
         super().__setitem__(name, module)
 
 
-class _Running(threading.local):
-    module: Module | None = None
+class Path(str):
+    """Where forward is; knows its module and the paths of the modules below."""
 
+    __slots__ = ("below", "names", "owner", "version")
 
-_running = _Running()
+    def __new__(cls, text: str, owner: Module) -> Path:
+        path = super().__new__(cls, text)
+        path.owner = weakref.ref(owner)
+        path.forget()
+        return path
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return str, (str(self),)  # copies are plain text
+
+    def forget(self) -> None:
+        """Start anew after some module got another child."""
+        self.version = _Children.version
+        self.below: dict[int, Path] = {}
+        self.names: dict[int, str] = {}
+
+    def enter(self, module: Module) -> Path:
+        """The path of a module called by this one: by its name, else by its class."""
+        owner = self.owner()
+        if owner is module or owner is None:
+            return self
+        if self.version != _Children.version:
+            self.forget()
+        if not self.names:
+            self.names = {id(below): name for name, below in owner.named_modules()}
+        name = self.names.get(id(module))
+        path = Path(f"{self}.{name or type(module).__name__.lower()}", module)
+        if name is not None:
+            self.below[id(module)] = path
+        return path
 
 
 class Module(StateDictMethods, HookMethods):
@@ -82,9 +111,12 @@ class Module(StateDictMethods, HookMethods):
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        outer, caller = state.module, _running.module
-        state.module = self._path(outer, caller)
-        _running.module = self
+        outer: Any = state.module
+        if type(outer) is Path and outer.version == _Children.version:
+            path = outer.below.get(id(self)) or outer.enter(self)
+        else:
+            path = self._enter(outer)
+        state.module = path
         try:
             if (
                 self._forward_hooks
@@ -96,23 +128,18 @@ class Module(StateDictMethods, HookMethods):
             return self.forward(*args, **kwargs)
         finally:
             state.module = outer
-            _running.module = caller
 
-    def _path(self, outer: str, caller: Module | None) -> str:
-        if caller is None:
-            name = self._root_name or type(self).__name__.lower()
-            return f"{outer}.{name}" if outer else name
-        names = caller.__dict__.get("_names_below")
-        if names is None or names[0] != _Children.version or names[1] is not caller:
-            names = caller._remember_names()
-        name = names[2].get(id(self)) or type(self).__name__.lower()
-        return outer if self is caller else f"{outer}.{name}"
-
-    def _remember_names(self) -> tuple[int, Module, dict[int, str]]:
-        below = {id(module): name for name, module in self.named_modules()}
-        names = (_Children.version, self, below)
-        self.__dict__["_names_below"] = names
-        return names
+    def _enter(self, outer: str) -> Path:
+        if isinstance(outer, Path):
+            return outer.enter(self)
+        name = self._root_name or type(self).__name__.lower()
+        text = f"{outer}.{name}" if outer else name
+        path = self.__dict__.get("_root_path")
+        if type(path) is not Path or path != text or path.owner() is not self:
+            path = self.__dict__["_root_path"] = Path(text, self)
+        elif path.version != _Children.version:
+            path.forget()
+        return path
 
     # ---- registration
 
@@ -334,18 +361,18 @@ class Module(StateDictMethods, HookMethods):
         >>> [name for name, _ in nn.Sequential(nn.ReLU()).named_modules()]
         ['', '0']
         """
-        if isinstance(memo, str):
-            memo, prefix = None, memo
-        memo = set() if memo is None else memo
-        if self in memo:
+        if isinstance(memo, str):  # a prefix given by position
+            prefix = memo
+        seen: set[Module] = memo if isinstance(memo, set) else set()
+        if self in seen:
             return
         if remove_duplicate:
-            memo.add(self)
+            seen.add(self)
         yield prefix, self
         for name, module in self._modules.items():
             if module is not None:
                 below = f"{prefix}.{name}" if prefix else name
-                yield from module.named_modules(memo, below, remove_duplicate)
+                yield from module.named_modules(seen, below, remove_duplicate)
 
     def modules(self) -> Iterator[Module]:
         """This module and everything below it, each once."""

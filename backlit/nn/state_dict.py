@@ -36,8 +36,6 @@ class IncompatibleKeys(NamedTuple):
             f"unexpected_keys={self.unexpected_keys})"
         )
 
-    __str__ = __repr__
-
 
 class StateDictMethods:
     """The saving and loading methods of Module; the tables are made by Module.__init__."""

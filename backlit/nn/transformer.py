@@ -31,13 +31,12 @@ class _Layer(Module):
     linear2: Linear
     dropout: Dropout
     norm_first: bool
+    activation: Callable[[Tensor], Tensor]
 
     def _make_activation(self, activation: Activation) -> None:
-        if isinstance(activation, str):
-            if activation not in ("relu", "gelu"):
-                raise RuntimeError(f"activation must be relu, gelu or callable, got {activation!r}")
-            activation = getattr(F, activation)
-        self.activation = activation
+        if activation not in ("relu", "gelu") and not callable(activation):
+            raise RuntimeError(f"activation must be relu, gelu or callable, got {activation!r}")
+        self.activation = getattr(F, activation) if isinstance(activation, str) else activation
 
     def _feed_forward(self, x: Tensor) -> Tensor:
         inner = self.dropout(self.activation(self.linear1(x)))
