@@ -1,0 +1,21 @@
+"""Training: `fit`, and what it is made of. Public names only; read fit.py first."""
+
+from backlit.train.callbacks import Callback as Callback
+from backlit.train.checkpoint import Checkpoint as Checkpoint, Checkpoints as Checkpoints
+from backlit.train.fit import fit as fit
+from backlit.train.history import History as History
+from backlit.train.metrics import (
+    Accuracy as Accuracy,
+    ConfusionMatrix as ConfusionMatrix,
+    Mean as Mean,
+    Metric as Metric,
+)
+from backlit.train.plots import plot_curves as plot_curves, plot_mistakes as plot_mistakes
+from backlit.train.progress import Progress as Progress
+from backlit.train.run import Run as Run
+from backlit.train.stop import (
+    EarlyStop as EarlyStop,
+    GradientNorm as GradientNorm,
+    LossPlateau as LossPlateau,
+    StopRule as StopRule,
+)

@@ -1,0 +1,403 @@
+"""fit: the training loop, to be read from top to bottom.
+
+Forward, loss, backward, update, until a rule or a maximum ends it; around that validation,
+metrics, callbacks and checkpoints. What must survive a kill is run.py's, how it gets to disk is
+checkpoint.py's.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import backlit as bl
+from backlit.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BacklitError,
+    CheckpointError,
+    DataError,
+    DivergedError,
+    ShapeError,
+    TrainingInterrupted,
+)
+from backlit.nn.utils import clip_grad_norm_
+from backlit.tensor import Tensor
+from backlit.train.callbacks import Callback
+from backlit.train.checkpoint import Checkpoints
+from backlit.train.history import History
+from backlit.train.metrics import Mean, named_metrics
+from backlit.train.progress import Progress, batches_of, choose
+from backlit.train.run import (
+    Limits,
+    Run,
+    Saving,
+    check_finite,
+    diverged,
+    random_state,
+    restore_random,
+    run_folder,
+)
+from backlit.train.signals import StopSignals
+from backlit.train.stop import EarlyStop, StopRule, gradient_norm
+
+
+def fit(
+    model: Any,
+    train_data: Iterable[Any],
+    *,
+    loss: Callable[..., Any],
+    optimizer: Any,
+    epochs: int = 1,
+    val_data: Iterable[Any] | None = None,
+    metrics: Any = None,
+    scheduler: Any = None,
+    scheduler_per_batch: bool = False,
+    clip_grad_norm: float | None = None,
+    early_stop: int | EarlyStop | None = None,
+    stop: Sequence[StopRule] = (),
+    max_steps: int | None = None,
+    max_seconds: float | None = None,
+    callbacks: Sequence[Callback] = (),
+    run_dir: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    checkpoint_every_epochs: int = 1,
+    checkpoint_every_steps: int | None = None,
+    checkpoint_every_seconds: float | None = 60.0,
+    keep_checkpoints: int = 3,
+    progress: bool | str | Progress | None = None,
+) -> History:
+    """Train `model` on batches `(inputs..., target)` until a rule or a maximum ends it.
+
+    `loss(output, target)` gives the mean over the batch. With `run_dir` the run leaves
+    metrics.jsonl and checkpoints there, and `resume=True` goes on from the latest as if never
+    interrupted. Ctrl-C ends the step, saves, and raises TrainingInterrupted.
+    Raises DivergedError at a NaN or infinite loss, DataError for empty or malformed batches.
+
+    >>> model = nn.Linear(1, 1); x = bl.tensor([[0.0], [1.0]])
+    >>> sgd = bl.optim.SGD(model.parameters(), lr=0.5)
+    >>> rule = bl.train.GradientNorm(1e-3)
+    >>> data = [(x, 2 * x + 1)]
+    >>> history = bl.train.fit(model, data, loss=F.mse_loss, optimizer=sgd, epochs=1000,
+    ...                        stop=[rule], progress=False)
+    >>> history.stopped, round(model(bl.tensor([[2.0]])).item(), 2)
+    ('converged: gradient norm 1e-03 is below 1e-03', 5.0)
+    """
+    if early_stop is not None:
+        rule = early_stop if isinstance(early_stop, EarlyStop) else EarlyStop(early_stop)
+        stop = [*stop, rule]
+    saving = None
+    if run_dir is not None:
+        folder = run_folder(run_dir)
+        checkpoints = Checkpoints(folder / "checkpoints", keep=keep_checkpoints)
+        every = (checkpoint_every_epochs, checkpoint_every_steps, checkpoint_every_seconds)
+        saving = Saving(folder, checkpoints, *every)
+    found = named_metrics(metrics)
+    run = Run(
+        model=model,
+        optimizer=optimizer,
+        loss=loss,
+        train_data=train_data,
+        val_data=val_data,
+        scheduler=scheduler,
+        scheduler_per_batch=scheduler_per_batch,
+        clip_grad_norm=clip_grad_norm,
+        rules=list(stop),
+        callbacks=list(callbacks),
+        train_metrics=found,
+        val_metrics=copy.deepcopy(found),
+        limits=Limits(epochs, max_steps, max_seconds),
+        saving=saving,
+        progress=choose(progress),
+    )
+    _check_arguments(run, resume)
+    return train(run, resume)
+
+
+def train(run: Run, resume: bool = False) -> History:
+    """The loop of `fit` over a Run."""
+    mode = run.model.training
+    _begin(run, resume)
+    with StopSignals(run.progress.message) as signals:
+        run.progress.start(run)
+        try:
+            for callback in run.callbacks:
+                callback.on_start(run)
+            while run.goes_on():
+                complete = _train_epoch(run, signals)
+                row = _measure(run, signals, complete)
+                _end_epoch(run, row, complete)
+                if not complete:
+                    break
+            _finish(run)
+        except Exception as error:
+            _say_where(run, error)
+            raise
+        finally:
+            run.model.train(mode)
+            run.progress.close()
+    return run.history
+
+
+def _begin(run: Run, resume: bool) -> None:
+    """Go to the latest checkpoint, or save the start: a refused write shows at once."""
+    if run.saving is None:
+        return
+    checkpoints = run.saving.checkpoints
+    found = checkpoints.latest(run.progress.message) if resume else None
+    if found is not None:
+        run.restore(found)
+    elif checkpoints.names():
+        raise ArgumentError(
+            f"fit: {run.saving.folder} already holds a run",
+            hint="resume=True goes on with it; else choose another run_dir",
+        )
+    else:
+        run.save()
+    run.history.write(run.saving.metrics)
+
+
+def _train_epoch(run: Run, signals: StopSignals) -> bool:
+    """The batches of this epoch that are still to do; False if a maximum cut it short."""
+    if run.trained or run.cut():
+        return run.trained
+    run.model.train()
+    run.progress.epoch(run)
+    if run.position.batch == 0:
+        run.start_measures()
+    started = time.perf_counter()
+    for batch in _remaining(run):
+        inputs, target = _split(run, batch)
+        run.batch_loss, output = _step(run, inputs, target)
+        run.train_loss.update(run.batch_loss, len(target))
+        for metric in run.train_metrics.values():
+            metric.update(output, target)
+        now = time.perf_counter()
+        run.advance(len(target), now - started)
+        started = now
+        for callback in run.callbacks:
+            callback.on_batch(run)
+        if signals.requested:
+            _interrupt(run, signals)
+        if run.cut():
+            run.try_save()
+            return False
+        if run.saving is not None and run.saving.due(run.position.step):
+            run.try_save()
+    if run.position.batch == 0:
+        raise _no_batches("train_data", run.train_data)
+    return True
+
+
+def _step(run: Run, inputs: Sequence[Any], target: Any) -> tuple[float, Any]:
+    """Forward, loss, backward, update; the loss and the output before the update."""
+    first: list[Any] = []
+
+    def closure() -> Any:
+        run.optimizer.zero_grad()
+        output = run.model(*inputs)
+        loss = run.loss(output, target)
+        value = _finite(run, loss)
+        loss.backward()
+        if not first:  # LBFGS asks several times
+            first.extend((value, output))
+            if run.watches_gradient:
+                run.grad_norm.update(gradient_norm(run.optimizer))
+        if run.clip_grad_norm is not None:
+            norm = float(clip_grad_norm_(run.model.parameters(), run.clip_grad_norm))
+            if not math.isfinite(norm):
+                raise diverged(run, f"the gradient norm is {norm}", run.position.step + 1)
+        return loss
+
+    run.optimizer.step(closure)
+    if run.scheduler is not None and run.scheduler_per_batch:
+        run.scheduler.step()
+    return first[0], first[1]
+
+
+def _measure(run: Run, signals: StopSignals, complete: bool) -> dict[str, Any]:
+    """Validation, and the row of this epoch."""
+    check_finite(run)
+    if complete and not run.trained:
+        run.before_validation()
+    started = time.perf_counter()
+    row: dict[str, Any] = {"epoch": run.position.epoch + 1, "train_loss": run.train_loss.compute()}
+    row |= {f"train_{name}": metric.compute() for name, metric in run.train_metrics.items()}
+    if run.val_data is not None:
+        row["val_loss"] = _validate(run, signals)
+        row |= {f"val_{name}": metric.compute() for name, metric in run.val_metrics.items()}
+    if run.watches_gradient:
+        row["grad_norm"] = run.grad_norm.compute()
+    spent = time.perf_counter() - started
+    row["lr"] = float(run.optimizer.param_groups[0]["lr"])
+    row["seconds"] = round(run.position.epoch_seconds + spent, 3)
+    run.position.seconds += spent
+    return row
+
+
+def _validate(run: Run, signals: StopSignals) -> float:
+    """The mean loss over `val_data`, metrics gathered on the way."""
+    assert run.val_data is not None
+    for metric in run.val_metrics.values():
+        metric.reset()
+    mean = Mean()
+    run.model.eval()
+    with bl.no_grad():
+        for batch in run.val_data:
+            inputs, target = _split(run, batch)
+            output = run.model(*inputs)
+            mean.update(float(run.loss(output, target).item()), len(target))
+            for metric in run.val_metrics.values():
+                metric.update(output, target)
+            if signals.requested:
+                _interrupt(run, signals)
+    if not mean.weight:
+        raise _no_batches("val_data", run.val_data)
+    return mean.compute()
+
+
+def _end_epoch(run: Run, row: dict[str, Any], complete: bool) -> None:
+    """Callbacks, rules, schedule, record. An epoch cut short stays open: no rule, no schedule."""
+    for callback in run.callbacks:
+        callback.on_epoch(run, row)
+    if complete:
+        for rule in run.rules:
+            if reason := rule.reason(row):
+                run.stop(reason)
+        if run.scheduler is not None and not run.scheduler_per_batch:
+            _schedule(run, row)
+        run.next_epoch()
+    run.history.append(row)
+    run.progress.row(run, row)
+    if run.saving is not None:
+        due = complete and run.position.epoch % run.saving.every_epochs == 0
+        run.try_save(checkpoint=due)
+
+
+def _schedule(run: Run, row: dict[str, Any]) -> None:
+    if isinstance(run.scheduler, bl.optim.lr_scheduler.ReduceLROnPlateau):
+        run.scheduler.step(row.get("val_loss", row["train_loss"]))
+    else:
+        run.scheduler.step()
+
+
+def _finish(run: Run) -> None:
+    """The reason, the last save (this one must succeed), the last callbacks."""
+    run.history.stopped = run.history.stopped or run.limit()
+    for callback in run.callbacks:
+        callback.on_end(run)
+    if run.saving is not None:
+        run.save()
+        run.history.write(run.saving.metrics)
+
+
+def _interrupt(run: Run, signals: StopSignals) -> None:
+    where = f"in epoch {run.position.epoch + 1} after step {run.position.step}"
+    saved = None
+    try:
+        saved = run.save()
+        how = f"saved {saved}; resume=True goes on from there" if saved else "there is no run_dir"
+    except CheckpointError as error:
+        how = f"not saved: {error}"
+    raise TrainingInterrupted(f"{signals.requested} {where}; {how}", saved, run.history)
+
+
+def _remaining(run: Run) -> Iterator[Any]:
+    """The batches of the epoch; after a resume those not seen yet."""
+    if not run.position.batch or hasattr(run.train_data, "load_state_dict"):
+        return iter(run.train_data)
+    # Data without a position of its own is read again; that must not move the generators.
+    before = random_state()
+    batches = iter(run.train_data)
+    for _ in itertools.islice(batches, run.position.batch):
+        pass
+    restore_random(before)
+    return batches
+
+
+def _split(run: Run, batch: Any) -> tuple[Sequence[Any], Any]:
+    """Inputs and target of a batch, refused where they can't belong together."""
+    number = run.position.batch + 1
+    if not isinstance(batch, tuple | list) or len(batch) < 2:
+        raise DataError(
+            f"fit: a batch is a {type(batch).__name__}, expected (inputs..., target)",
+            hint="let the dataset return (input, target) pairs",
+        )
+    *inputs, target = batch
+    sizes = {len(x) if getattr(x, "ndim", 1) else 0 for x in batch}
+    if len(sizes) > 1:
+        shapes = ", ".join(str(tuple(x.shape)) for x in batch if isinstance(x, Tensor))
+        raise DataError(f"fit: batch {number} has parts of different lengths: {shapes}")
+    if sizes == {0}:
+        raise DataError(f"fit: batch {number} is empty")
+    return inputs, target
+
+
+def _finite(run: Run, loss: Any) -> float:
+    if not isinstance(loss, Tensor):
+        raise ArgumentTypeError(f"fit: the loss is a {type(loss).__name__}, expected a Tensor")
+    if loss.numel() != 1:
+        raise ShapeError(
+            f"fit: the loss has shape {tuple(loss.shape)}, expected one number",
+            hint="take its mean over the batch",
+        )
+    value = float(loss.item())
+    if not math.isfinite(value):
+        raise diverged(run, f"the loss is {value}", run.position.step + 1)
+    return value
+
+
+def _no_batches(name: str, data: Any) -> DataError:
+    samples = batches_of(getattr(data, "dataset", None))
+    size = getattr(data, "batch_size", None)
+    dropped = getattr(data, "drop_last", False) and samples
+    return DataError(
+        f"fit: {name} has no batches" + (f" ({samples} samples)" if samples is not None else ""),
+        hint=f"drop_last leaves nothing of batches of {size}" if dropped else "give it samples",
+    )
+
+
+def _say_where(run: Run, error: Exception) -> None:
+    """Every error tells how far the training was and what is safe."""
+    if isinstance(error, DivergedError):
+        return  # says it itself
+    names = run.saving.checkpoints.names() if run.saving else []
+    safe = f"; the last checkpoint is {names[-1]}" if names else ""
+    note = f"fit: epoch {run.position.epoch + 1}, after step {run.position.step}{safe}"
+    if isinstance(error, BacklitError):
+        error.where.append(note)
+    else:
+        error.add_note(note)
+
+
+def _check_arguments(run: Run, resume: bool) -> None:
+    limits = run.limits
+    if limits.epochs < 1:
+        raise ArgumentError(f"fit: epochs={limits.epochs}: at least one is needed")
+    maxima = {"max_steps": limits.steps, "max_seconds": limits.seconds}
+    for name, value in {**maxima, "clip_grad_norm": run.clip_grad_norm}.items():
+        if value is not None and not value > 0:
+            raise ArgumentError(f"fit: {name}={value} must be above zero")
+    if resume and run.saving is None:
+        raise ArgumentError("fit: resume=True needs the run_dir of the run to go on with")
+    for name, data in (("train_data", run.train_data), ("val_data", run.val_data)):
+        if hasattr(data, "__next__"):
+            raise ArgumentError(
+                f"fit: {name} is an iterator, which can be read only once",
+                hint="give a DataLoader or a list of batches",
+            )
+    for rule in run.rules:
+        key = str(getattr(rule, "key", ""))
+        if run.val_data is None and key.startswith("val_"):
+            raise ArgumentError(f"fit: {type(rule).__name__} watches {key}: give val_data")
+    known = {id(p) for p in run.model.parameters()}
+    if not any(id(p) in known for g in run.optimizer.param_groups for p in g["params"]):
+        raise ArgumentError(
+            "fit: the optimizer holds none of the model's parameters",
+            hint="make it with optim.SGD(model.parameters(), ...) after the model",
+        )
