@@ -50,7 +50,7 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
     {'weight': tensor([1., 1.]), 'epoch': 3}
     """
     arrays, metadata = _flatten(obj)
-    if hasattr(f, "write"):
+    if not isinstance(f, str | os.PathLike):
         _write(f, arrays, metadata)
         return
     path = os.fspath(f)
@@ -72,7 +72,7 @@ def load(
     [tensor([1, 2]), 'two']
     """
     _only_cpu(map_location)
-    if hasattr(f, "read"):
+    if not isinstance(f, str | os.PathLike):
         return _assemble(*_read(f, getattr(f, "name", "file")))
     path = os.fspath(f)
     with open(path, "rb") as file:
@@ -247,9 +247,9 @@ def _read(file: IO[bytes], name: str, whole: bool = False) -> tuple[dict, dict, 
 
 def _read_header(file: IO[bytes], name: str) -> Any:
     prefix = file.read(8)
-    _refuse_foreign(prefix, file, name)
     length = int.from_bytes(prefix, "little")
     if len(prefix) < 8 or not 2 <= length <= LONGEST_HEADER:
+        _refuse_foreign(prefix, file, name)
         raise CheckpointError(f"load: {name}: not a safetensors file, or its start is lost")
     text = file.read(length)
     if len(text) < length:
@@ -315,7 +315,7 @@ def _refuse_foreign(prefix: bytes, file: IO[bytes], name: str) -> None:
         if b".npy" in start:
             raise CheckpointError(f"load: {name} is a NumPy .npz file", hint="use numpy.load")
         kind = "a PyTorch zip file, which holds a pickle"
-    elif prefix[:1] == b"\x80" and prefix[1:2] in b"\x02\x03\x04\x05" and prefix[1:2]:
+    elif prefix[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         kind = "a pickle"
     else:
         return
