@@ -21,6 +21,10 @@ from backlit.autograd import (
     no_grad as no_grad,
     set_grad_enabled as set_grad_enabled,
 )
+from backlit.backends.eager import (
+    get_num_threads as get_num_threads,
+    set_num_threads as set_num_threads,
+)
 from backlit.creation import (
     arange as arange,
     as_tensor as as_tensor,

@@ -13,6 +13,7 @@ import numpy as np
 
 from backlit import ops as ops
 from backlit.autograd import record
+from backlit.backends import eager
 from backlit.ops.elementwise import (
     Add, BitwiseAnd, BitwiseLeftShift, BitwiseNot, BitwiseOr, BitwiseRightShift, BitwiseXor, Div,
     Eq, FloorDivide, Ge, Gt, Le, Lt, Mul, Ne, Neg, Pow, Remainder, Sub,
@@ -66,7 +67,7 @@ def _publish_in_place(op: Any, public: tuple[str, ...]) -> None:
     call = op.call
 
     def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if kwargs or len(args) > 1:
+        if kwargs or len(args) + 1 != len(op.inputs):
             record.refuse_leaf(self, op.name + "_")
             return record.refill(self, call(self, *args, **kwargs))
         return record.in_place(op, self, *args)
@@ -164,6 +165,7 @@ def attach() -> None:
         _matrix_transposed, doc="The last two axes swapped."
     )
     _attach_arithmetic()
+    eager.install()
 
 
 attach()

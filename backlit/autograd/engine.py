@@ -335,6 +335,8 @@ def pull_arrays(node: Node, g: Tensor) -> list[Tensor | None]:
             results.append(None)
             continue
         d = op.local(fm.NUMPY, i, node.saved, node.params)
+        if type(d) is np.ndarray and d.dtype is not array.dtype and d.dtype.kind == "f":
+            d = d.astype(array.dtype)  # constants of a formula come as float64
         if support is not None or i in op.masks:
             results.append(_masked_product(array, d, op.mask(fm.NUMPY, i, node.saved), support))
         elif type(d) is int and (d == 1 or d == -1):

@@ -67,6 +67,11 @@ def erf(x: Any) -> Any:
     return result.astype(x.dtype if x.dtype.kind == "f" else np.float64)
 
 
+def rint(x: Any) -> Any:
+    """The nearest whole number, halves to even; whole numbers stay as they are."""
+    return x if getattr(x, "dtype", np.dtype(float)).kind in "iu" else np.rint(x)
+
+
 class NumpyMath:
     """Formulas as NumPy computations: the reference."""
 
@@ -75,7 +80,7 @@ class NumpyMath:
     sin, cos, tan, asin, acos, atan = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan
     atan2, sinh, cosh, tanh = np.arctan2, np.sinh, np.cosh, np.tanh
     asinh, acosh, atanh = np.arcsinh, np.arccosh, np.arctanh
-    abs, sign, floor, ceil, round, trunc = np.abs, np.sign, np.floor, np.ceil, np.rint, np.trunc
+    abs, sign, floor, ceil, round, trunc = np.abs, np.sign, np.floor, np.ceil, staticmethod(rint), np.trunc
     minimum, maximum, power = np.minimum, np.maximum, np.power
     fmod, remainder, copysign = np.fmod, np.remainder, np.copysign
     isnan, isfinite, isinf = np.isnan, np.isfinite, np.isinf
@@ -85,6 +90,8 @@ class NumpyMath:
 
     @staticmethod
     def where(condition: Any, x: Any, y: Any) -> Any:
+        if type(x) is float and x == 1.0 and type(y) is float and y == 0.0:
+            return condition  # as a factor it is the same, and keeps the other's dtype
         return np.where(condition, x, y)
 
 
@@ -96,7 +103,7 @@ class TensorMath:
 
         if name not in NAMES:
             raise AttributeError(name)
-        function = REGISTRY[name].call
+        function = REGISTRY["pow" if name == "power" else name].call
         setattr(self, name, function)
         return function
 
@@ -168,6 +175,12 @@ class Tex:
 
     def __rtruediv__(self, o: Any) -> Tex:
         return Tex.of(o) / self
+
+    def __floordiv__(self, o: Any) -> Tex:
+        return Tex(rf"\left\lfloor {self / o} \right\rfloor")
+
+    def __rfloordiv__(self, o: Any) -> Tex:
+        return Tex.of(o) // self
 
     def __neg__(self) -> Tex:
         return Tex(f"-{self.at(_PRODUCT + 1)}", _SIGN)

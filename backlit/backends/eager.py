@@ -1,0 +1,101 @@
+"""Which operators run by generated kernels in eager mode; each is loaded at its first use.
+
+One table from operator to kernel, all with the signature of the operator's `forward`. With
+`config.flags.kernels` off, or for dtypes that a kernel does not take, the NumPy form runs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+from backlit.config import flags
+from backlit.ops.op import REGISTRY
+
+KERNELS = {
+    "conv": ("conv", "conv"),
+    "conv_grad_input": ("conv", "conv_grad_input"),
+    "conv_grad_weight": ("conv", "conv_grad_weight"),
+    "max_pool": ("pool", "max_pool"),
+    "max_pool_grad": ("pool", "max_pool_grad"),
+    "avg_pool": ("pool", "avg_pool"),
+    "avg_pool_grad": ("pool", "avg_pool_grad"),
+    "batch_norm": ("norm", "batch_norm"),
+    "batch_norm_grad": ("norm", "batch_norm_grad"),
+}
+
+
+def install() -> None:
+    """Give every operator of the table its kernel, to be loaded when it first runs."""
+    for name, (module, function) in KERNELS.items():
+        if name in REGISTRY:
+            REGISTRY[name].kernel = staticmethod(_loader(REGISTRY[name], module, function))
+
+
+def _loader(op: Any, module: str, function: str) -> Callable[..., Any]:
+    def first(*arrays: Any, **params: Any) -> Any:
+        op.kernel = staticmethod(_fitted(op, _load(module, function))) if flags.kernels else None
+        return (op.kernel or op.forward)(*arrays, **params)
+
+    return first
+
+
+def _fitted(op: Any, kernel: Callable[..., Any]) -> Callable[..., Any]:
+    """The kernel with the operator's parameters: `eps` of a gradient is not read, and a given
+    `divisor` is left to the NumPy form."""
+    known = inspect.signature(kernel).parameters
+    extra = [p for p in inspect.signature(op.forward).parameters if p in ("eps", "divisor")]
+    extra = [p for p in extra if p not in known]
+    if not extra:
+        return kernel
+
+    def run(*arrays: Any, **params: Any) -> Any:
+        if params.get("divisor") is not None:
+            return op.forward(*arrays, **params)
+        return kernel(*arrays, **{k: v for k, v in params.items() if k not in extra})
+
+    return run
+
+
+_configured: list[bool] = []
+
+
+def _load(module: str, function: str) -> Callable[..., Any]:
+    """The kernel, after the flags were told to the package that generates it."""
+    if not _configured:
+        from backlit.backends.cpu import features, jit, threads
+
+        threads.set_num_threads(flags.threads)
+        features.set_vector_width(flags.vector or None)
+        jit.set_cache_folder(flags.cache or None)
+        _configured.append(True)
+    return getattr(import_module(f"backlit.backends.cpu.{module}"), function)
+
+
+def set_num_threads(count: int) -> None:
+    """Use `count` threads for large kernels.
+
+    >>> n = bl.get_num_threads(); bl.set_num_threads(1); bl.get_num_threads()
+    1
+    >>> bl.set_num_threads(n)
+    """
+    from backlit.errors import ArgumentError
+
+    if not isinstance(count, int) or count < 1:
+        raise ArgumentError(f"set_num_threads: expected a whole number from 1, got {count!r}")
+    flags.threads = count
+    if _configured:
+        from backlit.backends.cpu import threads
+
+        threads.set_num_threads(count)
+
+
+def get_num_threads() -> int:
+    """How many threads large kernels use.
+
+    >>> bl.get_num_threads() >= 1
+    True
+    """
+    return flags.threads
