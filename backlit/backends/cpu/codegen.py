@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 
 # Contraction into fused multiply-add is allowed, reordering of sums never.
 FAST = "contract nsz"
+# Some CPUs prefer 256-bit vectors, and LLVM would split wider ones in two.
+ATTRIBUTES = 'nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512"'
 BYTES = {"float": 4, "double": 8, "i8": 1, "i32": 4, "i64": 8}
 
 
@@ -304,7 +306,7 @@ class Function:
         linkage = "internal " if self.private else ""
         body = "\n".join(self.lines)
         return (
-            f"define {linkage}void @{self.name}({parameters}) nounwind {{\n"
+            f"define {linkage}void @{self.name}({parameters}) {ATTRIBUTES} {{\n"
             f"entry:\n{body}\n  ret void\n}}\n"
         )
 

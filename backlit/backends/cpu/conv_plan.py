@@ -18,7 +18,7 @@ from .conv_kernels import GEOMETRY, MAX_VECTORS, PANEL, PHASE
 
 Sizes = tuple[int, ...]
 BLOCK_BYTES = 128 * 1024
-SUM_BLOCK_BYTES = 64 * 1024
+SUM_BLOCK_BYTES = 32 * 1024
 MIN_BLOCKS = 8
 HERE = ((0, 0),)
 
