@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 
 FAMILIES = (
-    "elementwise", "activation", "shape", "join", "pad", "mask", "convert", "reduce", "index",
-    "matmul", "softmax", "conv", "norm", "random", "loss",
+    "elementwise", "activation", "shape", "views", "join", "pad", "mask", "convert", "reduce",
+    "index", "matmul", "softmax", "conv", "pool", "norm", "attention", "random", "loss",
 )  # fmt: skip
 
 for _family in FAMILIES:

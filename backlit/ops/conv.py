@@ -11,7 +11,7 @@ from typing import Any
 
 from backlit.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from backlit.ops import conv_reference as reference
-from backlit.ops.op import Operator, Spec, apply
+from backlit.ops.op import Operator, Spec, apply, export
 
 
 def per_axis(value: Any, count: int, what: str, least: int = 0) -> tuple[int, ...]:
@@ -179,7 +179,70 @@ def _named_padding(x: Any, w: Any, stride: tuple, padding: str, dilation: tuple)
     return pad_constant(x, tuple(sides), 0.0), tuple(t // 2 for t in total)
 
 
-class Conv2d(Operator):
+def transpose(dims: int, input: Any, weight: Any, bias: Any, stride: Any, padding: Any,
+              output_padding: Any, groups: int, dilation: Any) -> Any:  # fmt: skip
+    """The public transposed convolutions: the gradient of a convolution by its input."""
+    name = f"conv_transpose{dims}d"
+    if not hasattr(input, "cell") or not hasattr(weight, "cell"):
+        raise ArgumentTypeError(f"{name}: input and weight must be tensors")
+    if input.ndim not in (dims + 1, dims + 2) or weight.ndim != dims + 2:
+        raise ShapeError(
+            f"{name}: input has {input.ndim} axes and weight {weight.ndim}; expected"
+            f" {dims + 2} (or {dims + 1} without a batch) and {dims + 2}"
+        )
+    stride, padding = per_axis(stride, dims, "stride", 1), per_axis(padding, dims, "padding")
+    dilation = per_axis(dilation, dims, "dilation", 1)
+    extra = per_axis(output_padding, dims, "output_padding")
+    if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation)):
+        raise ArgumentError(
+            f"{name}: output_padding {extra} must be smaller than stride {stride} or"
+            f" dilation {dilation}"
+        )
+    batched = input if input.ndim == dims + 2 else input.unsqueeze(0)
+    reached = tuple(e if e < s else 0 for e, s in zip(extra, stride))
+    size = _transposed_size(batched.shape[2:], weight.shape[2:], stride, padding, dilation, reached)
+    if bias is not None and tuple(bias.shape) != (weight.shape[1] * groups,):
+        raise ShapeError(
+            f"{name}: bias has shape {tuple(bias.shape)}, expected ({weight.shape[1] * groups},)"
+        )
+    y = apply(ConvGradInput, batched, weight, size=size, stride=stride, padding=padding,
+              dilation=dilation, groups=groups)  # fmt: skip
+    if reached != extra:  # no tap of the kernel reaches the rest
+        from backlit.ops.pad import pad_constant
+
+        rest = [side for e, r in zip(reversed(extra), reversed(reached)) for side in (0, e - r)]
+        y = pad_constant(y, tuple(rest), 0.0)
+    y = y if bias is None else y + bias.reshape((1, -1) + (1,) * dims)
+    return y if input.ndim == dims + 2 else y.squeeze(0)
+
+
+def _transposed_size(size: Any, kernel: Any, stride: tuple, padding: tuple, dilation: tuple,
+                     extra: tuple) -> tuple[int, ...]:  # fmt: skip
+    dims = zip(size, kernel, stride, padding, dilation, extra)
+    found = tuple((n - 1) * s - 2 * p + d * (k - 1) + e + 1 for n, k, s, p, d, e in dims)
+    if any(n < 1 for n in found):
+        raise ShapeError(
+            f"input of spatial size {tuple(size)} gives a transposed convolution of size {found}",
+            hint="less padding, or a larger kernel",
+        )
+    return found
+
+
+@export("bl F")
+def conv1d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """One-dimensional convolution (cross-correlation) of sequences.
+
+    input (N, C, L) or (C, L), weight (O, C / groups, K), bias (O,). `padding` is a number,
+    'valid' or 'same'.
+
+    >>> F.conv1d(bl.ones(1, 1, 3), bl.ones(1, 1, 2))
+    tensor([[[2., 2.]]])
+    """
+    return convolve(1, input, weight, bias, stride, padding, dilation, groups)
+
+
+@export("bl F")
+def conv2d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """Two-dimensional convolution (cross-correlation) of images.
 
     input (N, C, H, W) or (C, H, W), weight (O, C / groups, KH, KW), bias (O,).
@@ -188,8 +251,56 @@ class Conv2d(Operator):
     tensor([[[[4., 4.],
               [4., 4.]]]])
     """
+    return convolve(2, input, weight, bias, stride, padding, dilation, groups)
 
-    exports = "bl F"
 
-    def call(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
-        return convolve(2, input, weight, bias, stride, padding, dilation, groups)
+@export("bl F")
+def conv3d(input, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Three-dimensional convolution (cross-correlation) of volumes.
+
+    input (N, C, D, H, W) or (C, D, H, W), weight (O, C / groups, KD, KH, KW), bias (O,).
+
+    >>> F.conv3d(bl.ones(1, 1, 2, 2, 2), bl.ones(1, 1, 2, 2, 2)).item()
+    8.0
+    """
+    return convolve(3, input, weight, bias, stride, padding, dilation, groups)
+
+
+@export("bl F")
+def conv_transpose1d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1,
+                     dilation=1):  # fmt: skip
+    """Transposed convolution of sequences: the gradient of `conv1d` by its input.
+
+    input (N, C, L) or (C, L), weight (C, O / groups, K), bias (O,).
+
+    >>> F.conv_transpose1d(bl.ones(1, 1, 2), bl.ones(1, 1, 2), stride=2)
+    tensor([[[1., 1., 1., 1.]]])
+    """
+    return transpose(1, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@export("bl F")
+def conv_transpose2d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1,
+                     dilation=1):  # fmt: skip
+    """Transposed convolution of images: the gradient of `conv2d` by its input.
+
+    input (N, C, H, W) or (C, H, W), weight (C, O / groups, KH, KW), bias (O,).
+
+    >>> F.conv_transpose2d(bl.ones(1, 1, 1, 1), bl.ones(1, 1, 2, 2))
+    tensor([[[[1., 1.],
+              [1., 1.]]]])
+    """
+    return transpose(2, input, weight, bias, stride, padding, output_padding, groups, dilation)
+
+
+@export("bl F")
+def conv_transpose3d(input, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1,
+                     dilation=1):  # fmt: skip
+    """Transposed convolution of volumes: the gradient of `conv3d` by its input.
+
+    input (N, C, D, H, W) or (C, D, H, W), weight (C, O / groups, KD, KH, KW), bias (O,).
+
+    >>> F.conv_transpose3d(bl.ones(1, 1, 1, 1, 1), bl.ones(1, 1, 2, 2, 2)).shape
+    backlit.Size([1, 1, 2, 2, 2])
+    """
+    return transpose(3, input, weight, bias, stride, padding, output_padding, groups, dilation)
