@@ -38,7 +38,7 @@ class DataLoader(Generic[T_co]):
 
     Arguments are PyTorch's. Workers are started by spawn (or forkserver), never by fork, so what
     they need must be importable. `state_dict()` is the position, also within an epoch.
-    `pin_memory` is accepted and has no effect.
+    `pin_memory` and `in_order` are accepted and have no effect.
 
     >>> pairs = bl.data.TensorDataset(bl.arange(6), bl.arange(6) * 2)
     >>> [x.tolist() for x, y in bl.data.DataLoader(pairs, batch_size=4)]
@@ -118,27 +118,34 @@ class DataLoader(Generic[T_co]):
 
     def __iter__(self) -> Iterator[Any]:
         state, self._resume_at = self._resume_at, None
-        generators = self._generators()
+        generators, kept = self._generators(), self._transforms()
+        under_way = state is not None and state["global"] is not None
         if state is not None:
-            for generator, saved in zip(generators, state["generators"], strict=True):
-                random_state.write(saved, generator)
+            random_state.write_all(state["generators"], generators)
+            if not under_way:
+                random_state.write_all(state["transforms"], kept)
         epoch = state["epoch"] if state else self._next_epoch
-        start = (state and state["global"]) or random_state.read()
-        own = [random_state.read(generator) for generator in generators]
-        progress = Progress(epoch, state["delivered"] if state else 0, start, own)
-        resumed = state is not None and state["global"] is not None
-        with random_state.global_state(start if resumed else None):
+        start = state["global"] if state is not None and under_way else random_state.read()
+        progress = Progress(
+            epoch, state["delivered"] if state else 0, start, random_state.read_all(generators)
+        )
+        with random_state.global_state(start if under_way else None):
             indices = self._index_batches()
             if not self.streams:
                 # A sampler written as a generator function draws when first asked.
                 indices = _past(indices, progress.delivered)
             seed = random_state.draw_seed(self.generator)
+        if state is not None and under_way:
+            random_state.write_all(state["transforms"], kept)
         self._progress, self._next_epoch = progress, epoch + 1
         return Epoch(self._read(indices, progress.delivered, seed), progress, _length(self))
 
     def _generators(self) -> list[Generator]:
         nested = getattr(self.batch_sampler, "sampler", None)
         return random_state.own_generators((self, self.sampler, self.batch_sampler, nested))
+
+    def _transforms(self) -> list[Generator]:
+        return random_state.kept_generators(self.dataset)
 
     def state_dict(self) -> dict[str, Any]:
         """The position as plain JSON values: epoch, batches delivered, generators at its start.
@@ -149,14 +156,14 @@ class DataLoader(Generic[T_co]):
             return dict(self._resume_at)
         now = self._progress
         if now is None or now.finished:
-            own = [random_state.read(generator) for generator in self._generators()]
-            now = Progress(self._next_epoch, 0, None, own)
+            now = Progress(self._next_epoch, 0, None, random_state.read_all(self._generators()))
         return {
             **self._shape(),
             "epoch": now.epoch,
             "delivered": now.delivered,
             "global": now.global_start,
             "generators": list(now.own_starts),
+            "transforms": random_state.read_all(self._transforms()),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -164,7 +171,8 @@ class DataLoader(Generic[T_co]):
 
         Raises CheckpointError where the state is damaged or was saved for other data.
         """
-        _check_state(state, self._shape(), len(self._generators()))
+        counts = {"generators": len(self._generators()), "transforms": len(self._transforms())}
+        _check_state(state, self._shape(), counts)
         self._resume_at = dict(state)
 
     def _shape(self) -> dict[str, Any]:
@@ -332,9 +340,9 @@ def _is_positive(value: Any) -> bool:
     return isinstance(value, int) and value > 0
 
 
-def _check_state(state: Any, shape: dict[str, Any], generators: int) -> None:
-    expected = {**shape, "epoch": 0, "delivered": 0, "global": None, "generators": []}
-    if not isinstance(state, dict) or state.keys() != expected.keys():
+def _check_state(state: Any, shape: dict[str, Any], counts: dict[str, int]) -> None:
+    expected = [*shape, "epoch", "delivered", "global", *counts]
+    if not isinstance(state, dict) or set(state) != set(expected):
         raise CheckpointError(
             f"DataLoader: not a position: expected the keys {', '.join(expected)}"
         )
@@ -349,13 +357,18 @@ def _check_state(state: Any, shape: dict[str, Any], generators: int) -> None:
                 f"DataLoader: the position was saved with {name}={state[name]}, "
                 f"this loader has {shape[name]}"
             )
-    own = state["generators"]
-    if not isinstance(own, list) or not all(map(random_state.is_state, own)):
-        raise CheckpointError(f"DataLoader: not states of generators: {own!r}")
     if not (state["global"] is None or random_state.is_state(state["global"])):
         raise CheckpointError(f"DataLoader: not a generator's state: {state['global']!r}")
-    if len(own) != generators:
+    for name, count in counts.items():
+        _check_generators(name, state[name], count)
+
+
+def _check_generators(name: str, states: Any, count: int) -> None:
+    if not isinstance(states, list) or not all(map(random_state.is_state, states)):
+        raise CheckpointError(f"DataLoader: not states of generators: {states!r}")
+    if len(states) != count:
         raise CheckpointError(
-            f"DataLoader: the position holds {len(own)} generators, this loader has {generators}",
-            hint="give the loader the same generator, sampler and shuffle arguments",
+            f"DataLoader: the position holds {len(states)} states of {name}, "
+            f"this loader has {count}",
+            hint="make the loader and its dataset with the same arguments as before",
         )

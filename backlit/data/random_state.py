@@ -18,6 +18,19 @@ if TYPE_CHECKING:
 
 State = list[int]
 MAX_SEED = 2**63 - 1
+# Where datasets and transforms keep other datasets, transforms and their generators.
+KEPT_IN = ("dataset", "datasets", "transform", "target_transform", "transforms", "generator")
+
+
+def read_all(generators: Iterable[Generator]) -> list[State]:
+    """The states of several generators."""
+    return [read(generator) for generator in generators]
+
+
+def write_all(states: Iterable[State], generators: Iterable[Generator]) -> None:
+    """Put each generator into its state."""
+    for state, generator in zip(states, generators, strict=True):
+        write(state, generator)
 
 
 def read(generator: Generator | None = None) -> State:
@@ -70,6 +83,27 @@ def own_generators(holders: Iterable[Any]) -> list[Generator]:
     return found
 
 
+def kept_generators(root: Any) -> list[Generator]:
+    """The generators of a dataset's transforms, in the order in which they are kept."""
+    from backlit.random import Generator, default_generator
+
+    found: list[Any] = []
+    waiting, seen = [root], set()
+    while waiting:
+        item = waiting.pop(0)
+        if id(item) in seen:
+            continue
+        seen.add(id(item))
+        if isinstance(item, Generator):
+            found += [item] if item is not default_generator else []
+        elif isinstance(item, list | tuple):
+            waiting += item
+        else:
+            own = getattr(item, "__dict__", {})
+            waiting += [own[name] for name in KEPT_IN if own.get(name) is not None]
+    return found
+
+
 def draw_seed(generator: Generator | None) -> int:
     """A fresh seed, from the global generator where none is given."""
     import backlit as bl
@@ -77,11 +111,16 @@ def draw_seed(generator: Generator | None) -> int:
     return int(bl.randint(0, MAX_SEED, (1,), generator=generator).item())
 
 
+def mix(*parts: int) -> int:
+    """One seed from several numbers."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0]) >> 1
+
+
 def seed_everything(*parts: int) -> int:
     """Seed Backlit, Python and NumPy in this process from numbers; returns the mixed seed."""
     import backlit as bl
 
-    mixed = int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0]) >> 1
+    mixed = mix(*parts)
     bl.manual_seed(mixed)
     random.seed(mixed)
     np.random.seed(mixed & 0xFFFFFFFF)

@@ -19,7 +19,7 @@ from typing import Any
 from backlit.data import worker_info
 from backlit.data.batches import EndOfStream, Recipe
 from backlit.data.parcels import Parcel, encode
-from backlit.data.random_state import seed_everything
+from backlit.data.random_state import kept_generators, mix, seed_everything
 
 
 @dataclass
@@ -74,6 +74,8 @@ class Worker:
         self.setup = setup
         self.reader = setup.recipe.reader()
         self.seed = 0
+        kept = kept_generators(setup.recipe.dataset)
+        self.kept = [(generator, generator.initial_seed()) for generator in kept]
         self.initialized = False
 
     def do(self, task: Task) -> tuple[str, Any]:
@@ -82,6 +84,8 @@ class Worker:
             self._begin(task.seed)
             return "begun", None
         seed_everything(self.seed, 1, task.batch)
+        for place, (generator, own) in enumerate(self.kept):
+            generator.manual_seed(mix(own, self.seed, task.batch, place))
         try:
             if task.skip:
                 return "skipped", self.reader.skip(task.indices)

@@ -21,6 +21,7 @@ from backlit.data import (
     WeightedRandomSampler,
     batches,
     default_collate,
+    transforms,
 )
 from backlit.errors import CheckpointError
 
@@ -257,6 +258,44 @@ def test_resuming_at_every_position_equals_the_uninterrupted_run(kind, count, si
     assert [plain(b) for b in again] == second
 
 
+class Cropped(Squares):
+    """A dataset whose transform has a generator of its own."""
+
+    def __init__(self, count, generator):
+        super().__init__(count)
+        crop = transforms.RandomCrop(2, generator=generator)
+        self.transform = transforms.Compose([crop, transforms.RandomVerticalFlip()])
+
+    def __getitem__(self, index):
+        return self.transform(np.arange(100).reshape(10, 10) + 1000 * index)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("stop", [0, 1, 3, 5, 6])
+def test_a_transforms_own_generator_resumes_too(shared, stop):
+    def make():
+        order = bl.Generator().manual_seed(1)
+        own = order if shared else bl.Generator().manual_seed(2)
+        return DataLoader(Subset(Cropped(9, own), range(9)), 2, shuffle=True, generator=order)
+
+    bl.manual_seed(0)
+    whole = make()
+    expected = [values(whole), values(whole)]
+    bl.manual_seed(0)
+    cut = make()
+    running = iter(cut)
+    head = [next(running).tolist() for _ in range(min(stop, 5))]
+    if stop == 6:
+        assert next(running, None) is None
+    saved, global_state = json.loads(json.dumps(cut.state_dict())), bl.get_rng_state()
+    again = make()
+    again.load_state_dict(saved)
+    bl.set_rng_state(global_state)
+    if stop < 6:
+        assert head + values(again) == expected[0]
+    assert values(again) == expected[1]
+
+
 def test_resuming_twice_within_one_epoch():
     loader = make("own", 20, 3)
     whole = values(make("own", 20, 3))
@@ -317,7 +356,7 @@ def test_an_interrupt_keeps_the_position():
     ("change", "words"),
     [({"version": 9}, "version 9"), ({"delivered": -1}, "delivered"), ({"epoch": "1"}, "epoch"),
      ({"samples": 99}, "samples=99"), ({"batch_size": 9}, "batch_size=9"), ({"extra": 1}, "keys"),
-     ({"generators": []}, "0 generators"), ({"generators": ["x"]}, "states"),
+     ({"generators": []}, "0 states of generators"), ({"generators": ["x"]}, "states"),
      ({"global": "x"}, "state")],
 )  # fmt: skip
 def test_a_state_that_does_not_fit_is_refused(change, words):

@@ -16,7 +16,14 @@ import numpy as np
 import pytest
 
 import backlit as bl
-from backlit.data import DataLoader, Dataset, IterableDataset, TensorDataset, get_worker_info
+from backlit.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    TensorDataset,
+    get_worker_info,
+    transforms,
+)
 from backlit.data.workers import WorkerError
 
 
@@ -208,6 +215,31 @@ def test_resuming_mid_epoch_with_workers(persistent):
     bl.set_rng_state(global_state)
     assert head + lists(again) == first
     assert lists(again) == second
+
+
+class Cropped(Numbers):
+    """A dataset whose transform has a generator of its own."""
+
+    def __init__(self, count):
+        super().__init__(count)
+        generator = bl.Generator().manual_seed(5)
+        self.transform = transforms.RandomCrop(1, generator=generator)
+
+    def __getitem__(self, index):
+        return self.transform(np.arange(10_000).reshape(100, 100))
+
+
+def test_a_transforms_own_generator_resumes_in_any_number_of_workers():
+    bl.manual_seed(2)
+    whole = lists(DataLoader(Cropped(8), 2, num_workers=1))
+    bl.manual_seed(2)
+    cut = DataLoader(Cropped(8), 2, num_workers=2)
+    running = iter(cut)
+    head = [next(running).tolist()]
+    again = DataLoader(Cropped(8), 2, num_workers=2)
+    again.load_state_dict(cut.state_dict())
+    assert head + lists(again) == whole
+    assert len({str(crop) for batch in whole for crop in batch}) == 8
 
 
 def test_an_abandoned_epoch_leaves_nothing_behind():
