@@ -18,7 +18,9 @@ from backlit.errors import (
     PACKAGE_FOLDER,
     ArgumentTypeError,
     BacklitError,
+    DTypeError,
     GradError,
+    ShapeError,
     user_frame,
 )
 from backlit.ops import op as contract
@@ -93,6 +95,7 @@ def apply(op: Any, *inputs: Any, **params: Any) -> Any:
         if observers:
             _tell_after(op, inputs, params, (output,), node)
         return output
+    results = tuple(None if r is None else np.asarray(r) for r in results)
     outputs = tuple(None if r is None else wrap(r) for r in results)
     if bits and op.differentiable:
         node = make_node(op, edges, bits, params, arrays, results)
@@ -233,11 +236,14 @@ def refill(tensor: Tensor, value: Tensor) -> Tensor:
     array = value.cell.array
     old = tensor.cell.array
     if array.dtype != old.dtype:
+        if array.dtype.kind in "fV" and old.dtype.kind not in "fV":
+            raise DTypeError(
+                f"in place, a result of {value.dtype.name} does not fit a tensor of"
+                f" {tensor.dtype.name}", hint="compute a new tensor, or convert it first"
+            )  # fmt: skip
         value = value.to(tensor.dtype)  # type: ignore[attr-defined]
         array = value.cell.array
     if array.shape != old.shape:
-        from backlit.errors import ShapeError
-
         raise ShapeError(
             f"in place, a result of shape {array.shape} does not fit a tensor of {old.shape}"
         )
@@ -277,7 +283,10 @@ def in_place(op: Any, tensor: Tensor, *others: Any, **params: Any) -> Tensor:
     """`tensor = op(tensor, ...)` in its own cell, writing in place where nobody else looks."""
     refuse_leaf(tensor, op.name + "_")
     if "into" in vars(op) and _sole_owner(tensor, op, others):
-        return _overwrite(op, tensor, others, params)
+        arrays = [x.cell.array if isinstance(x, Tensor) else x for x in (tensor, *others)]
+        if _keeps_type(op, arrays, params):
+            return _overwrite(op, tensor, others, arrays, params)
+        del arrays
     return refill(tensor, apply(op, tensor, *others, **params))
 
 
@@ -297,15 +306,21 @@ def _sole_owner(tensor: Tensor, op: Any, others: tuple) -> bool:
     return not bits or op.inputs[0] not in {name for name, _, _ in op.plan(bits)}
 
 
-def _overwrite(op: Any, tensor: Tensor, others: tuple, params: dict) -> Tensor:
+def _keeps_type(op: Any, arrays: list, params: dict) -> bool:
+    """Whether the result has the shape and dtype of the first input."""
+    specs = [contract.spec_of(a) for a in arrays]
+    try:
+        return op.infer(*specs, **params) == specs[0]
+    except BacklitError as error:
+        raise error.locate(op.name + "_", here()) or error
+
+
+def _overwrite(op: Any, tensor: Tensor, others: tuple, arrays: list, params: dict) -> Tensor:
     """Compute into the tensor's own array."""
-    arrays = [x.cell.array if isinstance(x, Tensor) else x for x in others]
-    cell = tensor.cell
-    array = cell.array
+    cell, array = tensor.cell, arrays[0]
     token = _hush(_QUIET)
     try:
-        op.infer(*map(contract.spec_of, (array, *arrays)), **params)
-        op.into(array, *arrays, **params)
+        op.into(*arrays, **params)
     except BacklitError as error:
         raise error.locate(op.name + "_", here()) or error
     finally:
@@ -313,7 +328,7 @@ def _overwrite(op: Any, tensor: Tensor, others: tuple, params: dict) -> Tensor:
     cell.version += 1
     edges, bits = edges_of((tensor, *others))
     if state.grad and bits:
-        tensor.node = make_node(op, edges, bits, params, [array, *arrays], (array,))
+        tensor.node = make_node(op, edges, bits, params, arrays, (array,))
         tensor.index = 0
     return tensor
 

@@ -161,8 +161,7 @@ class Slice(Operator):
         return Spec(ghost[numpy_index(parts)].shape, x.dtype)
 
     def forward(x, *, parts):
-        found = x[numpy_index(parts)]
-        return found if isinstance(found, np.ndarray) else np.asarray(found)
+        return x[(*numpy_index(parts), ...)]  # the dots keep a view also of one element
 
     def grad_x(g, x_spec, parts):
         return apply(SlicePut, g, shape=x_spec.shape, parts=parts)
