@@ -1,6 +1,7 @@
 """The same elements in another shape: reshape, permute, expand. No arithmetic but sums of copies.
 
-Joining and cutting is in join.py, copies in another order in arrange.py, borders in pad.py.
+Other spellings of these are in views.py, joining and cutting in join.py, copies in another order
+in arrange.py, borders in pad.py.
 """
 
 from __future__ import annotations
@@ -11,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from backlit import dtypes as dt
-from backlit.errors import ArgumentError, ArgumentTypeError, NotAvailable, ShapeError
+from backlit.errors import ArgumentError, ArgumentTypeError, ShapeError
 from backlit.ops.op import (
     REGISTRY,
     Operator,
     Spec,
     apply,
     broadcast_shapes,
-    export,
     normalize_axis,
     slot,
 )
@@ -134,10 +134,17 @@ class Reshape(Operator):
     moves = True
 
     def call(input, *shape):
-        return apply(Reshape, input, shape=_filled(input.shape, sizes_of(shape)))
+        return apply(Reshape, input, shape=filled(input.shape, sizes_of(shape)))
+
+    @classmethod
+    def run(cls, arrays, params):
+        try:  # NumPy checks as well, and faster
+            return arrays[0].reshape(params["shape"]), arrays
+        except ValueError:
+            return super().run(arrays, params)
 
     def infer(x, *, shape):
-        return Spec(_filled(x.shape, shape), x.dtype)
+        return Spec(filled(x.shape, shape), x.dtype)
 
     def forward(x, *, shape):
         return x.reshape(shape)
@@ -149,7 +156,7 @@ class Reshape(Operator):
         return rf"\operatorname{{reshape}}\left({x}, {list(shape)}\right)"
 
 
-def _filled(old: tuple, shape: tuple) -> tuple:
+def filled(old: tuple, shape: tuple) -> tuple:
     """The shape with its -1 worked out."""
     count = math.prod(old)
     shape = tuple(shape)
@@ -177,8 +184,16 @@ class Permute(Operator):
     def call(input, *dims):
         axes = sizes_of(dims)
         if len(axes) != input.ndim:
-            raise ShapeError(f"permute: {len(axes)} dims for a tensor of {input.ndim} axes")
+            raise ShapeError(f"permute: {len(axes)} dims for a tensor of {input.ndim} axes",
+                             hint="name every axis; transpose swaps two")  # fmt: skip
         return apply(Permute, input, dims=tuple(normalize_axis(a, input.ndim) for a in axes))
+
+    @classmethod
+    def run(cls, arrays, params):
+        try:
+            return arrays[0].transpose(params["dims"]), arrays
+        except ValueError:
+            return super().run(arrays, params)
 
     def infer(x, *, dims):
         if sorted(dims) != list(range(x.ndim)):
@@ -282,7 +297,7 @@ class Squeeze(Operator):
             wanted = range(input.ndim)
         else:
             listed = dim if isinstance(dim, (tuple, list)) else (dim,)
-            wanted = [normalize_axis(d, input.ndim) for d in listed]
+            wanted = sorted({normalize_axis(d, input.ndim) for d in listed})
         dims = tuple(d for d in wanted if input.ndim and input.shape[d] == 1)
         return apply(Squeeze, input, dims=dims)
 
@@ -297,66 +312,3 @@ class Squeeze(Operator):
 
     def latex(x, *, dims):
         return x
-
-
-# ----- other spellings of reshape and permute -----
-
-
-@export("Tensor")
-def view(input, *shape):
-    """The same elements in another shape.
-
-    >>> bl.arange(4).view(2, 2)
-    tensor([[0, 1],
-            [2, 3]])
-    """
-    if len(shape) == 1 and isinstance(shape[0], dt.dtype):
-        raise NotAvailable("Tensor.view: reading the bytes as another dtype does not exist",
-                           hint=f"convert the values: x.to({shape[0]!r})")  # fmt: skip
-    return apply(Reshape, input, shape=_filled(input.shape, sizes_of(shape)))
-
-
-@export("bl Tensor", "swapaxes", "swapdims")
-def transpose(input, dim0, dim1):
-    """The view with two axes swapped.
-
-    >>> bl.transpose(bl.zeros(2, 3), 0, 1).shape
-    backlit.Size([3, 2])
-    """
-    ndim = input.ndim
-    i, j = normalize_axis(dim0, ndim), normalize_axis(dim1, ndim)
-    axes = list(range(ndim))
-    if ndim:
-        axes[i], axes[j] = j, i
-    return apply(Permute, input, dims=tuple(axes))
-
-
-@export("bl Tensor")
-def t(input):
-    """The transpose of a matrix; a vector or number stays as it is.
-
-    >>> bl.t(bl.zeros(2, 3)).shape
-    backlit.Size([3, 2])
-    """
-    if input.ndim > 2:
-        raise ShapeError(f"t: expected at most 2 axes, got {input.ndim}", hint="use .mT or permute")
-    return apply(Permute, input, dims=tuple(reversed(range(input.ndim))))
-
-
-@export("bl Tensor")
-def flatten(input, start_dim=0, end_dim=-1):
-    """The axes from `start_dim` to `end_dim` as one.
-
-    >>> bl.flatten(bl.zeros(2, 3, 5), 1).shape
-    backlit.Size([2, 15])
-    """
-    shape = input.cell.array.shape
-    first, last = normalize_axis(start_dim, len(shape)), normalize_axis(end_dim, len(shape))
-    if first > last:
-        raise ShapeError(f"flatten: start_dim {start_dim} comes after end_dim {end_dim}")
-    if not shape:
-        return input.reshape(1)
-    if first == last:
-        return input
-    size = math.prod(shape[first : last + 1])
-    return apply(Reshape, input, shape=(*shape[:first], size, *shape[last + 1 :]))
