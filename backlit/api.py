@@ -64,13 +64,13 @@ def _publish_operators() -> None:
 
 def _publish_in_place(op: Any, public: tuple[str, ...]) -> None:
     """`name_`: the operator into its own first input."""
-    call = op.call
+    call, writes = op.call, "into" in vars(op)
 
     def in_place(self: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        if kwargs or len(args) + 1 != len(op.inputs):
-            record.refuse_leaf(self, op.name + "_")
-            return record.refill(self, call(self, *args, **kwargs))
-        return record.in_place(op, self, *args)
+        if writes and not kwargs and len(args) + 1 == len(op.inputs):
+            return record.in_place(op, self, *args)
+        record.refuse_leaf(self, op.name + "_")
+        return record.refill(self, call(self, *args, **kwargs))
 
     in_place.__name__ = in_place.__qualname__ = public[0] + "_"
     in_place.__doc__ = f"`{public[0]}`, in place."

@@ -134,6 +134,12 @@ class FloorDivide(Elementwise):
     def formula(m, a, b):
         return a // b
 
+    def d_a(m):
+        return 0
+
+    def d_b(m):
+        return 0
+
 
 class Remainder(Elementwise):
     """Remainder with the sign of the divisor, as Python's `%`.

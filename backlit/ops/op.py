@@ -274,16 +274,30 @@ class Elementwise(Operator, abstract=True):
             elif type(a) is not float and type(a) is not int:
                 common = None
                 break
-        if common is None or common.kind != "f":
+        if common is None or common.kind != "f" or common.itemsize == 2:
             specs = [spec_of(a) for a in arrays]
             cls.infer(*specs)
-            arrays = cls._convert(arrays, cls._operand_dtype(specs))
+            operand = cls._operand_dtype(specs)
+            arrays = cls._convert(arrays, operand)
+            if operand.kind == "f" and operand.itemsize == 2:
+                return cls._run_half(arrays, params), arrays
             return (cls.kernel or cls.forward)(*arrays, **params), arrays
         try:
             return (cls.kernel or cls.forward)(*arrays, **params), arrays
         except ValueError:
             cls.infer(*map(spec_of, arrays))  # names the shapes, if it was they
             raise
+
+    @classmethod
+    def _run_half(cls, arrays: list[Any], params: dict[str, Any]) -> Any:
+        """16-bit floats are computed in single and rounded once, at the end."""
+        wide = [
+            a.astype(np.float32) if isinstance(a, np.ndarray) and a.dtype.kind in "fV" else a
+            for a in arrays
+        ]
+        dtype = next(a.dtype for a in arrays if isinstance(a, np.ndarray) and a.dtype.kind in "fV")
+        found = np.asarray(cls.forward(*wide, **params))
+        return found.astype(dtype) if found.dtype.kind == "f" else found
 
     @staticmethod
     def _convert(arrays: list[Any], common: dt.dtype) -> list[Any]:
