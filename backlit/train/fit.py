@@ -276,7 +276,7 @@ def _end_epoch(run: Run, row: dict[str, Any], complete: bool) -> None:
     run.progress.row(run, row)
     if run.saving is not None:
         due = complete and run.position.epoch % run.saving.every_epochs == 0
-        run.try_save(checkpoint=due)
+        run.try_save(history=True, checkpoint=due)
 
 
 def _schedule(run: Run, row: dict[str, Any]) -> None:

@@ -165,12 +165,13 @@ class Run:
         self.saving.last_time = time.monotonic()
         return str(checkpoints.folder / checkpoint_name(*moment))
 
-    def try_save(self, checkpoint: bool = True) -> None:
-        """Save, and the history; a full disk must not end the training, only be told."""
+    def try_save(self, *, history: bool = False, checkpoint: bool = True) -> None:
+        """Save; a full disk must not end the training, only be told."""
         if self.saving is None:
             return
         try:
-            self.history.write(self.saving.metrics)
+            if history:
+                self.history.write(self.saving.metrics)
             if checkpoint:
                 self.save()
         except CheckpointError as error:
@@ -209,6 +210,8 @@ class Run:
                     part.load_state_dict(state["parts"][part_name])
             self.position = Position(**state["position"])
             self.trained = state["trained"]
+            # A scheduler asks whether its optimizer ever stepped: in the saved life it did.
+            self.optimizer._opt_called = self.position.step > 0
             self.history.rows[:] = state["history"]["rows"]
             self.history.stopped = state["history"]["stopped"]
             restore_loaders(self, state["data"])

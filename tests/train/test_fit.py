@@ -319,7 +319,8 @@ def test_empty_loaders_say_why():
 def test_labels_out_of_range_lose_nothing(tmp_path):
     model, optimizer, data = classifier(8)
     x, y = next(iter(data))
-    with pytest.raises(IndexError, match=r"(?s)target (9|10) .*the last checkpoint is epoch0000-step00000001"):
+    words = r"(?s)target (9|10) .*the last checkpoint is epoch0000-step00000001"
+    with pytest.raises(IndexError, match=words):
         classify(model, optimizer, [(x, y), (x, y + 9)], run_dir=tmp_path, checkpoint_every_steps=1)
 
 
