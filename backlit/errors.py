@@ -123,5 +123,7 @@ def hide_internal_frames() -> None:
         print("Traceback (most recent call last):", file=sys.stderr)
         print("".join(traceback.format_list(own)), end="", file=sys.stderr)
         print(f"{kind.__module__}.{kind.__qualname__}: {error}", file=sys.stderr)
+        print("".join(f"{note}\n" for note in getattr(error, "__notes__", ())), end="",
+              file=sys.stderr)  # fmt: skip
 
     sys.excepthook = hook

@@ -76,7 +76,7 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
         sizes = [tensor.shape[0] for tensor in tensors]
         if len(set(sizes)) > 1:
             raise ArgumentError(f"TensorDataset: first sizes differ: {', '.join(map(str, sizes))}")
-        self.tensors = tensors
+        self.tensors: tuple[Any, ...] = tensors
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         return tuple(tensor[index] for tensor in self.tensors)
@@ -92,7 +92,7 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
         return int(self.tensors[0].shape[0])
 
 
-def _gather(tensor: Tensor, indices: np.ndarray) -> Tensor:
+def _gather(tensor: Any, indices: np.ndarray) -> Any:
     from backlit.tensor import wrap
 
     if tensor.requires_grad:

@@ -67,7 +67,7 @@ class DataLoader(Generic[T_co]):
         in_order: bool = True,
     ):
         _check_worker_options(num_workers, timeout, prefetch_factor, persistent_workers)
-        self.dataset = dataset
+        self.dataset: Any = dataset
         self.num_workers = num_workers
         self.prefetch_factor = (prefetch_factor or 2) if num_workers else None
         self.pin_memory, self.pin_memory_device = pin_memory, pin_memory_device

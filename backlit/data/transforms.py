@@ -391,7 +391,7 @@ def _one_or_pair(size: int | Sequence[int], what: str) -> tuple[int, ...]:
 
 
 def _sides(padding: int | Sequence[int]) -> list[int]:
-    given = list(padding) if isinstance(padding, list | tuple) else [padding]
+    given: list[Any] = list(padding) if isinstance(padding, list | tuple) else [padding]
     if len(given) not in (1, 2, 4) or any(not isinstance(n, int) or n < 0 for n in given):
         raise ArgumentError(f"padding must be 1, 2 or 4 whole numbers, got {padding!r}")
     return (given * 4)[:4]
