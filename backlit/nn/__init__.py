@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from backlit.nn import functional as functional
 from backlit.nn import init as init
 from backlit.nn import parameter as parameter
@@ -164,3 +166,9 @@ from backlit.nn.fold import Unfold as Unfold
 from backlit.nn.fold import Fold as Fold
 from backlit.nn.distance import CosineSimilarity as CosineSimilarity
 from backlit.nn.distance import PairwiseDistance as PairwiseDistance
+
+
+def __getattr__(name: str) -> Any:
+    from backlit.absent import refuse
+
+    raise refuse("nn", name)

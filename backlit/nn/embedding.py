@@ -82,9 +82,7 @@ class Embedding(_Table):
         super().__init__()
         self.max_norm, self.norm_type = max_norm, norm_type
         self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
-        self._make_table(
-            num_embeddings, embedding_dim, padding_idx, sparse, _weight, device, dtype
-        )
+        self._make_table(num_embeddings, embedding_dim, padding_idx, sparse, _weight, device, dtype)
         self.weight.requires_grad_(not _freeze)
 
     @classmethod
@@ -167,9 +165,7 @@ class EmbeddingBag(_Table):
         self.max_norm, self.norm_type, self.mode = max_norm, norm_type, mode
         self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
         self.include_last_offset = include_last_offset
-        self._make_table(
-            num_embeddings, embedding_dim, padding_idx, sparse, _weight, device, dtype
-        )
+        self._make_table(num_embeddings, embedding_dim, padding_idx, sparse, _weight, device, dtype)
 
     @classmethod
     def from_pretrained(

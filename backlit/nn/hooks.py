@@ -216,7 +216,8 @@ class BackwardWatch:
         slots = [i for i, r in enumerate(members) if isinstance(r, Tensor) and r.requires_grad]
         if not slots:
             return result
-        tapped: Iterator[Tensor] = iter(_Tap.apply(self._output_grads, *(members[i] for i in slots)))
+        tensors = [members[i] for i in slots]
+        tapped: Iterator[Tensor] = iter(_Tap.apply(self._output_grads, *tensors))
         members = tuple(next(tapped) if i in slots else r for i, r in enumerate(members))
         return members if isinstance(result, tuple) else members[0]
 

@@ -157,8 +157,7 @@ class Module(StateDictMethods, HookMethods):
             raise TypeError(f"parameter '{name}' must be a Parameter or None, got {kind}")
         if param is not None and not is_lazy(param) and param.grad_fn is not None:
             raise ValueError(
-                f"parameter '{name}' must be a leaf; to use a computed value, "
-                "compute it in forward"
+                f"parameter '{name}' must be a leaf; to use a computed value, compute it in forward"
             )
         self._changed()
         self._parameters[name] = param
@@ -565,4 +564,3 @@ _KINDS = (("_parameters", "Parameter"), ("_modules", "Module"), ("_buffers", "Te
 
 def _indented(text: str) -> str:
     return text.replace("\n", "\n  ")
-

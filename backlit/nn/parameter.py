@@ -24,9 +24,7 @@ class _Uninitialized:
 
     _becomes: type[Tensor]
 
-    def materialize(
-        self, shape: Sequence[int], device: Any = None, dtype: Any = None
-    ) -> None:
+    def materialize(self, shape: Sequence[int], device: Any = None, dtype: Any = None) -> None:
         """Take a shape (values undefined) and become an ordinary Parameter or Buffer."""
         self.__class__ = self._becomes  # type: ignore[assignment]
         tensor: Any = self

@@ -76,7 +76,7 @@ def test_module_list():
     layers.insert(0, nn.Identity())
     assert [type(m).__name__ for m in layers] == ["Identity", "ReLU", "Tanh", "Sigmoid", "ReLU"]
     assert isinstance(layers[1:3], nn.ModuleList) and len(layers[1:3]) == 2
-    assert len(layers + [nn.ReLU()]) == 6
+    assert len(layers + nn.ModuleList([nn.ReLU()])) == 6
     assert layers[2] in layers
     with pytest.raises(NotImplementedError):
         layers(1)
@@ -91,7 +91,8 @@ def test_module_dict():
     assert list(heads.state_dict()) == ["c.weight", "c.bias"]
     heads.clear()
     assert not list(heads.values())
-    for wrong, error in ((3, TypeError), ([("a", nn.ReLU(), 1)], ValueError), ({"a": 3}, TypeError)):
+    triple = [("a", nn.ReLU(), 1)]
+    for wrong, error in ((3, TypeError), (triple, ValueError), ({"a": 3}, TypeError)):
         with pytest.raises(error):
             nn.ModuleDict(wrong)
     with pytest.raises(KeyError, match="already exists"):

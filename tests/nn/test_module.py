@@ -405,7 +405,7 @@ def test_the_path_is_restored_after_an_error():
             raise ValueError(state.module)
 
     net = nn.Sequential(nn.Sequential(Broken()))
-    with pytest.raises(ValueError, match="^sequential.0.0$"):
+    with pytest.raises(ValueError, match=r"^sequential\.0\.0$"):
         net(1)
     assert state.module == ""
     seen = []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from backlit.nn.utils import rnn as rnn
 from backlit.nn.utils.clip import clip_grad_norm_ as clip_grad_norm_
 from backlit.nn.utils.clip import clip_grad_value_ as clip_grad_value_
@@ -9,3 +12,11 @@ from backlit.nn.utils.clip import clip_grads_with_norm_ as clip_grads_with_norm_
 from backlit.nn.utils.clip import get_total_norm as get_total_norm
 from backlit.nn.utils.vector import parameters_to_vector as parameters_to_vector
 from backlit.nn.utils.vector import vector_to_parameters as vector_to_parameters
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("parametrize", "parametrizations"):  # they need modules, which need these helpers
+        return import_module(f"backlit.nn.utils.{name}")
+    from backlit.absent import refuse
+
+    raise refuse("nn.utils", name)
