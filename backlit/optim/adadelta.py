@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from backlit.errors import ArgumentError
+from backlit.optim.apply import Arrays, Update
 from backlit.optim.group import ParamGroup
+from backlit.optim.maths import sqrt
 from backlit.optim.optimizer import ParamsT
-from backlit.optim.rule import Clock, Rule, State, Update
+from backlit.optim.rule import Clock, Rule
 from backlit.tensor import Tensor
 
 
@@ -58,14 +60,13 @@ class Adadelta(Rule):
         return {"square_avg": 0.0, "acc_delta": 0.0}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        clock["step"].add_(1)
-        lr, rho, eps = group.cell("lr"), group["rho"], group["eps"]
+        clock["step"] = clock["step"] + 1
+        lr, rho, eps = group.number("lr"), group["rho"], group["eps"]
 
-        def update(p: Tensor, grad: Tensor, state: State) -> None:
-            v, u = state["square_avg"], state["acc_delta"]
-            v.mul_(rho).add_((1 - rho) * grad * grad)
-            delta = (u + eps).sqrt() / (v + eps).sqrt() * grad
-            u.mul_(rho).add_((1 - rho) * delta * delta)
-            p.sub_(lr * delta)
+        def update(p: Any, grad: Any, s: Arrays) -> Any:
+            v = s["square_avg"] = rho * s["square_avg"] + (1 - rho) * grad * grad
+            delta = sqrt(s["acc_delta"] + eps) / sqrt(v + eps) * grad
+            s["acc_delta"] = rho * s["acc_delta"] + (1 - rho) * delta * delta
+            return p - lr * delta
 
         return update

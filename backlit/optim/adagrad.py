@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backlit.optim.apply import Arrays, Update
 from backlit.optim.group import ParamGroup
+from backlit.optim.maths import sqrt
 from backlit.optim.optimizer import ParamsT
-from backlit.optim.rule import Clock, Rule, State, Update, at_least_zero
+from backlit.optim.rule import Clock, Rule, at_least_zero
 from backlit.tensor import Tensor
 
 
@@ -59,11 +61,11 @@ class Adagrad(Rule):
         return {"sum": group["initial_accumulator_value"]}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step = clock["step"].add_(1)
-        rate = group.cell("lr") / (1 + (step - 1) * group["lr_decay"])
+        step = clock["step"] = clock["step"] + 1
+        rate, eps = group.number("lr") / (1 + (step - 1) * group["lr_decay"]), group["eps"]
 
-        def update(p: Tensor, grad: Tensor, state: State) -> None:
-            s = state["sum"].add_(grad * grad)
-            p.sub_(rate * grad / (s.sqrt() + group["eps"]))
+        def update(p: Any, grad: Any, s: Arrays) -> Any:
+            total = s["sum"] = s["sum"] + grad * grad
+            return p - rate * grad / (sqrt(total) + eps)
 
         return update

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import backlit as bl
+from backlit.optim.apply import Arrays, Update
 from backlit.optim.group import ParamGroup
+from backlit.optim.maths import maximum, moving_average, sqrt
 from backlit.optim.optimizer import ParamsT
-from backlit.optim.rule import Clock, Rule, State, Update, moving_average
+from backlit.optim.rule import Clock, Rule
 from backlit.tensor import Tensor
 
 
@@ -63,21 +64,18 @@ class Adam(Rule):
         return moments | ({"max_exp_avg_sq": 0.0} if group["amsgrad"] else {})
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step = clock["step"].add_(1)
-        beta1, beta2 = group.cells("betas")
-        scale = (1 - beta2**step).sqrt()
-        rate = group.cell("lr") * scale / (1 - beta1**step)
-        eps = group["eps"] * scale
-        share1, share2 = 1 - beta1, 1 - beta2
+        step = clock["step"] = clock["step"] + 1
+        beta1, beta2 = group.number("betas")
+        scale = sqrt(1 - beta2**step)
+        rate = group.number("lr") * scale / (1 - beta1**step)
+        eps, amsgrad = group["eps"] * scale, group["amsgrad"]
 
-        def update(p: Tensor, grad: Tensor, state: State) -> None:
-            m, v = state["exp_avg"], state["exp_avg_sq"]
-            moving_average(m, grad, share1)
-            v.mul_(beta2).add_(share2 * grad * grad)
-            if group["amsgrad"]:
-                largest = state["max_exp_avg_sq"]
-                v = largest.copy_(bl.maximum(largest, v))
-            p.sub_(rate * m / (v.sqrt() + eps))
+        def update(p: Any, grad: Any, s: Arrays) -> Any:
+            m = s["exp_avg"] = moving_average(s["exp_avg"], grad, 1 - beta1)
+            v = s["exp_avg_sq"] = beta2 * s["exp_avg_sq"] + (1 - beta2) * grad * grad
+            if amsgrad:
+                v = s["max_exp_avg_sq"] = maximum(s["max_exp_avg_sq"], v)
+            return p - rate * m / (sqrt(v) + eps)
 
         return update
 

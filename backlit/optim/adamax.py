@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import backlit as bl
+from backlit.optim.apply import Arrays, Update
 from backlit.optim.group import ParamGroup
+from backlit.optim.maths import absolute, maximum, moving_average
 from backlit.optim.optimizer import ParamsT
-from backlit.optim.rule import Clock, Rule, State, Update, moving_average
+from backlit.optim.rule import Clock, Rule
 from backlit.tensor import Tensor
 
 
@@ -54,15 +55,13 @@ class Adamax(Rule):
         return {"exp_avg": 0.0, "exp_inf": 0.0}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step = clock["step"].add_(1)
-        beta1, beta2 = group.cells("betas")
-        rate = group.cell("lr") / (1 - beta1**step)
-        share = 1 - beta1
+        step = clock["step"] = clock["step"] + 1
+        beta1, beta2 = group.number("betas")
+        rate, eps = group.number("lr") / (1 - beta1**step), group["eps"]
 
-        def update(p: Tensor, grad: Tensor, state: State) -> None:
-            m, u = state["exp_avg"], state["exp_inf"]
-            moving_average(m, grad, share)
-            u.copy_(bl.maximum(beta2 * u, grad.abs() + group["eps"]))
-            p.sub_(rate * m / u)
+        def update(p: Any, grad: Any, s: Arrays) -> Any:
+            m = s["exp_avg"] = moving_average(s["exp_avg"], grad, 1 - beta1)
+            u = s["exp_inf"] = maximum(beta2 * s["exp_inf"], absolute(grad) + eps)
+            return p - rate * m / u
 
         return update

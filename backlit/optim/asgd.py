@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import backlit as bl
+from backlit.optim.apply import Arrays, Update
 from backlit.optim.group import ParamGroup
+from backlit.optim.maths import at_least, moving_average, where
 from backlit.optim.optimizer import ParamsT
-from backlit.optim.rule import Clock, Rule, State, Update, moving_average
+from backlit.optim.rule import Clock, Rule
 from backlit.tensor import Tensor
 
 
@@ -59,15 +60,15 @@ class ASGD(Rule):
         return {"step": 0.0, "eta": float(group["lr"]), "mu": 1.0}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step, lr, lambd = clock["step"].add_(1), group.cell("lr"), group["lambd"]
-        eta = bl.where(step > 1, clock["eta"], lr)
-        mu = clock["mu"].clone()
-        clock["eta"].copy_(lr / (1 + lambd * lr * step) ** group["alpha"])
-        clock["mu"].copy_(1 / bl.clamp(step - group["t0"], min=1))
-        shrink = 1 - lambd * eta
+        step = clock["step"] = clock["step"] + 1
+        lr, lambd = group.number("lr"), group["lambd"]
+        eta, mu = where(step > 1, clock["eta"], lr), clock["mu"]
+        clock["eta"] = lr / (1 + lambd * lr * step) ** group["alpha"]
+        clock["mu"] = 1 / at_least(step - group["t0"], 1.0)
 
-        def update(p: Tensor, grad: Tensor, state: State) -> None:
-            p.mul_(shrink).sub_(eta * grad)
-            moving_average(state["ax"], p, mu)
+        def update(p: Any, grad: Any, s: Arrays) -> Any:
+            p = (1 - lambd * eta) * p - eta * grad
+            s["ax"] = moving_average(s["ax"], p, mu)
+            return p
 
         return update

@@ -1,8 +1,8 @@
 """A parameter group: the options that some parameters share, and their numbers as cells.
 
-An update rule computes with `group.cell("lr")`, a 0-dim float64 Tensor that follows
-`group["lr"]`, so that a recorded step reads the learning rate instead of holding a copy of it.
-Knows nothing of any optimizer. Next: optimizer.py.
+A recorded step must read the learning rate, not hold a copy of it: `group.number("lr")` is then
+a 0-dim float64 Tensor that follows `group["lr"]`. Knows nothing of any optimizer.
+Next: optimizer.py.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import backlit as bl
+from backlit.state import state
 from backlit.tensor import Tensor
 
 
 class ParamGroup(dict[str, Any]):
     """Options by name, as PyTorch's plain dict, which also keep cells of their numbers.
 
-    >>> group = bl.optim.group.ParamGroup(params=[], lr=0.1)
-    >>> lr = group.cell("lr")
+    >>> group = bl.optim.group.ParamGroup(params=[], lr=0.1, betas=(0.9, 0.999))
+    >>> group.number("betas")
+    (0.9, 0.999)
+    >>> lr, = group.cells("lr")
     >>> group["lr"] = 0.5
     >>> lr.item()
     0.5
@@ -28,12 +31,16 @@ class ParamGroup(dict[str, Any]):
         super().__init__(*args, **options)
         self._cells: dict[str, tuple[Tensor, ...]] = {}
 
-    def cell(self, name: str) -> Tensor:
-        """The number `group[name]` as a 0-dim Tensor that follows it."""
-        return self.cells(name)[0]
+    def number(self, name: str) -> Any:
+        """A number (or a tuple of them) to compute with: floats, or cells under observers."""
+        value = self[name]
+        if state.observers:
+            cells = self.cells(name)
+            return cells if isinstance(value, (tuple, list)) else cells[0]
+        return value.item() if isinstance(value, Tensor) else value
 
     def cells(self, name: str) -> tuple[Tensor, ...]:
-        """The numbers `group[name]` (a tuple such as betas) as 0-dim Tensors."""
+        """The numbers of `group[name]` as 0-dim Tensors that follow it."""
         cells = self._cells.get(name)
         if cells is None:
             cells = self._cells[name] = tuple(_cell(number) for number in _numbers(self[name]))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backlit.optim.apply import Arrays, Update
 from backlit.optim.group import ParamGroup
+from backlit.optim.maths import moving_average, sqrt
 from backlit.optim.optimizer import ParamsT
-from backlit.optim.rule import Clock, Rule, State, Update, at_least_zero, moving_average
+from backlit.optim.rule import Clock, Rule, at_least_zero
 from backlit.tensor import Tensor
 
 
@@ -20,7 +22,7 @@ class NAdam(Rule):
     >>> p = nn.Parameter(bl.tensor([1.0], dtype=bl.float64))
     >>> opt = bl.optim.NAdam([p], lr=0.5)
     >>> (p ** 2).sum().backward(); opt.step(); round(p.item(), 3)
-    0.376
+    0.472
     """
 
     def __init__(
@@ -64,24 +66,22 @@ class NAdam(Rule):
         return {"step": 0.0, "mu_product": 1.0}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step, lr = clock["step"].add_(1), group.cell("lr")
-        beta1, beta2 = group.cells("betas")
+        step = clock["step"] = clock["step"] + 1
+        lr, (beta1, beta2) = group.number("lr"), group.number("betas")
 
-        def momentum(t: Tensor) -> Tensor:
+        def momentum(t: Any) -> Any:
             return beta1 * (1 - 0.5 * 0.96 ** (t * group["momentum_decay"]))
 
         mu, mu_next = momentum(step), momentum(step + 1)
-        product = clock["mu_product"].mul_(mu)
-        scale = (1 - beta2**step).sqrt()
+        product = clock["mu_product"] = clock["mu_product"] * mu
+        scale = sqrt(1 - beta2**step)
         now = lr * scale * (1 - mu) / (1 - product)
         ahead = lr * scale * mu_next / (1 - product * mu_next)
         eps = group["eps"] * scale
-        share1, share2 = 1 - beta1, 1 - beta2
 
-        def update(p: Tensor, grad: Tensor, state: State) -> None:
-            m, v = state["exp_avg"], state["exp_avg_sq"]
-            moving_average(m, grad, share1)
-            v.mul_(beta2).add_(share2 * grad * grad)
-            p.sub_((now * grad + ahead * m) / (v.sqrt() + eps))
+        def update(p: Any, grad: Any, s: Arrays) -> Any:
+            m = s["exp_avg"] = moving_average(s["exp_avg"], grad, 1 - beta1)
+            v = s["exp_avg_sq"] = beta2 * s["exp_avg_sq"] + (1 - beta2) * grad * grad
+            return p - (now * grad + ahead * m) / (sqrt(v) + eps)
 
         return update

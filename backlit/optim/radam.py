@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import backlit as bl
+from backlit.optim.apply import Arrays, Update
 from backlit.optim.group import ParamGroup
+from backlit.optim.maths import at_least, moving_average, sqrt, where
 from backlit.optim.optimizer import ParamsT
-from backlit.optim.rule import Clock, Rule, State, Update, moving_average
+from backlit.optim.rule import Clock, Rule
 from backlit.tensor import Tensor
 
 
@@ -57,26 +58,24 @@ class RAdam(Rule):
         return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step = clock["step"].add_(1)
-        beta1, beta2 = group.cells("betas")
+        step = clock["step"] = clock["step"] + 1
+        beta1, beta2 = group.number("betas")
         correction2 = 1 - beta2**step
         rho = 2 / (1 - beta2) - 1
         length = rho - 2 * step * beta2**step / correction2
         trusted = length > 5
-        adaptive = _rectification(bl.clamp(length, min=5), rho) * correction2.sqrt()
-        rate = group.cell("lr") / (1 - beta1**step) * bl.where(trusted, adaptive, 1.0)
-        eps, share1, share2 = group["eps"], 1 - beta1, 1 - beta2
+        adaptive = _rectification(at_least(length, 5.0), at_least(rho, 5.0)) * sqrt(correction2)
+        rate = group.number("lr") / (1 - beta1**step) * where(trusted, adaptive, 1.0)
+        eps = group["eps"]
 
-        def update(p: Tensor, grad: Tensor, state: State) -> None:
-            m, v = state["exp_avg"], state["exp_avg_sq"]
-            moving_average(m, grad, share1)
-            v.mul_(beta2).add_(share2 * grad * grad)
-            p.sub_(rate * m / bl.where(trusted, v.sqrt() + eps, 1.0))
+        def update(p: Any, grad: Any, s: Arrays) -> Any:
+            m = s["exp_avg"] = moving_average(s["exp_avg"], grad, 1 - beta1)
+            v = s["exp_avg_sq"] = beta2 * s["exp_avg_sq"] + (1 - beta2) * grad * grad
+            return p - rate * m / where(trusted, sqrt(v) + eps, 1.0)
 
         return update
 
 
-def _rectification(length: Tensor, rho: Tensor) -> Tensor:
-    """Ratio of the variances' square roots; real where the averages are 5 long or longer."""
-    square = (length - 4) * (length - 2) * rho / ((rho - 4) * (rho - 2) * length)
-    return square.sqrt()
+def _rectification(length: Any, rho: Any) -> Any:
+    """Ratio of the deviations; real where both lengths of average are 5 or more."""
+    return sqrt((length - 4) * (length - 2) * rho / ((rho - 4) * (rho - 2) * length))

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from backlit.optim.apply import Arrays, Update
 from backlit.optim.group import ParamGroup
+from backlit.optim.maths import moving_average, sqrt
 from backlit.optim.optimizer import ParamsT
-from backlit.optim.rule import Clock, Rule, State, Update, at_least_zero, moving_average
+from backlit.optim.rule import Clock, Rule, at_least_zero
 from backlit.tensor import Tensor
 
 
@@ -63,19 +65,19 @@ class RMSprop(Rule):
         return dict.fromkeys(names, 0.0)
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        clock["step"].add_(1)
-        lr, momentum = group.cell("lr"), group.cell("momentum")
+        clock["step"] = clock["step"] + 1
+        lr, momentum = group.number("lr"), group.number("momentum")
         alpha, eps = group["alpha"], group["eps"]
+        centered, heavy = group["centered"], group["momentum"] != 0
 
-        def update(p: Tensor, grad: Tensor, state: State) -> None:
-            v = state["square_avg"]
-            v.mul_(alpha).add_((1 - alpha) * grad * grad)
-            if group["centered"]:
-                mean = moving_average(state["grad_avg"], grad, 1 - alpha)
+        def update(p: Any, grad: Any, s: Arrays) -> Any:
+            v = s["square_avg"] = alpha * s["square_avg"] + (1 - alpha) * grad * grad
+            if centered:
+                mean = s["grad_avg"] = moving_average(s["grad_avg"], grad, 1 - alpha)
                 v = v - mean * mean
-            step = grad / (v.sqrt() + eps)
-            if group["momentum"]:
-                step = state["momentum_buffer"].mul_(momentum).add_(step)
-            p.sub_(lr * step)
+            delta = grad / (sqrt(v) + eps)
+            if heavy:
+                delta = s["momentum_buffer"] = momentum * s["momentum_buffer"] + delta
+            return p - lr * delta
 
         return update

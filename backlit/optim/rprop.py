@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import backlit as bl
 from backlit.errors import ArgumentError
+from backlit.optim.apply import Arrays, Update
 from backlit.optim.group import ParamGroup
+from backlit.optim.maths import one_if, sign, where, within
 from backlit.optim.optimizer import ParamsT
-from backlit.optim.rule import Clock, Rule, State, Update
+from backlit.optim.rule import Clock, Rule
 from backlit.tensor import Tensor
 
 
@@ -61,17 +62,17 @@ class Rprop(Rule):
         return {"prev": 0.0, "step_size": float(group["lr"])}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        begun = clock["step"].add_(1) > 1
-        lr, (minus, plus), (least, most) = group.cell("lr"), group["etas"], group["step_sizes"]
+        step = clock["step"] = clock["step"] + 1
+        lr, (minus, plus), (least, most) = group.number("lr"), group["etas"], group["step_sizes"]
+        begun = one_if(step > 1)
 
-        def update(p: Tensor, grad: Tensor, state: State) -> None:
-            prev, size = state["prev"], state["step_size"]
-            agreement = grad * prev
-            size.copy_(bl.where(begun, size, lr))
-            size.copy_(bl.where(agreement > 0, size * plus, size))
-            size.copy_(bl.where(agreement < 0, size * minus, size))
-            size.clamp_(least, most)
-            prev.copy_(bl.where(agreement < 0, 0.0, grad))
-            p.sub_(prev.sign() * size)
+        def update(p: Any, grad: Any, s: Arrays) -> Any:
+            size = begun * s["step_size"] + (1 - begun) * lr
+            agreement = grad * s["prev"]
+            size = where(agreement > 0, plus * size, size)
+            size = within(where(agreement < 0, minus * size, size), least, most)
+            grad = where(agreement < 0, 0.0, grad)
+            s["step_size"], s["prev"] = size, grad
+            return p - sign(grad) * size
 
         return update

@@ -2,27 +2,30 @@
 
 A rule declares its state (`arrays`, one per parameter, and `scalars` such as the step number) and
 gives `rule(group, clock)`, which reads like the published formulas: first the scalars of this
-step, then a function that updates one parameter. Everything that depends on the step number is
-arithmetic on 0-dim float64 Tensors, so that a recorded step stays right at the next one.
-Parameters that have always been updated together share these scalars (their clock): bias
-corrections are then computed once per group. Next: sgd.py and adam.py.
+step, then the function that gives a parameter's new value and advances its arrays. The formulas
+compute with floats and arrays, or, when the step is recorded, with 0-dim float64 cells
+and Tensors: nothing in them branches on the step number. Parameters that have always been
+updated together share their scalars (their clock). Next: apply.py, sgd.py, adam.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import numpy as np
 
 import backlit as bl
 from backlit.errors import ArgumentError
 from backlit.nn.parameter import is_lazy
+from backlit.optim.apply import Update, apply
 from backlit.optim.group import ParamGroup, scalar
 from backlit.optim.optimizer import Closure, Optimizer, ParamsT
+from backlit.state import state as mode
 from backlit.tensor import Tensor
 
-Clock = dict[str, Tensor]
+Clock = dict[str, Any]
 State = dict[str, Any]
-Update = Callable[[Tensor, Tensor, State], Any]
 
 
 class Rule(Optimizer):
@@ -39,7 +42,7 @@ class Rule(Optimizer):
         """Refuse options that make no sense; called for the defaults and for every group."""
 
     def arrays(self, group: Mapping[str, Any]) -> dict[str, float]:
-        """State of the parameter's shape: name and initial value."""
+        """State of the parameter's shape: name and initial value, in the order of the rule."""
         return {}
 
     def scalars(self, group: Mapping[str, Any]) -> dict[str, float]:
@@ -47,7 +50,7 @@ class Rule(Optimizer):
         return {"step": 0.0}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        """Advance the scalars and give the function that updates one parameter."""
+        """Advance the clock and give the function (p, grad, arrays) -> p that advances these."""
         raise NotImplementedError
 
     def step(self, closure: Closure | None = None) -> Any:
@@ -56,27 +59,33 @@ class Rule(Optimizer):
         if closure is not None:
             with bl.enable_grad():
                 loss = closure()
-        with bl.no_grad():
+        with bl.no_grad(), np.errstate(all="ignore"):
             for i, group in enumerate(self.param_groups):
                 if not isinstance(group, ParamGroup):
                     group = self.param_groups[i] = ParamGroup(group)
                 self._make_state(group)
-                for clock, due in self._clocks(group):
-                    self._update(group, clock, due)
+                names = tuple(self.arrays(group))
+                for due in self._due(group):
+                    update = self._read_rule(group, self.state[due[0]])
+                    for p in due:
+                        state = self.state[p]
+                        apply(update, p, p.grad, {name: state[name] for name in names})
         return loss
 
-    def _update(self, group: ParamGroup, clock: Clock, due: list[Tensor]) -> None:
-        decay, maximize = group.get("weight_decay", 0), group.get("maximize", False)
-        decoupled = bool(decay) and group.get("decoupled_weight_decay", False)
-        shrink = 1 - group.cell("lr") * decay if decoupled else None
+    def _read_rule(self, group: ParamGroup, state: State) -> Update:
+        """The update of this step, with weight decay and the sign of the gradient in place."""
+        cells = {name: state[name] for name in self.scalars(group)}
+        clock = dict(cells) if mode.observers else {k: c.item() for k, c in cells.items()}
         update = self.rule(group, clock)
-        for p in due:
-            grad: Any = -p.grad if maximize else p.grad
-            if shrink is not None:
-                p.mul_(shrink)
-            elif decay:
-                grad = grad + decay * p.detach()
-            update(p, grad, self.state[p])
+        for name, cell in cells.items():
+            now = clock[name]
+            cell.cell.put(now.cell.array if isinstance(now, Tensor) else np.array(float(now)))
+        decay = group.get("weight_decay", 0)
+        if decay and group.get("decoupled_weight_decay"):
+            update = _shrinking(update, 1 - group.number("lr") * decay)
+        elif decay:
+            update = _decaying(update, decay)
+        return _ascending(update) if group.get("maximize") else update
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
@@ -105,7 +114,8 @@ class Rule(Optimizer):
     def _make_state(self, group: Mapping[str, Any]) -> None:
         """Give every parameter the cells that it lacks; new clocks are shared."""
         arrays, scalars = self.arrays(group), self.scalars(group)
-        names, fresh = arrays.keys() | scalars.keys(), {}
+        names: set[str] = arrays.keys() | scalars.keys()
+        fresh: Clock = {}
         for p in group["params"]:
             state = self.state[p]
             if names.issubset(state) or is_lazy(p):
@@ -118,24 +128,21 @@ class Rule(Optimizer):
                 if name not in state:
                     state[name] = bl.full_like(p, value, requires_grad=False)
 
-    def _clocks(self, group: ParamGroup) -> Iterator[tuple[Clock, list[Tensor]]]:
+    def _due(self, group: ParamGroup) -> Iterator[list[Tensor]]:
         """The parameters with a gradient, by the clock they share."""
         names = tuple(self.scalars(group))
-        if not names:
-            yield {}, [p for p in group["params"] if p.grad is not None]
-            return
         sharing: dict[tuple[int, ...], tuple[list[Tensor], list[Tensor]]] = {}
         for p in group["params"]:
             state = self.state[p]
-            if state:
+            if p.grad is not None or state:
                 key = tuple([id(state[name]) for name in names])
                 due, idle = sharing.setdefault(key, ([], []))
                 (idle if p.grad is None else due).append(p)
         for due, idle in sharing.values():
-            if due and idle:
+            if due and idle and names:
                 self._share_clock(idle, names)
             if due:
-                yield {name: self.state[due[0]][name] for name in names}, due
+                yield due
 
     def _share_clock(self, params: list[Tensor], names: tuple[str, ...]) -> None:
         """A copy of the clock for parameters that stay behind."""
@@ -167,6 +174,20 @@ class Rule(Optimizer):
         self._make_state(group)
 
 
+def _decaying(update: Update, decay: float) -> Update:
+    """Weight decay as part of the gradient: that of decay/2 |p|^2."""
+    return lambda p, grad, s: update(p, grad + decay * p, s)
+
+
+def _shrinking(update: Update, shrink: Any) -> Update:
+    """Weight decay apart from the gradient."""
+    return lambda p, grad, s: update(shrink * p, grad, s)
+
+
+def _ascending(update: Update) -> Update:
+    return lambda p, grad, s: update(p, -grad, s)
+
+
 def at_least_zero(optimizer: str, name: str, value: Any) -> None:
     """Refuse a negative number, NaN, or a Tensor of several numbers."""
     if isinstance(value, Tensor) and value.numel() != 1:
@@ -175,8 +196,3 @@ def at_least_zero(optimizer: str, name: str, value: Any) -> None:
         )
     if not value >= 0:
         raise ArgumentError(f"{optimizer}: {name} must be at least 0, got {value}")
-
-
-def moving_average(average: Tensor, value: Tensor, share: Any) -> Tensor:
-    """average += share (value - average), in place."""
-    return average.add_(share * (value - average))

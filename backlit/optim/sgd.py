@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from backlit.errors import ArgumentError
+from backlit.optim.apply import Arrays, Update
 from backlit.optim.group import ParamGroup
+from backlit.optim.maths import one_if
 from backlit.optim.optimizer import ParamsT
-from backlit.optim.rule import Clock, Rule, State, Update
+from backlit.optim.rule import Clock, Rule
 from backlit.tensor import Tensor
 
 
@@ -69,16 +71,19 @@ class SGD(Rule):
         return {"step": 0.0} if group["momentum"] and group["dampening"] else {}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        lr = group.cell("lr")
+        lr, nesterov = group.number("lr"), group["nesterov"]
         if not group["momentum"]:
-            return lambda p, grad, state: p.sub_(lr * grad)
-        momentum = group.cell("momentum")
-        share = _share(clock["step"], group["dampening"]) if clock else None
+            return lambda p, grad, s: p - lr * grad
+        momentum, share = group.number("momentum"), 1.0
+        if clock:
+            clock["step"] = clock["step"] + 1
+            share = 1 - group["dampening"] * one_if(clock["step"] > 1)
 
-        def update(p: Tensor, grad: Tensor, state: State) -> None:
-            v = state["momentum_buffer"]
-            v.mul_(momentum).add_(grad if share is None else share * grad)
-            p.sub_(lr * (grad + momentum * v if group["nesterov"] else v))
+        def update(p: Any, grad: Any, s: Arrays) -> Any:
+            v = s["momentum_buffer"] = momentum * s["momentum_buffer"] + (
+                share * grad if clock else grad
+            )
+            return p - lr * (grad + momentum * v if nesterov else v)
 
         return update
 
@@ -89,8 +94,3 @@ class SGD(Rule):
             if self.scalars(group) and state.get("momentum_buffer") is not None:
                 state.setdefault("step", 1.0)
         super()._loaded(group)
-
-
-def _share(step: Tensor, dampening: float) -> Tensor:
-    """What a gradient enters the momentum with: whole at the first step."""
-    return 1 - dampening * (step.add_(1) > 1).double()

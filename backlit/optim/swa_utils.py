@@ -22,8 +22,8 @@ from backlit.optim.lr_scheduler.base import (
     check_anneal_strategy,
     per_group,
 )
+from backlit.optim.maths import moving_average
 from backlit.optim.optimizer import Optimizer
-from backlit.optim.rule import moving_average
 from backlit.tensor import Tensor
 
 AverageFunction = Callable[[Tensor, Tensor, Any], Tensor]
@@ -187,7 +187,7 @@ class EMA:
         """Take the parameters' present values into the averages."""
         with bl.no_grad():
             for average, p in zip(self.averages, self.params):
-                moving_average(average, p.detach(), 1 - self.decay)
+                average.copy_(moving_average(average, p.detach(), 1 - self.decay))
 
     def copy_to(self, params: Iterable[Tensor] | None = None) -> None:
         """Write the averages into the parameters, or into others of the same shapes."""

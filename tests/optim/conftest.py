@@ -42,11 +42,14 @@ class Run:
 
     def step(self, times: int = 1, skip: tuple[int, ...] = ()) -> Run:
         for _ in range(times):
-            for i, grad in enumerate(gradients(self.values(), self.count)):
-                self.params[i].grad = None if i in skip else self.tensor(grad)
+            self.set_gradients(skip)
             self.optimizer.step()
-            self.count += 1
         return self
+
+    def set_gradients(self, skip: tuple[int, ...] = ()) -> None:
+        for i, grad in enumerate(gradients(self.values(), self.count)):
+            self.params[i].grad = None if i in skip else self.tensor(grad)
+        self.count += 1
 
 
 @pytest.fixture
