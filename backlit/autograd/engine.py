@@ -273,7 +273,7 @@ def accumulate(leaf: Tensor, g: Tensor, create: bool) -> None:
     elif create:
         leaf._grad = leaf._grad + g  # type: ignore[operator]
     else:
-        leaf._grad.cell.put(leaf._grad.cell.array + g.cell.array)
+        leaf._grad.cell.put(np.asarray(leaf._grad.cell.array + g.cell.array))
     for hook in leaf.__dict__.get("_accumulated", ()):
         hook(leaf)
 
