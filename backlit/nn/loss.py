@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from backlit.nn import functional as F
+from backlit.nn.distance import PairwiseDistance
 from backlit.nn.module import Module
 from backlit.tensor import Tensor
 
@@ -541,7 +542,8 @@ class TripletMarginWithDistanceLoss(_Loss):
         if margin <= 0:
             raise ValueError(f"TripletMarginWithDistanceLoss: margin must exceed 0, got {margin}")
         super().__init__(reduction)
-        self.distance_function = distance_function
+        default = PairwiseDistance()
+        self.distance_function = default if distance_function is None else distance_function
         self.margin = margin
         self.swap = swap
 
