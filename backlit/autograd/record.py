@@ -55,12 +55,16 @@ def apply(op: Any, *inputs: Any, **params: Any) -> Any:
     edges: list[Any] = []
     bits, bit = 0, 1  # which inputs need a gradient
     recording = state.grad
+    dtype, mixed = None, False
     for x in inputs:
         edge = None
         if isinstance(x, Tensor):
             if x._base is not None and x._base.node is not x._stamp:
                 follow_base(x)
-            arrays.append(x.cell.array)
+            array = x.cell.array
+            arrays.append(array)
+            if array.dtype is not dtype:
+                dtype, mixed = array.dtype, dtype is not None
             if recording:
                 if x.node is not None:
                     edge, bits = (x.node, x.index), bits | bit
@@ -70,6 +74,10 @@ def apply(op: Any, *inputs: Any, **params: Any) -> Any:
             arrays.append(x if type(x) in _NUMBERS else constant(op, x))
         edges.append(edge)
         bit <<= 1
+    if mixed and op.promotes:
+        met = op.promoted(inputs)
+        if met is not None:
+            return apply(op, *met, **params)
     observers = state.observers
     for observer in observers:
         observer.before_forward(op, inputs, params)

@@ -834,6 +834,10 @@ class Where(Elementwise):
         met = cls._convert(rest, cls._operand_dtype(specs[1:]))
         return cls.forward(condition, *met), [condition, *met]
 
+    @classmethod
+    def promoted(cls, inputs, first=1):
+        return super().promoted(inputs, first)
+
     def infer(condition, a, b):
         shapes = [s.shape for s in (condition, a, b) if isinstance(s, Spec)]
         return Spec(broadcast_shapes(*shapes), dt.result_type(a, b))

@@ -35,6 +35,14 @@ class MaskedFill(Elementwise):
         value = value.astype(x.dtype) if isinstance(value, np.ndarray) else x.dtype.type(value)
         return np.where(mask, value, x), [x, mask, value]
 
+    @classmethod
+    def promoted(cls, inputs):
+        x, mask, value = inputs
+        if not hasattr(value, "cell") or value.dtype is x.dtype:
+            return None
+        cls.infer(*(spec_of(getattr(i, "array", i)) for i in inputs))
+        return [x, mask, value.to(x.dtype)]
+
     def infer(x, mask, value):
         kind = dt.result_type(value).kind
         if dt.KIND[kind] > dt.KIND[x.dtype.kind]:

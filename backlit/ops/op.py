@@ -85,6 +85,7 @@ class Operator:
     view: ClassVar[bool] = False  # forward may return a NumPy view of its first input
     moves: ClassVar[bool] = False  # only moves or adds elements: carries a mask along
     value_shaped: ClassVar[bool] = False  # output shape depends on values: eager only
+    promotes: ClassVar[bool] = False  # tensors of different dtypes are first cast to a common one
     rules: ClassVar[dict[str, Rule]] = {}
     plans: ClassVar[dict[int, tuple[tuple[str, str, int], ...]]] = {}
     wants_specs: ClassVar[bool] = False
@@ -200,6 +201,7 @@ class Elementwise(Operator, abstract=True):
     may be a plain number; an input without one is not differentiable.
     """
 
+    promotes = True
     result: ClassVar[str] = "promote"  # or "float" (whole numbers become floats), or "bool"
     symbol: ClassVar[str] = ""  # LaTeX of the function, where it has a name
     derivatives: ClassVar[dict[int, Rule]] = {}
@@ -309,6 +311,19 @@ class Elementwise(Operator, abstract=True):
             else np.asarray(a).astype(target)[()]  # whole numbers wrap around, as in PyTorch
             for a in arrays
         ]
+
+    @classmethod
+    def promoted(cls, inputs: tuple, first: int = 0) -> list[Any] | None:
+        """The inputs (from `first` on) with tensors cast to the common dtype, as recorded
+        operators; None where they have it already."""
+        given = inputs[first:]
+        specs = [spec_of(x.cell.array) if hasattr(x, "cell") else spec_of(x) for x in given]
+        common = cls._operand_dtype(specs)
+        if all(not isinstance(s, Spec) or s.dtype is common for s in specs):
+            return None
+        cls.infer(*(spec_of(getattr(x, "array", x)) for x in inputs))
+        met = [x.to(common) if hasattr(x, "cell") else x for x in given]
+        return [*inputs[:first], *met]
 
     @classmethod
     def _operand_dtype(cls, specs: list[Any]) -> dt.dtype:

@@ -1,0 +1,62 @@
+"""Every row as a Program: printed, parsed, verified, and run on other inputs than it was captured
+with, so that a value which a rule has silently baked in shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import harness
+import numpy as np
+import pytest
+from rows import Row
+from samples import ROWS as ALL
+
+import backlit as bl
+from backlit.backends import reference
+from backlit.errors import ProgramError
+from backlit.program import capture, parse
+from backlit.tensor import Tensor
+
+ROWS = [r for r in ALL if r.args and harness.is_published(r)]
+
+
+def step_of(row: Row, case: harness.Case) -> Any:
+    """The row's call, with gradients of everything that has one."""
+
+    def step(*tensors: Tensor) -> list:
+        bl.manual_seed(1)
+        active = [tensors[i] for i in case.active]
+        for t in active:
+            t.requires_grad_()
+        outputs = [y for y in case.run(harness.function_of(row), tensors) if isinstance(y, Tensor)]
+        roots = [outputs[i] for i in harness.differentiable(outputs)]
+        if not active or not roots:
+            return outputs
+        loss = sum((y * y).sum() for y in roots)
+        grads = bl.autograd.grad(loss, active, allow_unused=True)
+        return [*outputs, *(g for g in grads if g is not None)]
+
+    return step
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{r.name}-{i}" for i, r in enumerate(ROWS)])
+def test_a_captured_row_runs_on_other_inputs(row: Row) -> None:
+    for position, args in enumerate(row.args):
+        case = harness.Case(args, harness.seed_of(row, position))
+        other = harness.Case(args, harness.seed_of(row, position, 7))
+        step = step_of(row, case)
+        try:
+            captured = capture(step, *(bl.from_numpy(a) for a in case.arrays()))
+        except ProgramError as error:
+            assert "depends on values" in str(error), error
+            return
+        program = captured.program
+        assert parse(str(program)) == program
+        reference.check(program)
+        arrays = [*other.arrays(), *captured.arrays[len(case.drawn) :]]
+        found = reference.run(program, arrays)
+        expected = step(*(bl.from_numpy(a) for a in other.arrays()))
+        assert len(found) == len(expected)
+        for y, e in zip(found, expected):
+            array = e.detach().cell.array
+            harness.close(np.asarray(y), array, 1e-12, f"{row.name}, arguments {position}")
