@@ -38,19 +38,8 @@ class Clone(Operator):
         return x
 
 
-class StopGradient(Operator):
-    """The same values, with no way back."""
 
-    exports = ""
-    differentiable = False
-
-    def infer(x):
-        return x
-
-    def forward(x):
-        return x
-
-
+@export("Tensor")
 def to_(input, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None):
     """Convert to a dtype, a device (there is only the CPU) or another tensor's dtype.
 
