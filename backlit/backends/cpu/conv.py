@@ -46,7 +46,7 @@ def conv(
         plan = _forward_plan(
             features.machine(), x.dtype, x.shape[1:], w.shape, size, geometry, groups, _some(x)
         )
-        _gather(plan, x, w, b, y, groups)
+        _gather(plan, x, w, b, y)
     return y
 
 
@@ -76,7 +76,7 @@ def conv_grad_input(
         plan = _gradient_plan(
             features.machine(), g.dtype, g.shape[1:], w.shape, size, geometry, groups, _some(g)
         )
-        _gather(plan, g, w, None, gx, groups)
+        _gather(plan, g, w, None, gx)
     return gx
 
 
@@ -92,29 +92,26 @@ def conv_grad_weight(
 ) -> np.ndarray:
     """Return the gradient for w of spatial `size`, from g (N, O, *output) and x (N, C, *S)."""
     geometry = (stride, padding, dilation)
-    outputs, inputs = g.shape[1] // groups, x.shape[1] // groups
+    inputs = x.shape[1] // groups
     if not g.size or not x.size:
         return np.zeros((g.shape[1], inputs, *size), np.result_type(g, x))
     if not _native(g, x, len(stride)):
         return _reference().conv_grad_weight(
             g, x, size=size, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
-    machine = features.machine()
-    plan = _weight_plan(machine, g.dtype, x.shape[1:], g.shape[1:], size, geometry, groups)
-    total = _weight_sum(machine, plan, g, x, groups)
-    total = total.reshape(groups, math.prod(size), inputs, plan.padded_channels)[..., :outputs]
-    return np.ascontiguousarray(total.transpose(0, 3, 2, 1)).reshape(-1, inputs, *size)
+    plan = _weight_plan(
+        features.machine(), g.dtype, x.shape[1:], g.shape[1:], size, geometry, groups
+    )
+    total = _weight_sum(plan, g, x)
+    total = total.reshape(plan.groups, math.prod(size), inputs, plan.padded_channels)
+    total = total[..., : g.shape[1] // plan.groups].transpose(0, 3, 2, 1)
+    return np.ascontiguousarray(total).reshape(-1, inputs, *size)
 
 
 def _gather(
-    plan: conv_plan.Gather,
-    x: np.ndarray,
-    w: np.ndarray,
-    b: np.ndarray | None,
-    y: np.ndarray,
-    groups: int,
+    plan: conv_plan.Gather, x: np.ndarray, w: np.ndarray, b: np.ndarray | None, y: np.ndarray
 ) -> None:
-    machine, element = features.machine(), ELEMENTS[x.dtype]
+    groups = plan.groups
     source, target = channels_last(x), y.transpose(0, *range(2, y.ndim), 1)
     weights = np.append(w.ravel(), w.dtype.type(0)).take(plan.weight_index)
     outputs = y.shape[1] // groups
@@ -150,15 +147,14 @@ def _gather(
         panels=plan.panels,
         n_panels=len(plan.panels),
     )
-    address = conv_kernels.gather(machine, element)
+    address = conv_kernels.gather(features.machine(), ELEMENTS[x.dtype], plan.depthwise)
     work = y.size * (w.size // max(len(w), 1))
     parallel_for(len(x) * groups * plan.blocks, address, words, small=work < SMALL_WORK)
 
 
-def _weight_sum(
-    machine: features.Machine, plan: conv_plan.WeightSum, g: np.ndarray, x: np.ndarray, groups: int
-) -> np.ndarray:
+def _weight_sum(plan: conv_plan.WeightSum, g: np.ndarray, x: np.ndarray) -> np.ndarray:
     """Return the sums per group, (groups, taps and inputs, padded outputs)."""
+    groups = plan.groups
     grad, source = channels_last(g), channels_last(x)
     units = len(x) * plan.blocks
     parts = min(units, SUM_PARTS)
@@ -199,7 +195,7 @@ def _weight_sum(
         panels=plan.panels,
         n_panels=len(plan.panels),
     )
-    address = conv_kernels.weight_sum(machine, ELEMENTS[x.dtype])
+    address = conv_kernels.weight_sum(features.machine(), ELEMENTS[x.dtype], plan.depthwise)
     small = g.size * taps // groups < SMALL_WORK
     parallel_for(groups * parts, address, words, small=small)
     return partial.sum(axis=1)
@@ -218,7 +214,7 @@ def _forward_plan(
 ) -> conv_plan.Gather:
     dims = zip(source[1:], size, weight[2:], *geometry, strict=True)
     axes = conv_plan.three_axes([conv_plan.forward_axis(*d) for d in dims])
-    return _plan(machine, dtype, axes, _numbers(weight, groups), weight[2:], images)
+    return _plan(machine, dtype, axes, _numbers(weight, groups), weight, groups, images)
 
 
 @functools.lru_cache(maxsize=512)
@@ -235,7 +231,7 @@ def _gradient_plan(
     dims = zip(size, grad[1:], weight[2:], *geometry, strict=True)
     axes = conv_plan.three_axes([conv_plan.gradient_axis(*d) for d in dims])
     index = _numbers(weight, groups).swapaxes(1, 2)
-    return _plan(machine, dtype, axes, index, weight[2:], images)
+    return _plan(machine, dtype, axes, index, weight, groups, images)
 
 
 @functools.lru_cache(maxsize=512)
@@ -251,8 +247,11 @@ def _weight_plan(
     dims = zip(source[1:], grad[1:], size, *geometry, strict=True)
     axes = conv_plan.three_axes([conv_plan.forward_axis(*d) for d in dims])
     width = machine.width(ELEMENTS[dtype])
+    depthwise = _depthwise(grad[0], source[0], groups)
+    if depthwise:
+        return conv_plan.weight_sum(axes, 1, grad[0], 1, width, dtype.itemsize, depthwise)
     inputs, outputs = source[0] // groups, grad[0] // groups
-    return conv_plan.weight_sum(axes, inputs, outputs, groups, width, dtype.itemsize)
+    return conv_plan.weight_sum(axes, inputs, outputs, groups, width, dtype.itemsize, depthwise)
 
 
 def _plan(
@@ -260,13 +259,22 @@ def _plan(
     dtype: np.dtype,
     axes: conv_plan.Axes,
     index: np.ndarray,
-    kernel: Sizes,
+    weight: Sizes,
+    groups: int,
     images: int,
 ) -> conv_plan.Gather:
-    rows, *rest = kernel
+    rows, *rest = weight[2:]
     taps = (rows, *(1,) * (2 - len(rest)), *rest)
     width = machine.width(ELEMENTS[dtype])
-    return conv_plan.gather(axes, index, taps, width, dtype.itemsize, images)
+    depthwise = _depthwise(weight[0], weight[1] * groups, groups)
+    if depthwise:
+        index = index.swapaxes(0, 1)
+    return conv_plan.gather(axes, index, taps, width, dtype.itemsize, images, depthwise)
+
+
+def _depthwise(outputs: int, inputs: int, groups: int) -> bool:
+    """Whether channel after channel is convolved alone, worth vectors across channels."""
+    return 1 < groups == inputs == outputs
 
 
 def _numbers(weight: Sizes, groups: int) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 Owns their machine code. Neither knows a shape: sizes, strides and taps arrive in tables that
 `conv_plan.py` builds, so one compilation serves every layer. Memory is NHWC; a block of input
-rows is staged into a padded scratch copy, which leaves no borders to treat.
+rows is staged into a padded scratch copy, which leaves no borders to treat. Depthwise
+convolutions run the same kernels with tiles that pair channels instead of mixing them.
 """
 
 from __future__ import annotations
@@ -10,17 +11,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 
-from . import codegen, features, jit
+from . import codegen, features, jit, stage_kernels
 from .codegen import Function, Kernel, Value, names, parameters, vector
+from .stage_kernels import GEOMETRY, fill_zero
 
 MAX_VECTORS = 3
 MAX_ROWS = 8
 
 # int64 words of the records in memory, and of the kernels' arguments
-GEOMETRY = names(
-    "source_rows row_stride middle middle_low middle_source middle_stride "
-    "left width right pixel_stride channels padded_channels"
-)
 PHASE = names("rows per_row source_table target_table runs n_runs run_length weights")
 PANEL = names("vectors first tail")
 GATHER = names(
@@ -42,10 +40,10 @@ def rows_per_tile(registers: int, vectors: int) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def gather(machine: features.Machine, element: str) -> int:
+def gather(machine: features.Machine, element: str, depthwise: bool = False) -> int:
     """Return the address of the kernel that computes output pixels from the taps around them."""
-    stage = _stage(machine, element)
-    tiles = [_gather_tile(machine, element, n) for n in range(1, MAX_VECTORS + 1)]
+    stage = stage_kernels.stage(machine, element)
+    tiles = [_gather_tile(machine, element, n, depthwise) for n in range(1, MAX_VECTORS + 1)]
     f = Kernel("conv_gather", GATHER)
 
     def unit(chunk: Value) -> None:
@@ -67,7 +65,7 @@ def gather(machine: features.Machine, element: str) -> int:
             def panel(tile: Function, start: Value, tail: Value) -> None:
                 f.call(
                     tile,
-                    source,
+                    f.at(source, start, element) if depthwise else source,
                     f.at(target, start, element),
                     item.pointer("source_table"),
                     item.pointer("target_table"),
@@ -89,10 +87,10 @@ def gather(machine: features.Machine, element: str) -> int:
 
 
 @functools.lru_cache(maxsize=64)
-def weight_sum(machine: features.Machine, element: str) -> int:
+def weight_sum(machine: features.Machine, element: str, depthwise: bool = False) -> int:
     """Return the address of the kernel that sums weight gradients, one partial sum a chunk."""
-    stage = _stage(machine, element)
-    tiles = [_sum_tile(machine, element, n) for n in range(1, MAX_VECTORS + 1)]
+    stage = stage_kernels.stage(machine, element)
+    tiles = [_sum_tile(machine, element, n, depthwise) for n in range(1, MAX_VECTORS + 1)]
     f = Kernel("conv_weight_sum", SUM)
 
     def part(chunk: Value) -> None:
@@ -100,7 +98,7 @@ def weight_sum(machine: features.Machine, element: str) -> int:
         index, group = chunk % parts, chunk // parts
         size = f.field("n_taps") * f.field("padded")
         total = f.at(f.field("partial", "ptr"), chunk * size, element)
-        _fill_zero(f, total, size, element, machine.width(element))
+        fill_zero(f, total, size, element, machine.width(element))
         start, stop = (index * units) // parts, ((index + 1) * units) // parts
         f.loop(start, stop, 1, lambda u: unit(u, group, total))
 
@@ -116,7 +114,7 @@ def weight_sum(machine: features.Machine, element: str) -> int:
         def panel(tile: Function, start: Value, tail: Value) -> None:
             f.call(
                 tile,
-                x,
+                f.at(x, start, element) if depthwise else x,
                 f.at(g, start, element),
                 f.field("g_pixel"),
                 f.field("table", "ptr"),
@@ -192,7 +190,9 @@ def _each_panel(
     f.loop(0, f.field("n_panels"), 1, panel)
 
 
-def _gather_tile(machine: features.Machine, element: str, vectors: int) -> Function:
+def _gather_tile(
+    machine: features.Machine, element: str, vectors: int, depthwise: bool
+) -> Function:
     """Emit: for each output pixel, bias plus the products of its runs with a weight panel."""
     width, rows = machine.width(element), rows_per_tile(machine.registers, vectors)
     kind, panel = vector(element, width), width * vectors
@@ -223,8 +223,8 @@ def _gather_tile(machine: features.Machine, element: str, vectors: int) -> Funct
                 row = [f.load(f.at(weights, v * width, element), kind) for v in range(vectors)]
                 new = []
                 for r in range(rows):
-                    x = f.splat(f.load(f.at(here[r], k, element), element), width)
-                    new += [f.fma(x, row[v], sums[r * vectors + v]) for v in range(vectors)]
+                    x = _operands(f, f.at(here[r], k, element), element, width, vectors, depthwise)
+                    new += [f.fma(x[v], row[v], sums[r * vectors + v]) for v in range(vectors)]
                 return [f.at(weights, panel, element), *new]
 
             return f.loop(0, run_length, 1, step, [weights, *sums])
@@ -236,6 +236,16 @@ def _gather_tile(machine: features.Machine, element: str, vectors: int) -> Funct
 
     f.loop(0, f["count"], rows, tile)
     return f
+
+
+def _operands(
+    f: Function, place: Value, element: str, width: int, vectors: int, depthwise: bool
+) -> list[Value]:
+    """Load what meets a row of vectors: one input for all lanes, or each lane's own."""
+    if depthwise:
+        kind = vector(element, width)
+        return [f.load(f.at(place, v * width, element), kind) for v in range(vectors)]
+    return [f.splat(f.load(place, element), width)] * vectors
 
 
 def _store_row(
@@ -256,7 +266,7 @@ def _store_row(
     )
 
 
-def _sum_tile(machine: features.Machine, element: str, vectors: int) -> Function:
+def _sum_tile(machine: features.Machine, element: str, vectors: int, depthwise: bool) -> Function:
     """Emit: for each tap, add the products of its inputs with the gradients of all pixels."""
     width, rows = machine.width(element), rows_per_tile(machine.registers, vectors)
     kind = vector(element, width)
@@ -285,8 +295,9 @@ def _sum_tile(machine: features.Machine, element: str, vectors: int) -> Function
             row = [f.load(f.at(g, v * width, element), kind) for v in range(vectors)]
             new = []
             for r in range(rows):
-                value = f.splat(f.load(f.at(x, offsets[r], element), element), width)
-                new += [f.fma(value, row[v], sums[r * vectors + v]) for v in range(vectors)]
+                here = f.at(x, offsets[r], element)
+                values = _operands(f, here, element, width, vectors, depthwise)
+                new += [f.fma(values[v], row[v], sums[r * vectors + v]) for v in range(vectors)]
             return [f.at(g, f["g_pixel"], element), *new]
 
         before = [f.load(p, kind) for p in places]
@@ -296,75 +307,3 @@ def _sum_tile(machine: features.Machine, element: str, vectors: int) -> Function
 
     f.loop(0, f["n_taps"], rows, tile)
     return f
-
-
-def _stage(machine: features.Machine, element: str) -> Function:
-    """Emit: copy a block of rows, zeros where the padding lies, channels padded with zeros."""
-    width = machine.width(element)
-    scalars = ", ".join(f"i64 {name}" for name in ("first", "rows", *GEOMETRY))
-    f = Function("stage", parameters(f"ptr source, ptr target, {scalars}"), private=True)
-    channels, padded = f["channels"], f["padded_channels"]
-    line = (f["left"] + f["width"] + f["right"]) * padded
-    plane = line * f["middle"]
-
-    def row(i: Value) -> None:
-        position = f["first"] + i
-        source = f.at(f["source"], position * f["row_stride"], element)
-        target = f.at(f["target"], i * plane, element)
-        f.when(
-            f.compare("ult", position, f["source_rows"]),
-            lambda: f.loop(0, f["middle"], 1, lambda j: middle(j, source, target)),
-            lambda: _fill_zero(f, target, plane, element, width),
-        )
-
-    def middle(j: Value, source: Value, target: Value) -> None:
-        position = j - f["middle_low"]
-        target = f.at(target, j * line, element)
-        f.when(
-            f.compare("ult", position, f["middle_source"]),
-            lambda: pixels(f.at(source, position * f["middle_stride"], element), target),
-            lambda: _fill_zero(f, target, line, element, width),
-        )
-
-    def pixels(source: Value, target: Value) -> None:
-        left = f["left"] * padded
-        _fill_zero(f, target, left, element, width)
-        target = f.at(target, left, element)
-        dense = f.compare("eq", f["pixel_stride"], padded)
-        f.when(
-            dense & f.compare("eq", channels, padded),
-            lambda: _copy(f, source, target, f["width"] * padded, element, width),
-            lambda: f.loop(0, f["width"], 1, lambda k: pixel(k, source, target)),
-        )
-        right = f["right"] * padded
-        _fill_zero(f, f.at(target, f["width"] * padded, element), right, element, width)
-
-    def pixel(k: Value, source: Value, target: Value) -> None:
-        source = f.at(source, k * f["pixel_stride"], element)
-        target = f.at(target, k * padded, element)
-        _copy(f, source, target, channels, element, width)
-        _fill_zero(f, f.at(target, channels, element), padded - channels, element, width)
-
-    f.loop(0, f["rows"], 1, row)
-    return f
-
-
-def _fill_zero(f: Function, target: Value, count: Value, element: str, width: int) -> None:
-    def zero(start: Value, _: int, lanes: int) -> None:
-        f.store(f.constant(vector(element, lanes), 0.0), f.at(target, start, element))
-
-    f.each_slice(count, _vectors_and_rest(width), zero)
-
-
-def _copy(
-    f: Function, source: Value, target: Value, count: Value, element: str, width: int
-) -> None:
-    def copy(start: Value, _: int, lanes: int) -> None:
-        value = f.load(f.at(source, start, element), vector(element, lanes))
-        f.store(value, f.at(target, start, element))
-
-    f.each_slice(count, _vectors_and_rest(width), copy)
-
-
-def _vectors_and_rest(width: int) -> list[tuple[int, int]]:
-    return [(1, width), (1, 1)] if width > 1 else [(1, 1)]

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .conv_kernels import GEOMETRY, MAX_VECTORS, PANEL, PHASE
+from .conv_kernels import MAX_VECTORS, PANEL, PHASE
+from .stage_kernels import GEOMETRY
 
 Sizes = tuple[int, ...]
 BLOCK_BYTES = 128 * 1024
@@ -169,6 +170,8 @@ def panels(channels: int, width: int) -> list[Panel]:
 class Gather:
     """Everything about one gather that does not depend on the data."""
 
+    groups: int
+    depthwise: bool
     source: Layout
     blocks: int
     block_rows: int
@@ -183,20 +186,31 @@ class Gather:
 
 
 def gather(
-    axes: Axes, index: np.ndarray, taps: Sizes, width: int, item_bytes: int, images: int
+    axes: Axes,
+    index: np.ndarray,
+    taps: Sizes,
+    width: int,
+    item_bytes: int,
+    images: int,
+    depthwise: bool,
 ) -> Gather:
-    """Plan a gather; `index` (groups, out, in, taps) numbers the weights as they lie in memory."""
+    """Plan a gather; `index` (groups, out, in, taps) numbers the weights as they lie in memory.
+
+    Depthwise is one group whose every output channel has one input, its own.
+    """
     groups, outputs, inputs, _ = index.shape
-    rows = block_rows(axes, inputs, item_bytes, images * groups, BLOCK_BYTES)
-    source = layout(axes, inputs, groups, rows)
+    channels = outputs if depthwise else inputs
+    rows = block_rows(axes, channels, item_bytes, images * groups, BLOCK_BYTES)
     cut = panels(outputs, width)
     padded = width * sum(p.vectors for p in cut)
+    # whole vectors of inputs are read, also past the last channel
+    source = layout(axes, channels, groups, rows, padded if depthwise else None)
     pixel = outputs * groups
     line = axes[2].target * pixel
     targets = (axes[1].target * line, line, pixel)
     records, packed, tables, position = [], [], [], 0
     for residues in itertools.product(*(axis.residues for axis in axes)):
-        order, runs, length = _runs(residues, taps, source, inputs)
+        order, runs, length = _runs(residues, taps, source, inputs, merge=not depthwise)
         source_table = _pixels(residues, rows, source.strides, [a.source_step for a in axes])
         target_table = _pixels(residues, rows, targets, [a.target_step for a in axes])
         start = sum(r.start * t for r, t in zip(residues, targets, strict=True))
@@ -208,6 +222,8 @@ def gather(
         packed.append(_packed(index, order, cut, width))
         position += packed[-1].shape[1]
     return Gather(
+        groups=groups,
+        depthwise=depthwise,
         source=source,
         blocks=-(-max(r.count for r in axes[0].residues) // rows),
         block_rows=rows,
@@ -226,6 +242,8 @@ def gather(
 class WeightSum:
     """Everything about one weight gradient that does not depend on the data."""
 
+    groups: int
+    depthwise: bool
     source: Layout
     grad: Layout
     blocks: int
@@ -241,17 +259,26 @@ class WeightSum:
 
 
 def weight_sum(
-    axes: Axes, inputs: int, outputs: int, groups: int, width: int, item_bytes: int
+    axes: Axes,
+    inputs: int,
+    outputs: int,
+    groups: int,
+    width: int,
+    item_bytes: int,
+    depthwise: bool,
 ) -> WeightSum:
     """Plan the sum over all pixels of input times gradient, for `inputs` and `outputs` a group."""
-    rows = block_rows(axes, inputs + outputs, item_bytes, MIN_BLOCKS, SUM_BLOCK_BYTES)
-    source = layout(axes, inputs, groups, rows)
+    channels = outputs if depthwise else inputs
+    rows = block_rows(axes, channels + outputs, item_bytes, MIN_BLOCKS, SUM_BLOCK_BYTES)
     residues = tuple(axis.residues[0] for axis in axes)
     cut = panels(outputs, width)
     padded = width * sum(p.vectors for p in cut)
+    source = layout(axes, channels, groups, rows, padded if depthwise else None)
     grad = layout(_copies(residues), outputs, groups, rows, padded)
     offsets = _tap_offsets(residues, source)
     return WeightSum(
+        groups=groups,
+        depthwise=depthwise,
         source=source,
         grad=grad,
         blocks=-(-residues[0].count // rows),
@@ -294,7 +321,7 @@ def _tap_offsets(residues: Sequence[Residue], source: Layout) -> np.ndarray:
 
 
 def _runs(
-    residues: Sequence[Residue], taps: Sizes, source: Layout, channels: int
+    residues: Sequence[Residue], taps: Sizes, source: Layout, channels: int, merge: bool
 ) -> tuple[list[int], np.ndarray, int]:
     """Return the order of the taps, where each run of neighbours begins, and its length."""
     indices = itertools.product(*([t for _, t in r.taps] for r in residues))
@@ -302,7 +329,7 @@ def _runs(
     offsets = _tap_offsets(residues, source)
     merged = len(residues[2].taps)
     # taps side by side in memory make one long run
-    if merged > 1 and np.all(np.diff(offsets.reshape(-1, merged)) == channels):
+    if merge and merged > 1 and np.all(np.diff(offsets.reshape(-1, merged)) == channels):
         return order, offsets[::merged].copy(), merged * channels
     return order, offsets, channels
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from backlit.backends.cpu import conv
 from backlit.ops import conv_reference
@@ -50,6 +52,7 @@ CASES = [
     Case("dilation", 2, 8, 9, (17, 15), (3, 3), padding=(2, 4), dilation=(2, 4)),
     Case("groups", 2, 12, 18, (9, 9), (3, 3), padding=(1, 1), groups=3),
     Case("depthwise", 2, 17, 17, (9, 9), (3, 3), stride=(2, 1), padding=(1, 1), groups=17),
+    Case("depthwise 24 dilated", 2, 24, 24, (9, 12), (3, 2), dilation=(2, 3), groups=24),
     Case("depth multiplier", 2, 4, 12, (5, 5), (3, 3), groups=4),
     Case("1-d", 3, 17, 33, (31,), (5,), stride=(2,), padding=(2,)),
     Case("1-d dilated groups", 2, 4, 6, (40,), (3,), dilation=(5,), groups=2),
@@ -93,6 +96,45 @@ def test_agrees_with_reference(case: Case, dtype: type, rng: np.random.Generator
         assert_close(a, e)
     assert is_nhwc(actual[0]) and is_nhwc(actual[1])
     assert actual[2].flags.c_contiguous
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    n, groups = draw(st.integers(1, 3)), draw(st.integers(1, 4))
+
+    def sizes(low: int, high: int) -> tuple[int, ...]:
+        return draw(st.tuples(*[st.integers(low, high)] * n))
+
+    return Case(
+        "drawn",
+        draw(st.integers(1, 3)),
+        groups * draw(st.integers(1, 9)),
+        groups * draw(st.integers(1, 9)),
+        sizes(1, 9),
+        sizes(1, 4),
+        sizes(1, 4),
+        sizes(0, 4),
+        sizes(1, 3),
+        groups,
+    )
+
+
+@given(case=cases())
+@settings(max_examples=80, deadline=None)
+def test_any_geometry(case: Case) -> None:
+    dims = (case.size, case.kernel, case.stride, case.padding, case.dilation)
+    assume(min(conv_reference.output_size(*dims)) > 0)
+    x, w, b, g = arrays(case, np.float64, np.random.default_rng(1))
+    options = case.options
+    assert_close(conv.conv(nhwc(x), w, b, **options), conv_reference.conv(x, w, b, **options))
+    assert_close(
+        conv.conv_grad_input(nhwc(g), w, size=case.size, **options),
+        conv_reference.conv_grad_input(g, w, size=case.size, **options),
+    )
+    assert_close(
+        conv.conv_grad_weight(nhwc(g), nhwc(x), size=case.kernel, **options),
+        conv_reference.conv_grad_weight(g, x, size=case.kernel, **options),
+    )
 
 
 @pytest.mark.parametrize("case", [CASES[1], CASES[6], CASES[13]], ids=lambda c: c.name)
