@@ -80,6 +80,7 @@ def _is_own(cell: Any) -> bool:
     """Whether nothing but the cell holds its array."""
     if type(cell) is not Cell or cell.array.base is not None:
         return False
-    flags = cell.array.flags
+    if not (cell.array.flags.owndata and cell.array.flags.writeable):
+        return False
     # One reference is the cell's, one is this call's argument.
-    return flags.owndata and flags.writeable and sys.getrefcount(cell.array) <= 2
+    return sys.getrefcount(cell.array) <= 2

@@ -68,8 +68,9 @@ class Rule(Optimizer):
                 for due in self._due(group):
                     update = self._read_rule(group, self.state[due[0]])
                     for p in due:
-                        state = self.state[p]
-                        apply(update, p, p.grad, {name: state[name] for name in names})
+                        state, grad = self.state[p], p.grad
+                        assert grad is not None
+                        apply(update, p, grad, {name: state[name] for name in names})
         return loss
 
     def _read_rule(self, group: ParamGroup, state: State) -> Update:
