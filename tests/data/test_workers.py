@@ -99,6 +99,16 @@ class Stream(IterableDataset):
             yield np.array([i, bl.rand(1).item()])
 
 
+class Refilled(IterableDataset):
+    """Yields the same array again and again, each time with other values."""
+
+    def __iter__(self):
+        buffer = np.empty(1_000_000)
+        for i in range(6):
+            buffer[:] = i
+            yield buffer
+
+
 class Unloadable:
     """A dataset that cannot be unpacked in another process."""
 
@@ -114,6 +124,10 @@ class Unloadable:
 
 def _explode():
     raise OSError("the disk is not mounted here")
+
+
+def unchanged(sample):
+    return sample
 
 
 def as_arrays(samples):
@@ -184,6 +198,13 @@ def test_large_arrays_and_own_collate():
     assert [array.tolist() for array, _ in batches] == [[0, 1], [2, 3]]
     assert batches[0][1] != os.getpid()
     batches[0][0][0] = 9
+
+
+def test_an_array_that_is_filled_again_arrives_as_it_was():
+    loader = DataLoader(Refilled(), None, num_workers=1, collate_fn=unchanged, prefetch_factor=6)
+    for i, array in enumerate(loader):
+        assert array.min() == array.max() == i
+        time.sleep(0.02)
 
 
 def test_worker_info_and_init():
