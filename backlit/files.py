@@ -40,6 +40,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     sync_folder(folder)
 
 
+def sweep(folder: str | os.PathLike[str]) -> None:
+    """Remove what writes that were killed have left in a folder."""
+    for leftover in Path(folder).glob(TEMPORARY):
+        leftover.unlink(missing_ok=True)
+
+
 def sync_folder(folder: str | os.PathLike[str]) -> None:
     """Put the folder's entries on disk, so that renames survive a power cut in order."""
     if os.name == "posix":

@@ -22,7 +22,7 @@ import numpy as np
 
 import backlit
 from backlit.errors import ArgumentError, CheckpointError
-from backlit.files import TEMPORARY, atomic_write, saving
+from backlit.files import atomic_write, saving, sweep
 from backlit.serialization import load, save
 
 FORMAT = 1
@@ -186,8 +186,7 @@ class Checkpoints:
                 tensors, seal = self._files(name)
                 seal.unlink(missing_ok=True)
                 tensors.unlink(missing_ok=True)
-        for leftover in self.folder.glob(TEMPORARY):
-            leftover.unlink(missing_ok=True)
+        sweep(self.folder)
 
 
 def checkpoint_name(epoch: int, step: int) -> str:

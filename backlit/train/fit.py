@@ -26,6 +26,7 @@ from backlit.errors import (
     ShapeError,
     TrainingInterrupted,
 )
+from backlit.files import sweep
 from backlit.nn.utils import clip_grad_norm_
 from backlit.tensor import Tensor
 from backlit.train.callbacks import Callback
@@ -149,6 +150,7 @@ def _begin(run: Run, resume: bool) -> None:
     if run.saving is None:
         return
     checkpoints = run.saving.checkpoints
+    sweep(run.saving.folder)
     found = checkpoints.latest(run.progress.message) if resume else None
     if found is not None:
         run.restore(found)

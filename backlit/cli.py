@@ -1,0 +1,147 @@
+"""The command line: `backlit train`, `backlit version`.
+
+Owns options, exit codes (0 done, 1 error, 2 wrong usage, 130 interrupted) and how errors look.
+What a command does lives where it belongs: train/recipe.py. Imports of the package are inside
+the commands, so that `backlit --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+INTERRUPTED = 130
+app = typer.Typer(
+    name="backlit",
+    help="Train neural networks by backpropagation, and see it happen.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def backlit() -> None:
+    """Train neural networks by backpropagation, and see it happen."""
+
+
+@app.command()
+def train(
+    which: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="With --resume: the run; else the last one trained."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Folder or URL of MNIST's idx files.  [default: the shipped digits]"),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="[default: 4]")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="[default: 100]")] = None,
+    lr: Annotated[float | None, typer.Option(min=0, help="Highest rate.  [default: 0.003]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="[default: 0]")] = None,
+    name: Annotated[str | None, typer.Option(help="The new run's name.  [default: digits]")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on exactly where a run stopped.")
+    ] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="[default: all cores]")] = None,
+) -> None:
+    """Train a small convolutional network on handwritten digits."""
+    if which is not None and not resume:
+        raise typer.BadParameter("NAME goes with --resume; a new run is named by --name")
+    if name is not None and resume:
+        raise typer.BadParameter("--name is for a new run; write --resume NAME")
+    given = {"data": data, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
+    with _errors_in_red():
+        _train({**given, "threads": threads}, runs, name or "digits", which, resume)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    import backlit as bl
+
+    print(bl.__version__)
+
+
+def main() -> None:
+    """The `backlit` command."""
+    try:
+        app(prog_name="backlit")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _train(given: dict[str, Any], runs: Path, name: str, which: str | None, resume: bool) -> None:
+    from backlit.train import recipe
+    from backlit.train.progress import Bar, Lines
+
+    if resume:
+        folder = recipe.find_run(runs, which)
+        settings = recipe.read_settings(folder, given)
+        if recipe.is_complete(folder):
+            print(f"nothing to do: {folder} is finished")
+            return
+    else:
+        chosen = {key: value for key, value in given.items() if value is not None}
+        settings = recipe.Settings(**chosen)
+        folder = recipe.new_run(runs, name, settings)
+    progress = Bar(unit="images") if sys.stdout.isatty() else Lines()
+    progress.message(f"run {folder}")
+    try:
+        history = recipe.train_digits(settings, folder, resume=resume, progress=progress)
+    except KeyboardInterrupt as interrupted:
+        where = "" if runs == Path("runs") else f" --runs {runs}"
+        _red(str(interrupted) or "interrupted")
+        print(f"  go on with: backlit train --resume {folder.name}{where}", file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    last = history.rows[-1]
+    seconds = sum(row["seconds"] for row in history)
+    print(
+        f"{100 * last['val_accuracy']:.2f} % of the held-out digits are right "
+        f"after {len(history)} epochs in {seconds:.1f} s; see {folder}"
+    )
+
+
+@contextmanager
+def _errors_in_red() -> Iterator[None]:
+    """One red line and a hint instead of a traceback, and the exit code that says so."""
+    # Until fit takes the signals over, SIGTERM ends a command as Ctrl-C does.
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        _red("interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+    except Exception as error:
+        from backlit.config import flags
+        from backlit.errors import BacklitError
+
+        if flags.traceback or isinstance(error, typer.Exit | typer.BadParameter):
+            raise
+        expected = isinstance(error, BacklitError | OSError)
+        _red(str(error) if expected else f"{type(error).__name__}: {error}")
+        for note in getattr(error, "__notes__", []):
+            print(f"  {note}", file=sys.stderr)
+        if not expected:
+            print("  hint: BACKLIT_TRACEBACK=1 shows where", file=sys.stderr)
+        raise typer.Exit(1) from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _red(text: str) -> None:
+    """The first line in red where the terminal has colours; the others as they are."""
+    from rich.console import Console
+
+    first, *rest = text.split("\n")
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(first, style="red", markup=False)
+    for line in rest:
+        console.print(line, markup=False)
