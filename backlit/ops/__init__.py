@@ -7,6 +7,7 @@ from importlib import import_module
 FAMILIES = (
     "elementwise", "activation", "shape", "views", "join", "pad", "mask", "convert", "reduce",
     "index", "matmul", "softmax", "conv", "pool", "norm", "attention", "random", "loss",
+    "recurrent",
 )  # fmt: skip
 
 for _family in FAMILIES:
