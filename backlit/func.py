@@ -24,6 +24,11 @@ from backlit.tensor import Tensor, wrap
 _depth = threading.local()
 
 
+def stack(tensors: list[Tensor], dim: int = 0) -> Tensor:
+    """Tensors along a new axis."""
+    return REGISTRY["stack"].call(tensors, dim)
+
+
 @contextmanager
 def _nested() -> Iterator[bool]:
     """Tells whether a transformation is already running around this one."""
@@ -231,7 +236,6 @@ def _rows(y: Tensor, inputs: list[Tensor], keep: bool) -> list[Tensor]:
         basis[i] = 1
         found.append(_grad(y, inputs, wrap(basis.reshape(array.shape)), retain_graph=True,
                            create_graph=keep, materialize_grads=True))  # fmt: skip
-    stack = REGISTRY["stack"].call
     return [stack(list(c)).reshape((*array.shape, *x.shape)) for c, x in zip(zip(*found), inputs)]
 
 
@@ -273,7 +277,7 @@ def _columns(y: Tensor, x: Tensor, keep: bool) -> Tensor:
         basis = np.zeros(size, x.cell.array.dtype)
         basis[i] = 1
         found.append(_push(y, [x], [wrap(basis.reshape(tuple(x.shape)))], keep))
-    return REGISTRY["stack"].call(found, -1).reshape((*y.shape, *x.shape))
+    return stack(found, -1).reshape((*y.shape, *x.shape))
 
 
 def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
@@ -368,7 +372,6 @@ def _pick(value: Any, dims: Any, i: int) -> Any:
 
 
 def _stacked(results: list, out_dims: Any) -> Any:
-    stack = REGISTRY["stack"].call
     columns = list(zip(*(tuple(tree.leaves(r)) for r in results)))
     count = len(columns)
     dims = [out_dims] * count if isinstance(out_dims, int) else list(out_dims)
@@ -423,7 +426,6 @@ def _call_swapped(module: Any, swaps: dict[str, Tensor], args: tuple, kwargs: di
 def stack_module_state(models: Any) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Parameters and buffers of equal modules, stacked along a new first axis."""
     models = list(models)
-    stack = REGISTRY["stack"].call
     params = {
         name: stack([dict(m.named_parameters())[name] for m in models]).detach().requires_grad_()
         for name, _ in models[0].named_parameters()

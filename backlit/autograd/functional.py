@@ -11,7 +11,6 @@ from typing import Any
 
 from backlit import func as transforms
 from backlit.errors import ArgumentError
-from backlit.ops.op import REGISTRY
 from backlit.tensor import Tensor
 
 
@@ -63,7 +62,7 @@ def vjp(func: Callable[..., Any], inputs: Any, v: Any = None, create_graph: bool
     """
     output, pull = transforms.vjp(func, *_as_tuple(inputs))
     if v is None:
-        v = REGISTRY["clone"].call(output) * 0 + 1
+        v = output.detach() * 0 + 1
     found = pull(v)
     found = found if isinstance(inputs, (tuple, list)) else found[0]
     return _settled(output, create_graph), _settled(found, create_graph)
@@ -110,5 +109,6 @@ def grad_batched(outputs: Any, inputs: Any, grad_outputs: Any, create_graph: boo
              materialize_grads)
         for i in range(len(rows[0]))
     ]  # fmt: skip
-    stack = REGISTRY["stack"].call
-    return tuple(None if column[0] is None else stack(list(column)) for column in zip(*each))
+    return tuple(
+        None if column[0] is None else transforms.stack(list(column)) for column in zip(*each)
+    )
