@@ -16,3 +16,9 @@ from backlit.optim.rmsprop import RMSprop as RMSprop
 from backlit.optim.rprop import Rprop as Rprop
 from backlit.optim.sgd import SGD as SGD
 from backlit.optim.swa_utils import EMA as EMA
+
+
+def __getattr__(name: str) -> object:
+    from backlit.absent import refuse
+
+    raise refuse("backlit.optim", name)

@@ -66,9 +66,9 @@ class Rule(Optimizer):
                 self._make_state(group)
                 names = tuple(self.arrays(group))
                 for due in self._due(group):
-                    update = self._read_rule(group, self.state[due[0]])
+                    update = self._read_rule(group, self.state.get(due[0], {}))
                     for p in due:
-                        state, grad = self.state[p], p.grad
+                        state, grad = self.state.get(p, {}), p.grad
                         assert grad is not None
                         apply(update, p, grad, {name: state[name] for name in names})
         return loss
@@ -118,9 +118,9 @@ class Rule(Optimizer):
         names: set[str] = arrays.keys() | scalars.keys()
         fresh: Clock = {}
         for p in group["params"]:
-            state = self.state[p]
-            if names.issubset(state) or is_lazy(p):
+            if names.issubset(self.state.get(p, ())) or is_lazy(p):
                 continue
+            state = self.state[p]
             if scalars and not fresh:
                 fresh = {name: scalar(value) for name, value in scalars.items()}
             for name in scalars:
@@ -134,7 +134,7 @@ class Rule(Optimizer):
         names = tuple(self.scalars(group))
         sharing: dict[tuple[int, ...], tuple[list[Tensor], list[Tensor]]] = {}
         for p in group["params"]:
-            state = self.state[p]
+            state = self.state.get(p, {})
             if p.grad is not None or state:
                 key = tuple([id(state[name]) for name in names])
                 due, idle = sharing.setdefault(key, ([], []))
@@ -165,7 +165,7 @@ class Rule(Optimizer):
         """Scalars as float64 cells, shared where they are equal; what is missing is made."""
         clocks: dict[tuple[tuple[str, float], ...], Clock] = {}
         for p in group["params"]:
-            state = self.state[p]
+            state = self.state.get(p, {})
             for name in [name for name, value in state.items() if value is None]:
                 del state[name]
             names = [name for name in self.scalars(group) if name in state]

@@ -90,7 +90,7 @@ class SGD(Rule):
     def _loaded(self, group: dict[str, Any]) -> None:
         """PyTorch saves no step number: a saved buffer is past its first step."""
         for p in group["params"]:
-            state = self.state[p]
+            state = self.state.get(p, {})
             if self.scalars(group) and state.get("momentum_buffer") is not None:
                 state.setdefault("step", 1.0)
         super()._loaded(group)

@@ -81,6 +81,7 @@ def test_state_has_pytorchs_layout(name, options, run, torch, close):
     theirs = run(torch, "float64", lambda p: getattr(torch.optim, name)(p, **options)).step(3)
     saved, expected = ours.optimizer.state_dict(), theirs.optimizer.state_dict()
     assert saved["param_groups"] == expected["param_groups"]
+    assert saved["state"].keys() == expected["state"].keys()
     for i, state in expected["state"].items():
         own = dict(saved["state"][i])
         if name == "SGD":

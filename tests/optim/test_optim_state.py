@@ -143,7 +143,7 @@ def test_cleared_state_begins_anew(make, run):
 def test_a_lazy_parameter_gets_its_state_at_its_first_step():
     p = bl.nn.UninitializedParameter()
     optimizer = bl.optim.Adam([p], lr=0.5)
-    assert not optimizer.state[p]
+    assert optimizer.state_dict()["state"] == {}
     p.materialize((2,))
     p.data = bl.ones(2)
     stepped(optimizer)
@@ -405,3 +405,9 @@ def test_empty_and_half_precision_parameters(make):
             warnings.simplefilter("error")
             stepped(make([p]))
         assert p.dtype == dtype and p.isfinite().all().item()
+
+
+def test_a_missing_optimizer_is_refused_by_name():
+    with pytest.raises(NotImplementedError, match=r"backlit\.optim\.SparseAdam"):
+        _ = bl.optim.SparseAdam
+    assert not hasattr(bl.optim, "_private")
