@@ -3,7 +3,7 @@
 Owns the border: logical shapes are (N, C, *S), memory is NHWC (results are transposed views),
 weights are plain OIHW and repacked per call. Shapes become tables in `conv_plan.py`, code in
 `conv_kernels.py`; the meaning is `backlit/ops/conv_reference.py`, which also serves what no
-kernel covers (other dtypes, empty channels).
+kernel covers (integers, empty channels). Half precisions are computed in float32.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from . import conv_kernels, conv_plan, features
-from .layout import ELEMENTS, channels_last, empty_channels_last, pack_words
+from .layout import ELEMENTS, channels_last, empty_channels_last, is_half, pack_words
 from .threads import get_num_threads, parallel_for
 
 Sizes = tuple[int, ...]
+GEOMETRY = ("stride", "padding", "dilation")
 # fewer multiply-adds than this finish before a second thread wakes up
 SMALL_WORK = 2_000_000
 SUM_PARTS = 8
@@ -36,10 +37,11 @@ def conv(
 ) -> np.ndarray:
     """Return the convolution of x (N, C, *S) with w (O, C/groups, *K), plus b (O,)."""
     geometry = (stride, padding, dilation)
+    options: dict[str, Any] = dict(zip(GEOMETRY, geometry, strict=True), groups=groups)
+    if is_half(x.dtype):
+        return conv(*_single(x, w, b), **options).astype(x.dtype)
     if not _native(x, w, len(stride)):
-        return _reference().conv(
-            x, w, b, stride=stride, padding=padding, dilation=dilation, groups=groups
-        )
+        return _reference().conv(x, w, b, **options)
     size = _reference().output_size(x.shape[2:], w.shape[2:], *geometry)
     y = empty_channels_last((len(x), len(w), *size), x.dtype)
     if y.size:
@@ -65,10 +67,11 @@ def conv_grad_input(
     g is (N, O, *output) and w (O, C/groups, *K).
     """
     geometry = (stride, padding, dilation)
+    options: dict[str, Any] = dict(zip(GEOMETRY, geometry, strict=True), size=size, groups=groups)
+    if is_half(g.dtype):
+        return conv_grad_input(*_single(g, w), **options).astype(g.dtype)
     if not _native(g, w, len(stride)):
-        return _reference().conv_grad_input(
-            g, w, size=size, stride=stride, padding=padding, dilation=dilation, groups=groups
-        )
+        return _reference().conv_grad_input(g, w, **options)
     gx = empty_channels_last((len(g), w.shape[1] * groups, *size), g.dtype)
     if not g.size:
         gx[...] = 0
@@ -92,13 +95,14 @@ def conv_grad_weight(
 ) -> np.ndarray:
     """Return the gradient for w of spatial `size`, from g (N, O, *output) and x (N, C, *S)."""
     geometry = (stride, padding, dilation)
+    options: dict[str, Any] = dict(zip(GEOMETRY, geometry, strict=True), size=size, groups=groups)
     inputs = x.shape[1] // groups
     if not g.size or not x.size:
         return np.zeros((g.shape[1], inputs, *size), np.result_type(g, x))
+    if is_half(g.dtype):
+        return conv_grad_weight(*_single(g, x), **options).astype(g.dtype)
     if not _native(g, x, len(stride)):
-        return _reference().conv_grad_weight(
-            g, x, size=size, stride=stride, padding=padding, dilation=dilation, groups=groups
-        )
+        return _reference().conv_grad_weight(g, x, **options)
     plan = _weight_plan(
         features.machine(), g.dtype, x.shape[1:], g.shape[1:], size, geometry, groups
     )
@@ -291,6 +295,10 @@ def _some(x: np.ndarray) -> int:
 def _native(a: np.ndarray, b: np.ndarray, dimensions: int) -> bool:
     known = a.dtype == b.dtype and a.dtype in ELEMENTS and 1 <= dimensions <= 3
     return known and a.shape[1] > 0 and b.size > 0 and max(a.size, b.size) < 2**31
+
+
+def _single(*arrays: np.ndarray | None) -> Any:
+    return (None if a is None else a.astype(np.float32) for a in arrays)
 
 
 def _reference() -> Any:

@@ -10,6 +10,7 @@ import functools
 from dataclasses import dataclass, replace
 
 FLOAT_BYTES = 4
+ELEMENT_BYTES = {"float": 4, "double": 8, "i32": 4, "i64": 8}
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,8 @@ class Machine:
     registers: int
 
     def width(self, element: str) -> int:
-        """Return how many floats or doubles one vector holds."""
-        return max(1, self.vector_bytes // {"float": 4, "double": 8}[element])
+        """Return how many elements (float, double, i32, i64) one vector holds."""
+        return max(1, self.vector_bytes // ELEMENT_BYTES[element])
 
 
 _cap: int | None = None

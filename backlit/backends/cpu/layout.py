@@ -15,6 +15,7 @@ from . import features, layout_kernels
 from .threads import parallel_for
 
 ELEMENTS = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
+INTEGERS = {np.dtype(np.int32): "i32", np.dtype(np.int64): "i64"}
 # smaller arrays are converted before a kernel is looked up
 SMALL_SIZE = 4096
 SMALL_WORK = 200_000
@@ -47,6 +48,11 @@ def empty_channels_last(shape: Sequence[int], dtype: np.dtype) -> np.ndarray:
     dimensions = len(shape)
     memory = np.empty((images, *size, channels), dtype)
     return memory.transpose(0, dimensions - 1, *range(1, dimensions - 1))
+
+
+def is_half(dtype: np.dtype) -> bool:
+    """Whether a real type (float16, bfloat16) is computed in float32."""
+    return dtype.itemsize == 2 and dtype.kind in "fV"
 
 
 def pack_words(fields: Sequence[str], **values: np.ndarray | int) -> np.ndarray:

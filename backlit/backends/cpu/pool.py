@@ -11,11 +11,21 @@ import math
 
 import numpy as np
 
+from backlit.errors import IndexOutOfRange
+
 from . import features, pool_kernels
-from .layout import ELEMENTS, channels_last, empty_channels_last, pack_words
+from .layout import (
+    ELEMENTS,
+    INTEGERS,
+    channels_last,
+    empty_channels_last,
+    is_half,
+    pack_words,
+)
 from .threads import parallel_for
 
 Sizes = tuple[int, ...]
+POOLED = ELEMENTS | INTEGERS
 SMALL_WORK = 50_000
 
 
@@ -45,17 +55,22 @@ def max_pool(
             indices=indices,
             **_shape_words(x.shape, tables, dilation),
         )
-        address = pool_kernels.maximum(features.machine(), ELEMENTS[source.dtype])
+        address = pool_kernels.maximum(features.machine(), POOLED[source.dtype])
         parallel_for(len(x) * len(tables[0]), address, words, small=x.size < SMALL_WORK)
     return y.astype(x.dtype, copy=False), indices
 
 
 def max_pool_grad(g: np.ndarray, indices: np.ndarray, *, size: Sizes) -> np.ndarray:
-    """Return the gradient for x of spatial `size`: each g added where its index points."""
-    source, places = channels_last(g.astype(_working(g.dtype), copy=False)), channels_last(indices)
+    """Return the gradient for x of spatial `size`: each g added where its index points.
+
+    Raises IndexOutOfRange for an index outside the plane.
+    """
+    source = channels_last(g.astype(_working(g.dtype), copy=False))
+    places = channels_last(indices.astype(np.int64, copy=False))
     gx = empty_channels_last((*g.shape[:2], *size), source.dtype)
     gx[...] = 0
     if g.size:
+        outside = np.zeros(1, np.int64)
         words = pack_words(
             pool_kernels.MAX_GRAD,
             g=source,
@@ -65,9 +80,13 @@ def max_pool_grad(g: np.ndarray, indices: np.ndarray, *, size: Sizes) -> np.ndar
             channels=g.shape[1],
             inputs=math.prod(size),
             outputs=math.prod(g.shape[2:]),
+            outside=outside,
         )
-        address = pool_kernels.maximum_grad(features.machine(), ELEMENTS[source.dtype])
+        address = pool_kernels.maximum_grad(features.machine(), POOLED[source.dtype])
         parallel_for(len(g) * _slices(g), address, words, small=g.size < SMALL_WORK)
+        if outside[0]:
+            bad = places.min() if places.min() < 0 else places.max()
+            raise IndexOutOfRange(f"index {bad} lies outside a plane of {math.prod(size)} elements")
     return gx.astype(g.dtype, copy=False)
 
 
@@ -181,7 +200,9 @@ def _slices(g: np.ndarray) -> int:
 
 
 def _working(dtype: np.dtype) -> np.dtype:
-    """Half precisions are computed in float32, integers in float64."""
-    if dtype in ELEMENTS:
+    """The type of the kernel that computes exactly what `dtype` asks for."""
+    if dtype in POOLED:
         return dtype
-    return np.dtype(np.float64 if dtype.kind in "iub" else np.float32)
+    if is_half(dtype):
+        return np.dtype(np.float32)
+    return np.dtype(np.int32 if dtype.itemsize < 4 else np.int64)

@@ -18,6 +18,7 @@ VECTORS = 2
 # the gradient kernels take so many channels of one image at a time
 CHANNELS_PER_CHUNK = 32
 AXES = "abc"
+LOWEST = {"float": -math.inf, "double": -math.inf, "i32": -(2**31), "i64": -(2**63)}
 WINDOW = names("first count divisor")
 
 SHAPE = names(
@@ -27,7 +28,7 @@ SHAPE = names(
 MAX = ["x", "y", "indices", *SHAPE]
 AVERAGE = ["x", "y", *SHAPE]
 AVERAGE_GRAD = ["g", "gx", "slices", *SHAPE]
-MAX_GRAD = names("g gx indices slices channels inputs outputs")
+MAX_GRAD = names("g gx indices slices channels inputs outputs outside")
 
 
 @functools.lru_cache(maxsize=64)
@@ -40,7 +41,7 @@ def maximum(machine: features.Machine, element: str) -> int:
         indices = f.at(f.field("indices", "ptr"), place, "i64")
 
         def columns(start: Value, vectors: int, lanes: int) -> None:
-            low = [f.constant(vector(element, lanes), -math.inf)] * vectors
+            low = [f.constant(vector(element, lanes), LOWEST[element])] * vectors
             first = f.splat(f.convert("trunc", window.position(0, 0, 0), "i32"), lanes)
 
             def tap(position: Value, *state: Value) -> list[Value]:
@@ -49,8 +50,7 @@ def maximum(machine: features.Machine, element: str) -> int:
                 best, found = list(state[:vectors]), list(state[vectors:])
                 for v in range(vectors):
                     value = f.load(f.at(here, v * lanes, element), best[v].kind)
-                    # strictly greater keeps the first of equals; NaN always wins
-                    wins = f.compare("ogt", value, best[v]) | f.compare("uno", value, value)
+                    wins = _wins(f, value, best[v], element)
                     best[v] = f.select(wins, value, best[v])
                     found[v] = f.select(wins, index, found[v])
                 return [*best, *found]
@@ -135,7 +135,10 @@ def average_grad(machine: features.Machine, element: str) -> int:
 
 @functools.lru_cache(maxsize=64)
 def maximum_grad(machine: features.Machine, element: str) -> int:
-    """Return the kernel that adds each output's gradient to the input its index names."""
+    """Return the kernel that adds each output's gradient to the input its index names.
+
+    An index outside the plane is left out, and sets the word `outside`.
+    """
     f = Kernel("max_pool_grad", MAX_GRAD)
 
     def chunk(index: Value) -> None:
@@ -151,8 +154,17 @@ def maximum_grad(machine: features.Machine, element: str) -> int:
             def channel(c: Value) -> None:
                 place = i * channels + c
                 index = f.load(f.at(indices, place, "i64"), "i64")
-                cell = f.at(target, index * channels + c, element)
-                f.store(f.load(cell, element) + f.load(f.at(source, place, element), element), cell)
+
+                def add() -> None:
+                    cell = f.at(target, index * channels + c, element)
+                    grad = f.load(f.at(source, place, element), element)
+                    f.store(f.load(cell, element) + grad, cell)
+
+                f.when(
+                    f.compare("ult", index, f.field("inputs")),
+                    add,
+                    lambda: f.store(f.integer(1), f.field("outside", "ptr")),
+                )
 
             f.loop(0, count, 1, channel)
 
@@ -160,6 +172,13 @@ def maximum_grad(machine: features.Machine, element: str) -> int:
 
     f.each_chunk(chunk)
     return jit.compile_function(codegen.module([f]), f.name, machine)
+
+
+def _wins(f: Kernel, value: Value, best: Value, element: str) -> Value:
+    """Strictly greater keeps the first of equals; NaN always wins."""
+    if element in ("i32", "i64"):
+        return f.compare("sgt", value, best)
+    return f.compare("ogt", value, best) | f.compare("uno", value, value)
 
 
 class _Window:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -170,13 +171,32 @@ def test_nan_and_infinity_stay_where_they_are(rng: np.random.Generator) -> None:
     np.testing.assert_array_equal(np.isnan(y), np.broadcast_to(expected[:, None], y.shape))
 
 
-def test_other_dtypes_take_the_reference(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16])
+def test_half_precisions_are_computed_in_float32(dtype: type, rng: np.random.Generator) -> None:
     case = CASES[1]
-    x, w, b, g = (a.astype(np.float16) for a in arrays(case, np.float64, rng))
+    half = [a.astype(dtype) for a in arrays(case, np.float64, rng)]
+    options = case.options
+
+    def run(x: np.ndarray, w: np.ndarray, b: np.ndarray, g: np.ndarray) -> list[np.ndarray]:
+        return [
+            conv.conv(x, w, b, **options),
+            conv.conv_grad_input(g, w, size=case.size, **options),
+            conv.conv_grad_weight(g, x, size=case.kernel, **options),
+        ]
+
+    for a, e in zip(run(*half), run(*(a.astype(np.float32) for a in half)), strict=True):
+        assert a.dtype == dtype
+        np.testing.assert_array_equal(a, e.astype(dtype))
+
+
+def test_integers_take_the_reference(rng: np.random.Generator) -> None:
+    case = CASES[1]
+    x, w, b, g = ((9 * a).astype(np.int64) for a in arrays(case, np.float64, rng))
+    options = case.options
     np.testing.assert_array_equal(
-        conv.conv(x, w, b, **case.options), conv_reference.conv(x, w, b, **case.options)
+        conv.conv(x, w, b, **options), conv_reference.conv(x, w, b, **options)
     )
-    assert conv.conv_grad_weight(g, x, size=case.kernel, **case.options).dtype == np.float16
+    assert conv.conv_grad_weight(g, x, size=case.kernel, **options).dtype == np.int64
 
 
 @pytest.mark.torch

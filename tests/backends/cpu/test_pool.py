@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ml_dtypes import bfloat16
 
 from backlit.backends.cpu import pool
 
@@ -106,13 +107,32 @@ def test_agrees_with_torch(case: tuple, rng: np.random.Generator) -> None:
         assert_close(pool.avg_pool(x, **arguments), ty.numpy())
 
 
-def test_integers_and_half_precision(rng: np.random.Generator) -> None:
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int32, np.int64, np.float16, bfloat16])
+def test_other_dtypes(dtype: type, rng: np.random.Generator) -> None:
     case = CASES[0]
-    for dtype in (np.int64, np.float16):
-        x = rng.integers(-9, 9, (2, 5, *case[0])).astype(dtype)
-        y, _ = pool.max_pool(x, **options(case))
-        assert y.dtype == dtype
-        np.testing.assert_array_equal(y, x.reshape(2, 5, 4, 2, 4, 2).max((3, 5)))
+    x = rng.integers(0, 99, (2, 17, *case[0])).astype(dtype)
+    y, indices = pool.max_pool(x, **options(case))
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, x.reshape(2, 17, 4, 2, 4, 2).max((3, 5)))
+    back = pool.max_pool_grad(y, indices.astype(np.int32), size=case[0])
+    assert back.dtype == dtype
+    np.testing.assert_array_equal(back.reshape(2, 17, 4, 2, 4, 2).sum((3, 5), dtype), y)
+
+
+def test_large_integers_stay_exact() -> None:
+    x = np.array([2**62, 2**62 + 1, -(2**62), 5], np.int64).reshape(1, 1, 4)
+    y, indices = pool.max_pool(
+        x, kernel=(2,), stride=(2,), padding=(0,), dilation=(1,), ceil_mode=False
+    )
+    assert y.ravel().tolist() == [2**62 + 1, 5] and indices.ravel().tolist() == [1, 3]
+
+
+@pytest.mark.parametrize("bad", [-1, 64, 2**40])
+def test_an_index_outside_the_plane_is_refused(bad: int) -> None:
+    g, indices = np.ones((2, 3, 4, 4), np.float32), np.zeros((2, 3, 4, 4), np.int64)
+    indices[1, 2, 3, 3] = bad
+    with pytest.raises(IndexError, match=f"index {bad} lies outside a plane of 64"):
+        pool.max_pool_grad(g, indices, size=(8, 8))
 
 
 def test_a_dilated_window_over_a_short_axis_stays_inside() -> None:
