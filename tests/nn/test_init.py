@@ -153,7 +153,7 @@ def test_nothing_is_recorded_and_the_seed_decides():
         "nn.PReLU(4)",
     ],
 )
-@pytest.mark.filterwarnings("ignore:enable_nested")
+@pytest.mark.filterwarnings("ignore::UserWarning:torch")
 def test_defaults_are_drawn_as_pytorch_draws_them(expression):
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)

@@ -352,8 +352,7 @@ def both(expression):
     return theirs, ours
 
 
-@pytest.mark.filterwarnings("ignore:Lazy modules are a new feature")
-@pytest.mark.filterwarnings("ignore:.*nested tensors")
+@pytest.mark.filterwarnings("ignore::UserWarning:torch")
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0].removeprefix("nn."))
 def test_module(row):
     expression, *inputs = row
