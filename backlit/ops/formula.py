@@ -90,9 +90,22 @@ class NumpyMath:
 
     @staticmethod
     def where(condition: Any, x: Any, y: Any) -> Any:
-        if type(x) is float and x == 1.0 and type(y) is float and y == 0.0:
-            return condition  # as a factor it is the same, and keeps the other's dtype
+        if type(x) is float and type(y) is float and type(condition) is np.ndarray:
+            return _choice(condition, x, y)
         return np.where(condition, x, y)
+
+
+def _choice(condition: np.ndarray, x: float, y: float) -> np.ndarray:
+    """One of two numbers; np.where mispredicts every other branch and widens float32."""
+    if x == 1.0 and y == 0.0:
+        return condition  # as a factor it is the same, and keeps the other's dtype
+    table = np.array([y, x], np.float32 if _in_single(x, y) else np.float64)
+    return table[condition.view(np.int8)]
+
+
+def _in_single(*numbers: float) -> bool:
+    """Whether float32 holds these numbers exactly."""
+    return all(float(np.float32(n)) == n for n in numbers)
 
 
 class TensorMath:
@@ -106,6 +119,13 @@ class TensorMath:
         function = REGISTRY["pow" if name == "power" else name].call
         setattr(self, name, function)
         return function
+
+    def where(self, condition: Any, x: Any, y: Any) -> Any:
+        from backlit.ops.op import REGISTRY, apply, slot
+
+        if type(x) is float and type(y) is float and not _in_single(x, y):
+            x = slot.wrap(np.float64(x))  # two numbers would meet in the default dtype
+        return apply(REGISTRY["where"], condition, x, y)
 
 
 # ----- LaTeX -----

@@ -204,6 +204,7 @@ class Elementwise(Operator, abstract=True):
     promotes = True
     result: ClassVar[str] = "promote"  # or "float" (whole numbers become floats), or "bool"
     symbol: ClassVar[str] = ""  # LaTeX of the function, where it has a name
+    inplace: ClassVar[bool] = False  # the public function takes `inplace=`
     derivatives: ClassVar[dict[int, Rule]] = {}
     locals: ClassVar[dict[int, tuple[Callable[..., Any], tuple[str, ...], tuple[str, ...]]]] = {}
     masks: ClassVar[dict[int, Any]] = {}
@@ -236,32 +237,20 @@ class Elementwise(Operator, abstract=True):
     @classmethod
     def _public(cls, parameters: list[inspect.Parameter], kinds: list[bool]) -> Callable[..., Any]:
         """The public function, with the parameters of the formula."""
-        count = sum(kinds)
-        names = [("input", "other", "third")[i] for i in range(count)]
+        names = ["input", "other", "third"][: sum(kinds)]
         keywords = [p.name for p, k in zip(parameters, kinds) if not k]
-        defaults = {p.name: p.default for p, k in zip(parameters, kinds) if not k}
-
-        if count == 1 and not keywords:
-            def call(input):
-                return slot.apply(cls, input)
-        elif count == 2 and not keywords:
-            def call(input, other):
-                return slot.apply(cls, input, other)
-        else:
-            def call(*args, **kw):
-                bound = signature.bind(*args, **kw)
-                bound.apply_defaults()
-                given = bound.arguments
-                params = {k: given[k] for k in keywords}
-                return slot.apply(cls, *[given[n] for n in names], **params)
-
-        either = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        signature = inspect.Signature(
-            [inspect.Parameter(n, either) for n in names]
-            + [inspect.Parameter(k, either, default=defaults[k]) for k in keywords]
-        )
-        call.__signature__ = signature  # type: ignore[attr-defined]
-        return call
+        required = inspect.Parameter.empty
+        space: dict[str, Any] = {f"_{k}": v for k, v in cls.defaults.items() if v is not required}
+        given = [f"{k}=_{k}" if f"_{k}" in space else k for k in keywords]
+        inputs = ", ".join(names)
+        passed = ", ".join(["op", inputs, *(f"{k}={k}" for k in keywords)])
+        lines = [f"def call({', '.join([inputs, *given, *['inplace=False'] * cls.inplace])}):"]
+        if cls.inplace:
+            lines.append(f"    if inplace: return in_place({passed})")
+        lines.append(f"    return slot.apply({passed})")
+        space |= {"op": cls, "slot": slot, "in_place": _in_place}
+        exec("\n".join(lines), space)  # binding a signature at every call costs microseconds
+        return space["call"]
 
     @classmethod
     def run(cls, arrays: list[Any], params: dict[str, Any]) -> tuple[Any, list[Any]]:
@@ -364,10 +353,25 @@ class Elementwise(Operator, abstract=True):
         return cls.formula(fm.TENSOR, *tensors, **params)
 
     @classmethod
+    def gate(cls, m: Any, *values: Any, **params: Any) -> Any:
+        """This operator within another's formula: one gate as Tensors, spelled out elsewhere."""
+        if m is fm.TENSOR:
+            return slot.apply(cls, *values, **params)
+        if m is fm.LATEX:
+            return fm.Tex(cls.latex(*map(str, values), **params))
+        return cls.formula(m, *values, **params)
+
+    @classmethod
     def latex(cls, *names: str, **params: Any) -> str:
         if cls.symbol:
             return cls.symbol + fm.parenthesize(", ".join(names))
         return str(cls.formula(fm.LATEX, *(fm.Tex(n) for n in names), **params))
+
+
+def _in_place(op: type[Operator], input: Any, *others: Any, **params: Any) -> Any:
+    """`inplace=True`: the result in the place of the first input."""
+    slot.refuse_leaf(input, op.name)
+    return slot.refill(input, slot.apply(op, input, *others, **params))
 
 
 class Composite(Operator, abstract=True):
