@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import pickle
 import signal
+import threading
 import time
 import weakref
 from collections import deque
@@ -185,7 +186,26 @@ def _end(processes: list[Any], connections: list[Connection]) -> None:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Ctrl-C waits while workers start: they inherit the mask until they ignore it themselves."""
+    """Ctrl-C waits while workers start: a half-started one would fail with a page of its own."""
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is None:
+        with _interrupts_blocked():
+            yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: pressed.append(number))
+    try:
+        with _interrupts_blocked():
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if pressed:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Processes started now inherit the mask, until they ignore the signal themselves."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return

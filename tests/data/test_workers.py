@@ -24,7 +24,7 @@ from backlit.data import (
     get_worker_info,
     transforms,
 )
-from backlit.data.workers import WorkerError
+from backlit.data.workers import WorkerError, WorkerPool
 
 
 class Numbers(Dataset):
@@ -348,6 +348,21 @@ def test_a_batch_that_takes_too_long():
 def test_forkserver_works_too():
     loader = DataLoader(Numbers(5), 2, num_workers=1, multiprocessing_context="forkserver")
     assert lists(loader) == [[0, 1], [2, 3], [4]]
+
+
+def test_ctrl_c_while_workers_start_waits_until_they_have(monkeypatch):
+    pids, start = [], WorkerPool._start
+
+    def interrupted(pool, context, parcel):
+        os.kill(os.getpid(), signal.SIGINT)
+        start(pool, context, parcel)
+        pids.append(pool.processes[-1].pid)
+
+    monkeypatch.setattr(WorkerPool, "_start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        lists(DataLoader(Numbers(5), num_workers=2))
+    assert len(pids) == 2 and workers_gone(pids)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 SCRIPT = """
