@@ -9,7 +9,7 @@ import numpy as np
 from backlit import dtypes as dt
 from backlit.errors import ArgumentError
 from backlit.ops.op import Operator, Spec, apply, normalize_axes, normalize_axis
-from backlit.ops.shape import _accumulator, to
+from backlit.ops.shape import accumulator, to
 
 
 def reduced(shape: tuple, dims: tuple, keepdim: bool) -> tuple:
@@ -47,7 +47,7 @@ class Sum(Operator):
     def forward(x, *, dims, keepdim):
         if not dims:
             return x
-        total = x.sum(axis=dims, keepdims=keepdim, dtype=_accumulator(x.dtype))
+        total = x.sum(axis=dims, keepdims=keepdim, dtype=accumulator(x.dtype))
         return total.astype(x.dtype, copy=False)
 
     def grad_x(g, x_spec, dims):
