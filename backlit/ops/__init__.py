@@ -5,9 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 
 FAMILIES = (
-    "elementwise", "activation", "shape", "views", "join", "pad", "mask", "convert", "reduce",
-    "index", "matmul", "softmax", "conv", "pool", "norm", "attention", "random", "loss",
-    "recurrent",
+    "elementwise", "activation", "shape", "views", "index", "join", "scatter", "select",
+    "arrange", "diagonal", "pad", "mask", "sort", "embedding", "convert", "reduce", "matmul",
+    "softmax", "conv", "norm", "pool", "pool_adaptive", "norm_groups", "attention", "random",
+    "loss", "recurrent",
 )  # fmt: skip
 
 for _family in FAMILIES:

@@ -63,7 +63,8 @@ class BatchNorm(Operator):
              momentum=0.1, eps=1e-5):  # fmt: skip
         if training:
             y, mean, rstd = apply(BatchNorm, input, weight, bias, eps=float(eps))
-            keep_running(input, mean, rstd, running_mean, running_var, momentum, eps)
+            count = input.numel() // max(input.shape[1], 1)
+            keep_running(mean, rstd, running_mean, running_var, count, momentum, eps)
             return y
         return by_running(input, running_mean, running_var, weight, bias, eps)
 
@@ -100,30 +101,38 @@ def latex_normalized(x: str, w: str | None, b: str | None, eps: float) -> str:
     return (rf"{w} \odot " if w else "") + scaled + (f" + {b}" if b else "")
 
 
-def keep_running(input: Any, mean: Any, rstd: Any, running_mean: Any, running_var: Any,
+def keep_running(mean: Any, rstd: Any, running_mean: Any, running_var: Any, count: int,
                  momentum: float, eps: float) -> None:  # fmt: skip
-    """Move the running statistics towards the batch's; the kept variance has no bias."""
-    count = input.numel() // max(mean.numel(), 1)
-    if not count:
+    """Move the running statistics towards those of `count` values per channel.
+
+    The kept variance has no bias. Statistics per sample are averaged over the batch.
+    """
+    if not count or not mean.numel():
         return
     outer, state.grad = state.grad, False
     try:
         if running_mean is not None:
-            _check_running(input, running_mean, "running_mean")
-            running_mean.copy_(running_mean * (1 - momentum) + mean * momentum)
+            _check_values(mean.shape[-1], running_mean, "running_mean")
+            new = _over_batch(mean) * momentum
+            running_mean.copy_(running_mean * (1 - momentum) + new)
         if running_var is not None:
-            _check_running(input, running_var, "running_var")
-            unbiased = (1 / (rstd * rstd) - eps) * (momentum * count / max(count - 1, 1))
-            running_var.copy_(running_var * (1 - momentum) + unbiased)
+            _check_values(mean.shape[-1], running_var, "running_var")
+            new = (1 / (rstd * rstd) - eps) * (momentum * count / max(count - 1, 1))
+            running_var.copy_(running_var * (1 - momentum) + _over_batch(new))
     finally:
         state.grad = outer
 
 
-def _check_running(input: Any, value: Any, name: str) -> None:
-    if tuple(value.shape) != (input.shape[1],):
+def _over_batch(statistic: Any) -> Any:
+    if statistic.ndim == 1:
+        return statistic
+    return statistic.sum(0) * (1.0 / statistic.shape[0])
+
+
+def _check_values(channels: int, value: Any, name: str) -> None:
+    if tuple(value.shape) != (channels,):
         raise ShapeError(
-            f"{name} must have one value per channel, ({input.shape[1]},),"
-            f" got {tuple(value.shape)}"
+            f"{name} must have one value per channel, ({channels},), got {tuple(value.shape)}"
         )
 
 
@@ -138,7 +147,7 @@ def _by_running(input, running_mean, running_var, weight, bias, eps):
     for name, v in (("running_mean", running_mean), ("running_var", running_var),
                     ("weight", weight), ("bias", bias)):  # fmt: skip
         if v is not None:
-            _check_running(input, v, "batch_norm: " + name)
+            _check_values(input.shape[1], v, "batch_norm: " + name)
     scale = (running_var + eps).rsqrt()
     scale = scale if weight is None else scale * weight
     shift = -running_mean * scale

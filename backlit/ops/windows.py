@@ -127,3 +127,10 @@ def check_places(indices: np.ndarray, count: int) -> None:
 
 def latex(kernel: Sizes) -> str:
     return r" \times ".join(map(str, kernel))
+
+
+def map_axes(x: np.ndarray, maps: list[np.ndarray]) -> np.ndarray:
+    """A matrix (new, old) applied along each spatial axis."""
+    for axis, matrix in enumerate(maps, 2):
+        x = np.moveaxis(np.tensordot(x, matrix, (axis, 1)), -1, axis)
+    return x
