@@ -141,6 +141,7 @@ from backlit.nn.loss import MarginRankingLoss as MarginRankingLoss
 from backlit.nn.loss import TripletMarginLoss as TripletMarginLoss
 from backlit.nn.loss import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
 from backlit.nn.loss import CTCLoss as CTCLoss
+from backlit.nn.adaptive import AdaptiveLogSoftmaxWithLoss as AdaptiveLogSoftmaxWithLoss
 from backlit.nn.upsampling import Upsample as Upsample
 from backlit.nn.upsampling import UpsamplingNearest2d as UpsamplingNearest2d
 from backlit.nn.upsampling import UpsamplingBilinear2d as UpsamplingBilinear2d

@@ -47,6 +47,7 @@ class Path(str):
     """Where forward is; knows its module and the paths of the modules below."""
 
     __slots__ = ("below", "names", "owner", "version")
+    owner: weakref.ReferenceType[Module]
 
     def __new__(cls, text: str, owner: Module) -> Path:
         path = super().__new__(cls, text)
@@ -222,9 +223,13 @@ class Module(StateDictMethods, HookMethods):
 
     def __getattr__(self, name: str) -> Any:
         fields = self.__dict__
-        for table in ("_parameters", "_buffers", "_modules"):
-            if table in fields and name in fields[table]:
-                return fields[table][name]
+        if "_modules" in fields:  # absent until Module.__init__ has run
+            if name in fields["_parameters"]:
+                return fields["_parameters"][name]
+            if name in fields["_buffers"]:
+                return fields["_buffers"][name]
+            if name in fields["_modules"]:
+                return fields["_modules"][name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -118,8 +118,7 @@ class _BatchNorm(_RunningNorm):
         update = self.training and self.track_running_stats
         factor = 0.0 if self.momentum is None else self.momentum
         if update and self.num_batches_tracked is not None:
-            with bl.no_grad():
-                self.num_batches_tracked.add_(1)
+            self.num_batches_tracked.add_(1)
             if self.momentum is None:  # the plain average over all batches
                 factor = 1.0 / float(self.num_batches_tracked)
         stats = update or not self.training

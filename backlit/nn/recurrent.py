@@ -51,11 +51,12 @@ class RNNBase(Module):
         self.dropout, self.bidirectional = float(dropout), bidirectional
         self.proj_size = proj_size
         self._check_arguments()
+        self._weight_names: list[list[str]] = []  # by layer, then direction
         for layer in range(num_layers):
             for direction in range(self.directions):
-                shapes = self._shapes(layer)
-                for name in self._names(layer, direction):
-                    shape = shapes[name.split("_l")[0]]
+                names = self._names(layer, direction)
+                self._weight_names.append(list(names))
+                for name, shape in names.items():
                     setattr(self, name, empty(*shape, device=device, dtype=dtype))
         self.reset_parameters()
 
@@ -93,11 +94,7 @@ class RNNBase(Module):
     @property
     def all_weights(self) -> list[list[Parameter]]:
         """The weights of each layer and direction."""
-        return [
-            [getattr(self, name) for name in self._names(layer, direction)]
-            for layer in range(self.num_layers)
-            for direction in range(self.directions)
-        ]
+        return [[getattr(self, name) for name in names] for names in self._weight_names]
 
     @property
     def _flat_weights(self) -> list[Parameter]:
@@ -106,25 +103,17 @@ class RNNBase(Module):
     def flatten_parameters(self) -> None:
         """Accepted for compatibility: weights need no joint memory here."""
 
-    def _names(self, layer: int, direction: int) -> list[str]:
-        kinds = ["weight_ih", "weight_hh"]
-        if self.bias:
-            kinds += ["bias_ih", "bias_hh"]
-        if self.proj_size:
-            kinds.append("weight_hr")
-        suffix = "_reverse" if direction else ""
-        return [f"{kind}_l{layer}{suffix}" for kind in kinds]
-
-    def _shapes(self, layer: int) -> dict[str, tuple[int, ...]]:
+    def _names(self, layer: int, direction: int) -> dict[str, tuple[int, ...]]:
+        """The weights of one layer in one direction, with their shapes."""
         rows, out = _GATES[self.mode] * self.hidden_size, self.proj_size or self.hidden_size
         inside = self.input_size if layer == 0 else out * self.directions
-        return {
-            "weight_ih": (rows, inside),
-            "weight_hh": (rows, out),
-            "bias_ih": (rows,),
-            "bias_hh": (rows,),
-            "weight_hr": (self.proj_size, self.hidden_size),
-        }
+        shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, inside), "weight_hh": (rows, out)}
+        if self.bias:
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        if self.proj_size:
+            shapes["weight_hr"] = (self.proj_size, self.hidden_size)
+        suffix = f"_l{layer}_reverse" if direction else f"_l{layer}"
+        return {kind + suffix: shape for kind, shape in shapes.items()}
 
     def reset_parameters(self) -> None:
         """Draw every weight and bias uniform in +-1/sqrt(hidden_size)."""

@@ -43,6 +43,7 @@ from backlit.errors import NotAvailable, ShapeError
         (lambda: nn.L1Loss(reduction="batchmean"), "reduction must be one of"),
         (lambda: nn.TripletMarginWithDistanceLoss(margin=0), "margin must exceed 0"),
         (lambda: nn.ConstantPad2d((1, 2), 0.0), "expected 4 numbers"),
+        (lambda: nn.AdaptiveLogSoftmaxWithLoss(4, 9, [5, 3]), "cutoffs must grow"),
     ],
 )
 def test_constructors_refuse(make, words):
@@ -93,6 +94,10 @@ def test_constructors_refuse_kinds(make, error):
          ShapeError, "differ in length"),
         (lambda: nn.MultiheadAttention(4, 2)(bl.ones(3, 4), bl.ones(3, 1, 4), bl.ones(3, 4)),
          ShapeError, "all be 2D or all be 3D"),
+        (lambda: nn.AdaptiveLogSoftmaxWithLoss(4, 9, [3])(bl.ones(2, 4), bl.tensor([1, 9])),
+         IndexError, "from 0 to 8, got 1 to 9"),
+        (lambda: nn.AdaptiveLogSoftmaxWithLoss(4, 9, [3])(bl.ones(2, 4), bl.tensor(1)),
+         ShapeError, "features (N, C) and targets (N)"),
         (lambda: nn.Transformer(4, 2, 1, 1, 8)(bl.ones(3, 2, 4), bl.ones(3, 1, 4)),
          ShapeError, "batches differ"),
     ],
@@ -262,6 +267,17 @@ def test_attention_weights_per_head():
     np.testing.assert_allclose(
         output.detach().numpy(), attention(x, x, x)[0].detach().numpy(), atol=1e-6
     )
+
+
+def test_adaptive_softmax_agrees_with_its_whole_distribution():
+    layer, x = nn.AdaptiveLogSoftmaxWithLoss(6, 10, [2, 5], div_value=2.0), bl.rand(10, 6)
+    whole, target = layer.log_prob(x), bl.arange(10)
+    np.testing.assert_allclose(whole.exp().sum(1).detach().numpy(), 1.0, rtol=1e-5)
+    np.testing.assert_allclose(
+        layer(x, target).output.detach().numpy(), whole.detach().numpy().diagonal(), rtol=1e-5
+    )
+    assert layer.predict(x).tolist() == whole.detach().numpy().argmax(1).tolist()
+    assert layer(x[0], target[3]).output.shape == ()
 
 
 def test_transposed_convolution_takes_an_output_size():

@@ -236,6 +236,8 @@ ROWS = [
     ("nn.TripletMarginWithDistanceLoss(margin=2.0)", (5, 4), (5, 4), (5, 4)),
     ("nn.CTCLoss()", Where(lambda x: x - np.log(np.exp(x).sum(-1, keepdims=True)), 6, 2, 4),
      fixed([[1, 2, 3], [3, 3, 1]]), fixed([6, 6]), fixed([3, 2])),
+    ("nn.AdaptiveLogSoftmaxWithLoss(8, 12, [3, 7], div_value=2.0, head_bias=True)", (6, 8),
+     fixed([0, 11, 4, 2, 6, 7])),
     # shapes
     ("nn.Upsample(scale_factor=2)", I),
     ("nn.Upsample(size=(5, 7), mode='bilinear')", I),
