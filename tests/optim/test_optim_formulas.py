@@ -105,7 +105,7 @@ def test_mini_batch_descent_finds_the_least_squares_solution():
             for i in range(0, 64, batch):
                 rows, targets = bl.tensor(x[i : i + batch]), bl.tensor(y[i : i + batch])
                 optimizer.zero_grad()
-                ((rows @ w - targets) ** 2).mean().backward()
+                (((rows @ w - targets) ** 2).sum() / batch).backward()
                 optimizer.step()
         np.testing.assert_allclose(w.detach().numpy(), solution, atol=tolerance)
 

@@ -81,6 +81,26 @@ def test_groups_of_a_state_are_json_and_numbers_come_back_from_text_keys(make, r
         assert np.array_equal(a, b)
 
 
+def test_states_pass_through_a_file(make, run, tmp_path):
+    whole = run(bl, "float32", make).step(3)
+    schedule = bl.optim.lr_scheduler.MultiStepLR(whole.optimizer, milestones=[2, 4])
+    file = tmp_path / "state"
+    bl.save([whole.optimizer.state_dict(), schedule.state_dict()], file)
+    resumed = run(bl, "float32", make)
+    again = bl.optim.lr_scheduler.MultiStepLR(resumed.optimizer, milestones=[9])
+    saved = bl.load(file)
+    resumed.optimizer.load_state_dict(saved[0])
+    again.load_state_dict(saved[1])
+    for p, value in zip(resumed.params, whole.values()):
+        p.data = resumed.tensor(value)
+    resumed.count = whole.count
+    for _ in range(5):
+        for a, b in zip(whole.step().values(), resumed.step().values()):
+            assert np.array_equal(a, b)
+        schedule.step()
+        again.step()
+
+
 def test_loaded_state_is_a_copy_in_the_parameters_dtype(run):
     source = run(bl, "float64", MAKERS["Adam"]).step()
     target = run(bl, "float32", MAKERS["Adam"])
@@ -404,7 +424,7 @@ def test_empty_and_half_precision_parameters(make):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             stepped(make([p]))
-        assert p.dtype == dtype and p.isfinite().all().item()
+        assert p.dtype == dtype and all(0 < value < 2 for value in p.tolist())
 
 
 def test_a_missing_optimizer_is_refused_by_name():

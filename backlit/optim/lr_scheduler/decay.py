@@ -89,6 +89,10 @@ class MultiStepLR(_RatioLR):
     def scale(self, t: int) -> float:
         return self.gamma ** bisect_right(sorted(self.milestones.elements()), t)
 
+    def state_dict(self) -> dict[str, Any]:
+        """As the base; the milestones as a plain dict of their counts."""
+        return {**super().state_dict(), "milestones": dict(self.milestones)}
+
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """As the base; milestones whose numbers became text in a JSON file are read back."""
         super().load_state_dict(state_dict)
