@@ -6,9 +6,9 @@ from importlib import import_module
 
 FAMILIES = (
     "elementwise", "activation", "shape", "views", "index", "join", "scatter", "select",
-    "arrange", "diagonal", "pad", "mask", "sort", "embedding", "convert", "reduce", "matmul",
-    "softmax", "conv", "norm", "pool", "pool_adaptive", "norm_groups", "attention", "random",
-    "loss", "recurrent",
+    "arrange", "diagonal", "pad", "combine", "mask", "sort", "embedding", "convert", "reduce",
+    "matmul", "softmax", "conv", "norm", "pool", "pool_adaptive", "norm_groups", "attention",
+    "random", "loss", "recurrent",
 )  # fmt: skip
 
 for _family in FAMILIES:

@@ -1,83 +1,109 @@
-"""Reading and writing by index: slices, index tensors, gather and scatter.
+"""Reading and writing by index: slices, index tensors, masks.
 
 A Python index is split once, in `parse`, into printable data: basic parts (slices, numbers, None)
 make a view; index tensors are inputs of `Index`. Repeated indices: `IndexPut` lets the last write
 win, and it alone gets the gradient; with accumulate=True contributions add up.
+Picking along one axis (gather, scatter, index_select) is in scatter.py.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from backlit import dtypes as dt
 from backlit.errors import ArgumentTypeError, DTypeError, IndexOutOfRange, ShapeError
-from backlit.ops.op import Operator, Spec, apply, broadcast_shapes, normalize_axis
+from backlit.ops.op import Operator, Spec, apply, broadcast_shapes
 
 # Parts of an index as data: ("int", i) ("slice", start, stop, step) ("new",) ("all",) ("tensor",)
 Part = tuple
+_ALL = ("all",)
 
 
 def parse(index: Any, shape: tuple) -> tuple[tuple[Part, ...], list[Any]]:
     """Split a Python index into parts, one or more per axis, and its index tensors."""
+    if type(index) is int and shape:
+        return (("int", position(index, shape[0], 0)), *(_ALL,) * (len(shape) - 1)), []
+    if type(index) is slice and shape:
+        return (_slice(index, shape[0]), *(_ALL,) * (len(shape) - 1)), []
     items = list(index) if isinstance(index, tuple) else [index]
     if isinstance(index, list) and any(isinstance(i, (slice, type(None))) for i in index):
         items = index
-    items = [_tensor_like(i) for i in items]
-    used = sum(_axes_used(i) for i in items)
-    dots = sum(i is Ellipsis for i in items)
-    if used > len(shape) or dots > 1:
-        raise IndexOutOfRange(f"too many indices ({used}) for a tensor of shape {tuple(shape)}")
-    fill = [slice(None)] * (len(shape) - used)
-    at = next((k for k, i in enumerate(items) if i is Ellipsis), None)
-    items = items + fill if at is None else items[:at] + fill + items[at + 1 :]
+    items = [i if type(i) in _PLAIN else _tensor_like(i) for i in items]
+    items = _numbers_among_tensors(_filled(items, shape))
     parts: list[Part] = []
     tensors: list[Any] = []
     axis = 0
     for item in items:
         if item is None:
             parts.append(("new",))
-            continue
-        if isinstance(item, bool):
-            raise ArgumentTypeError("a plain True or False is not an index; use a bool tensor")
-        if isinstance(item, slice):
+        elif isinstance(item, slice):
             parts.append(_slice(item, shape[axis]))
+            axis += 1
         elif isinstance(item, int):
-            parts.append(("int", _position(item, shape[axis], axis)))
-        elif item.dtype == np.bool_ or getattr(item.dtype, "kind", "") == "b":
-            for indices in _true_positions(item, shape, axis):
-                parts.append(("tensor",))
-                tensors.append(indices)
+            parts.append(("int", position(item, shape[axis], axis)))
+            axis += 1
         else:
-            parts.append(("tensor",))
-            tensors.append(item)
-        axis += _axes_used(item)
+            found = _true_positions(item, shape, axis) if is_mask(item) else (item,)
+            parts.extend([("tensor",)] * len(found))
+            tensors.extend(found)
+            axis += len(found)
     return tuple(parts), tensors
+
+
+_PLAIN = frozenset((int, slice, type(None), type(Ellipsis)))
+
+
+def is_mask(item: Any) -> bool:
+    return getattr(getattr(item, "dtype", None), "kind", "") == "b"
+
+
+def _filled(items: list, shape: tuple) -> list:
+    """The items with whole axes in place of `...` and at the end."""
+    used = sum(
+        item.ndim if is_mask(item) else item is not None and item is not Ellipsis for item in items
+    )
+    dots = [k for k, item in enumerate(items) if item is Ellipsis]
+    if used > len(shape) or len(dots) > 1:
+        raise IndexOutOfRange(f"too many indices ({used}) for a tensor of shape {tuple(shape)}")
+    at = dots[0] if dots else len(items)
+    return items[:at] + [slice(None)] * (len(shape) - used) + items[at + 1 :]
 
 
 def _tensor_like(item: Any) -> Any:
     """Lists become index arrays; 0-dim index tensors stay tensors."""
+    if isinstance(item, (bool, np.bool_)) or (is_mask(item) and not item.ndim):
+        raise ArgumentTypeError("a single True or False is not an index",
+                                hint="use a bool tensor with axes")  # fmt: skip
     if isinstance(item, (list, range)):
-        array = np.asarray([np.asarray(getattr(i, "array", i)) for i in item])
+        if any(hasattr(i, "cell") for i in item):
+            item = [i.tolist() if hasattr(i, "cell") else i for i in item]
+        array = np.asarray(item)
         return array if array.size else array.astype(np.int64)
-    if isinstance(item, (np.integer,)):
+    if isinstance(item, np.integer):
         return int(item)
-    if hasattr(item, "__index__") and not hasattr(item, "dtype"):
-        return item if isinstance(item, bool) else item.__index__()
-    if item is None or item is Ellipsis or isinstance(item, slice) or hasattr(item, "dtype"):
+    if hasattr(item, "dtype"):
+        if item.dtype.kind not in "bi":
+            hint = "bytes: convert to bool or int64" if item.dtype.kind == "u" else "x.long()"
+            raise DTypeError(f"an index tensor must hold whole numbers or bools, not {item.dtype}",
+                             hint=hint)  # fmt: skip
         return item
+    if hasattr(item, "__index__"):
+        return item.__index__()
     raise ArgumentTypeError(f"an index must be a number, slice, None, ... or tensor, not {item!r}")
 
 
-def _axes_used(item: Any) -> int:
-    if item is None or item is Ellipsis:
-        return 0
-    boolean = hasattr(item, "dtype") and getattr(item.dtype, "kind", "") == "b"
-    return item.ndim if boolean else 1
+def _numbers_among_tensors(items: list) -> list:
+    """0-dim index tensors beside larger ones count as numbers, as in PyTorch."""
+    sizes = {item.ndim for item in items if hasattr(item, "dtype")}
+    if 0 not in sizes or len(sizes) == 1:
+        return items
+    return [int(i) if hasattr(i, "dtype") and not i.ndim else i for i in items]
 
 
-def _position(i: int, size: int, axis: int) -> int:
+def position(i: int, size: int, axis: int) -> int:
+    """A non-negative index; refuses one outside its axis."""
     if not -size <= i < size:
         raise IndexOutOfRange(f"index {i} is out of range for axis {axis} of size {size}")
     return i + size if i < 0 else i
@@ -89,7 +115,7 @@ def _slice(s: slice, size: int) -> Part:
         raise IndexOutOfRange("the step of a slice must be positive", hint="use .flip() first")
     start, stop, _ = slice(_bound(s.start), _bound(s.stop), step).indices(size)
     stop = max(stop, start)
-    return ("all",) if (start, stop, step) == (0, size, 1) else ("slice", start, stop, step)
+    return _ALL if (start, stop, step) == (0, size, 1) else ("slice", start, stop, step)
 
 
 def _bound(value: Any) -> Any:
@@ -106,46 +132,81 @@ def _true_positions(mask: Any, shape: tuple, axis: int) -> tuple:
     return np.nonzero(array)
 
 
-def numpy_index(parts: tuple[Part, ...], tensors: tuple = ()) -> tuple:
-    """Parts as an index that NumPy understands."""
+# ----- parts as an index that NumPy understands, in two steps: basic first, as in PyTorch -----
+
+_KINDS = {"all": lambda p: slice(None), "tensor": lambda p: slice(None), "new": lambda p: None,
+          "int": lambda p: p[1], "slice": lambda p: slice(p[1], p[2], p[3])}  # fmt: skip
+
+
+def basic_index(parts: tuple[Part, ...]) -> tuple:
+    """The slices, numbers and new axes; whole axes where a tensor will choose."""
+    return (*(_KINDS[p[0]](p) for p in parts), ...)  # the dots keep a view also of one element
+
+
+def window(x: np.ndarray, parts: tuple[Part, ...]) -> np.ndarray:
+    """The view that the basic parts show."""
+    if all(p[0] in ("all", "tensor") for p in parts):
+        return x
+    return x[basic_index(parts)]
+
+
+def tensor_index(parts: tuple[Part, ...], tensors: tuple) -> tuple:
+    """The index tensors, for use on the window."""
     given = iter(tensors)
-    made: list[Any] = []
-    for part in parts:
-        kind = part[0]
-        if kind == "int":
-            made.append(part[1])
-        elif kind == "slice":
-            made.append(slice(*part[1:]))
-        elif kind == "tensor":
-            made.append(next(given))
-        else:
-            made.append(None if kind == "new" else slice(None))
-    return tuple(made)
+    return tuple(
+        next(given) if p[0] == "tensor" else slice(None) for p in parts if p[0] != "int"
+    )
+
+
+def window_shape(shape: tuple, parts: tuple[Part, ...]) -> tuple:
+    """The shape of the window."""
+    sizes, axis = [], 0
+    for p in parts:
+        if p[0] == "new":
+            sizes.append(1)
+            continue
+        if p[0] == "slice":
+            sizes.append(-(-(p[2] - p[1]) // p[3]))
+        elif p[0] != "int":
+            sizes.append(shape[axis])
+        axis += 1
+    return tuple(sizes)
+
+
+def _chosen(parts: tuple[Part, ...]) -> list[int]:
+    """The axes of the window that index tensors choose from."""
+    return [k for k, p in enumerate(p for p in parts if p[0] != "int") if p[0] == "tensor"]
+
+
+def _spread(shape: tuple, parts: tuple[Part, ...], common: tuple) -> tuple[tuple, tuple]:
+    """Sizes of the result before and after those of the broadcast index tensors."""
+    axes = _chosen(parts)
+    rest = [n for k, n in enumerate(shape) if k not in axes]
+    together = axes == list(range(axes[0], axes[0] + len(axes)))
+    first = axes[0] if together else 0
+    return tuple(rest[:first]), tuple(rest[first:])
 
 
 def indexed_shape(shape: tuple, parts: tuple[Part, ...], tensors: tuple) -> tuple:
-    """The shape of `x[index]`, worked out on an array without memory."""
-    ghost = np.broadcast_to(np.int8(0), shape)
-    arrays = [np.broadcast_to(np.int64(0), t.shape) for t in tensors]
-    if any(0 in (shape[k],) for k in _indexed_axes(parts)) and any(a.size for a in arrays):
+    """The shape of `x[index]`."""
+    seen = window_shape(shape, parts)
+    if not tensors:
+        return seen
+    common = broadcast_shapes(*(tuple(t.shape) for t in tensors))
+    if 0 not in common and any(seen[a] == 0 for a in _chosen(parts)):
         raise IndexOutOfRange(f"an index into an axis of size 0: shape {tuple(shape)}")
-    return ghost[numpy_index(parts, tuple(arrays))].shape
+    before, after = _spread(seen, parts, common)
+    return (*before, *common, *after)
 
 
-def _indexed_axes(parts: tuple[Part, ...]) -> list[int]:
-    axes, axis = [], 0
-    for part in parts:
-        if part[0] == "tensor":
-            axes.append(axis)
-        axis += part[0] != "new"
-    return axes
-
-
-def check_indices(arrays: tuple, sizes: list[int], what: str = "index") -> None:
+def check_indices(arrays: Any, sizes: Any, what: str = "index", negative: bool = True) -> None:
     """Refuse index values outside their axis."""
     for array, size in zip(arrays, sizes):
-        if array.size and (array.max() >= size or array.min() < -size):
-            bad = int(array.max()) if array.max() >= size else int(array.min())
+        if not array.size:
+            continue
+        low, high = array.min(), array.max()
+        if high >= size or low < (-size if negative else 0):
+            bad = int(high if high >= size else low)
             raise IndexOutOfRange(f"{what} {bad} is out of range for an axis of size {size}")
 
 
@@ -156,12 +217,15 @@ class Slice(Operator):
     view = True
     moves = True
 
+    @classmethod
+    def run(cls, arrays, params):
+        return Slice.forward(arrays[0], **params), arrays  # `parse` has checked
+
     def infer(x, *, parts):
-        ghost = np.broadcast_to(np.int8(0), x.shape)
-        return Spec(ghost[numpy_index(parts)].shape, x.dtype)
+        return Spec(window_shape(x.shape, parts), x.dtype)
 
     def forward(x, *, parts):
-        return x[(*numpy_index(parts), ...)]  # the dots keep a view also of one element
+        return x[basic_index(parts)]
 
     def grad_x(g, x_spec, parts):
         return apply(SlicePut, g, shape=x_spec.shape, parts=parts)
@@ -187,7 +251,7 @@ class SlicePut(Operator):
 
     def forward(x, *, shape, parts):
         made = np.zeros(shape, x.dtype)
-        made[numpy_index(parts)] = x
+        made[basic_index(parts)] = x
         return made
 
     def grad_x(g, parts):
@@ -205,24 +269,55 @@ class Index(Operator):
     variadic = True
     moves = True
 
+    @classmethod
+    def run(cls, arrays, params):
+        try:
+            if all(i.dtype.kind == "i" for i in arrays[1:]):
+                return Index.forward(*arrays, **params), arrays
+        except IndexError:
+            pass
+        return super().run(arrays, params)  # says what is wrong
+
     def infer(x, *indices, parts):
         for i in indices:
-            if i.dtype.kind not in "iu":
+            if i.dtype.kind not in "i":
                 raise DTypeError(f"an index tensor must hold whole numbers or bools, not {i.dtype}")
-        broadcast_shapes(*(i.shape for i in indices))
         return Spec(indexed_shape(x.shape, parts, indices), x.dtype)
 
     def forward(x, *indices, parts):
-        check_indices(indices, [x.shape[a] for a in _indexed_axes(parts)])
-        return np.asarray(x[numpy_index(parts, indices)])
+        x = window(x, parts)
+        check_indices(indices, [x.shape[a] for a in _chosen(parts)])
+        return np.asarray(x[tensor_index(parts, indices)])
 
     def backward(g, x_spec, xs, parts):
-        zero = np.zeros(x_spec.shape, x_spec.dtype.numpy)
-        grad = apply(IndexPut, zero, g, *xs, parts=parts, accumulate=True)
+        grad = apply(IndexSum, g, *xs, shape=x_spec.shape, parts=parts)
         return (grad, *(None for _ in xs))
 
     def latex(x, *indices, parts):
         return rf"{{{x}}}_{{{_latex_index(parts)}}}"
+
+
+class IndexSum(Operator):
+    """Zeros of a shape with `v` added at an index; repeated indices add up."""
+
+    exports = ""
+    inputs = ("v",)
+    variadic = True
+    moves = True
+
+    def infer(v, *indices, shape, parts):
+        return Spec(tuple(shape), v.dtype)
+
+    def forward(v, *indices, shape, parts):
+        made = np.zeros(shape, v.dtype)
+        add_at(made, parts, indices, v)
+        return made
+
+    def backward(g, xs, parts):
+        return (apply(Index, g, *xs, parts=parts), *(None for _ in xs))
+
+    def latex(v, *indices, shape, parts):
+        return rf"\operatorname{{put}}_{{{_latex_index(parts)}}}\left({v}\right)"
 
 
 class IndexPut(Operator):
@@ -234,8 +329,14 @@ class IndexPut(Operator):
 
     def infer(x, v, *indices, parts, accumulate):
         shape = indexed_shape(x.shape, parts, indices)
-        if isinstance(v, Spec) and broadcast_shapes(v.shape, shape) != shape:
-            raise ShapeError(f"a value of shape {v.shape} does not fit the indexed shape {shape}")
+        if isinstance(v, Spec):
+            extra = max(len(v.shape) - len(shape), 0)
+            if any(n != 1 for n in v.shape[:extra]) or (
+                broadcast_shapes(v.shape[extra:], shape) != shape
+            ):
+                raise ShapeError(
+                    f"a value of shape {v.shape} does not fit the indexed shape {shape}"
+                )
         return x
 
     def forward(x, v, *indices, parts, accumulate):
@@ -244,14 +345,16 @@ class IndexPut(Operator):
         return fresh
 
     def into(x, v, *indices, parts, accumulate):
-        check_indices(indices, [x.shape[a] for a in _indexed_axes(parts)])
-        where = numpy_index(parts, indices)
+        seen = window_shape(x.shape, parts)
+        check_indices(indices, [seen[a] for a in _chosen(parts)])
         if isinstance(v, np.ndarray):
             v = v.astype(x.dtype, copy=False)
         if accumulate:
-            add_at(x, where, v)
+            add_at(x, parts, indices, v)
+        elif indices:
+            window(x, parts)[tensor_index(parts, indices)] = v
         else:
-            x[where] = v
+            x[basic_index(parts)] = v
 
     def backward(g, x_spec, v_spec, xs, parts, accumulate, needs):
         kept = back = None
@@ -260,7 +363,9 @@ class IndexPut(Operator):
         if needs[1]:
             back = apply(Index, g, *xs, parts=parts) if xs else apply(Slice, g, parts=parts)
             if xs and not accumulate:
-                back = back * _last_writes(x_spec.shape, xs, parts, g.dtype)
+                back = back * apply(LastWrite, *xs, shape=x_spec.shape, parts=parts, dtype=g.dtype)
+            if isinstance(v_spec, Spec) and v_spec.ndim > back.ndim:
+                back = back.reshape(*(1,) * (v_spec.ndim - back.ndim), *back.shape)
         return (kept, back, *(None for _ in xs))
 
     def latex(x, v, *indices, parts, accumulate):
@@ -268,35 +373,73 @@ class IndexPut(Operator):
         return rf"{x}_{{{_latex_index(parts)}}} {sign} {v}"
 
 
-def add_at(x: np.ndarray, where: tuple, v: Any) -> None:
-    """`x[where] += v` with repeated indices adding up."""
-    arrays = [i for i in where if isinstance(i, np.ndarray)]
-    plain = len(arrays) == 1 and isinstance(where[0], np.ndarray) and where[0].ndim == 1
-    if plain and all(isinstance(i, slice) for i in where[1:]) and len(where) >= 1 and x.ndim > 1:
-        return _add_rows(x, where, v)
-    np.add.at(x, where, v)
+class LastWrite(Operator):
+    """1 where a write at an index is the last to its element, else 0."""
+
+    exports = ""
+    variadic = True
+    differentiable = False
+
+    def infer(*indices, shape, parts, dtype):
+        return Spec(indexed_shape(shape, parts, indices), dtype)
+
+    def forward(*indices, shape, parts, dtype):
+        return last_write(positions(shape, parts, indices), math.prod(shape)).astype(dtype.numpy)
 
 
-def _add_rows(x: np.ndarray, where: tuple, v: Any) -> None:
-    """Rows in sorted order are summed in one pass, many times faster than add.at."""
-    rows = np.where(where[0] < 0, where[0] + x.shape[0], where[0])
-    if not rows.size:
+def last_write(at: np.ndarray, size: int) -> np.ndarray:
+    """Whether each of the flat positions `at` is the last of its value."""
+    stamp = np.arange(at.size).reshape(at.shape)
+    seen = np.empty(size, np.int64)
+    seen[at] = stamp
+    return seen[at] == stamp
+
+
+def positions(shape: tuple, parts: tuple[Part, ...], indices: tuple) -> np.ndarray:
+    """The flat position, in row-major order, of every element that an index shows."""
+    start, steps = 0, []  # of the window: where it starts, its step along each axis
+    strides = [math.prod(shape[k + 1 :]) for k in range(len(shape))]
+    axis = 0
+    for p in parts:
+        if p[0] == "new":
+            steps.append(0)
+            continue
+        start += strides[axis] * (p[1] if p[0] in ("int", "slice") else 0)
+        if p[0] != "int":
+            steps.append(strides[axis] * (p[3] if p[0] == "slice" else 1))
+        axis += 1
+    seen = window_shape(shape, parts)
+    chosen = _chosen(parts)
+    rest = [(n, step) for k, (n, step) in enumerate(zip(seen, steps)) if k not in chosen]
+    common = broadcast_shapes(*(i.shape for i in indices))
+    at = np.full(common, start, np.intp)
+    for a, index in zip(chosen, indices):
+        at = at + np.where(index < 0, index + seen[a], index) * steps[a]
+    before, after = _spread(seen, parts, common) if indices else ((), seen)
+    at = at.reshape(*(1,) * len(before), *at.shape, *(1,) * len(after))
+    for k, (n, step) in enumerate(rest):
+        trailing = len(rest) - k - 1 + (len(common) if k < len(before) else 0)
+        at = at + (np.arange(n) * step).reshape(n, *(1,) * trailing)
+    return at
+
+
+def add_at(x: np.ndarray, parts: tuple[Part, ...], indices: tuple, v: Any) -> None:
+    """`x[index] += v` with repeated indices adding up."""
+    if not indices:
+        x[basic_index(parts)] += v
         return
-    order = np.argsort(rows, kind="stable")
-    values = np.broadcast_to(v, x[where].shape)[order]
-    firsts = np.flatnonzero(np.r_[True, np.diff(rows[order]) != 0])
-    x[(rows[order][firsts], *where[1:])] += np.add.reduceat(values, firsts, axis=0)
+    add_flat(x, positions(x.shape, parts, indices), v)
 
 
-def _last_writes(shape: tuple, indices: tuple, parts: tuple, dtype: dt.dtype) -> Any:
-    """1 where a write is the last to its element, else 0."""
-    arrays = tuple(i.cell.array for i in indices)
-    where = numpy_index(parts, arrays)
-    target = np.broadcast_to(np.int8(0), shape)[where].shape
-    stamp = np.arange(int(np.prod(target))).reshape(target)
-    seen = np.full(shape, -1, np.int64)
-    seen[where] = stamp
-    return (seen[where] == stamp).astype(dtype.numpy)
+def add_flat(x: np.ndarray, at: np.ndarray, v: Any) -> None:
+    """Add `v` at flat positions, which may repeat; 16-bit floats are summed in 32 bits."""
+    half = x.dtype.itemsize == 2 and x.dtype.kind in "fV"
+    flat = x.reshape(-1)
+    target = flat.astype(np.float32) if half else flat
+    values = np.broadcast_to(v, at.shape) if np.ndim(v) <= at.ndim else np.reshape(v, at.shape)
+    np.add.at(target, at.reshape(-1), np.ascontiguousarray(values, target.dtype).reshape(-1))
+    if half or not np.may_share_memory(flat, x):
+        x[...] = target.reshape(x.shape)
 
 
 def getitem(x: Any, index: Any) -> Any:
@@ -305,155 +448,3 @@ def getitem(x: Any, index: Any) -> Any:
     if not tensors:
         return apply(Slice, x, parts=parts)
     return apply(Index, x, *tensors, parts=parts)
-
-
-class Gather(Operator):
-    """`out[i][j] = input[index[i][j]][j]` along `dim`, as index and input agree elsewhere.
-
-    >>> bl.gather(bl.tensor([[1, 2], [3, 4]]), 1, bl.tensor([[1], [0]]))
-    tensor([[2],
-            [3]])
-    """
-
-    moves = True
-
-    def call(input, dim, index, *, sparse_grad=False):
-        return apply(Gather, input, index, dim=normalize_axis(dim, input.ndim))
-
-    def infer(x, index, *, dim):
-        check_along(x, index, dim)
-        return Spec(index.shape, x.dtype)
-
-    def forward(x, index, *, dim):
-        if not x.ndim:
-            return x.reshape(index.shape) if index.ndim else x
-        check_indices((index,), [x.shape[dim]])
-        return x[along(index, dim)]
-
-    def grad_x(g, index, x_spec, dim):
-        zero = np.zeros(x_spec.shape, x_spec.dtype.numpy)
-        return apply(ScatterAdd, zero, index, g, dim=dim)
-
-    def latex(x, index, *, dim):
-        return rf"{{{x}}}_{{{index}}}"
-
-
-def check_along(x: Spec, index: Spec, dim: int) -> None:
-    if index.dtype.kind not in "iu":
-        raise DTypeError(f"index must hold whole numbers, got {index.dtype.name}")
-    if max(x.ndim, 1) != max(index.ndim, 1):
-        raise ShapeError(f"index has {index.ndim} axes, input {x.ndim}")
-    for axis, (n, k) in enumerate(zip(x.shape, index.shape)):
-        if axis != dim and k > n:
-            raise ShapeError(f"index {index.shape} is larger than {x.shape} at axis {axis}")
-
-
-def along(index: np.ndarray, dim: int) -> tuple:
-    """The NumPy index of elements addressed by `index` along `dim`."""
-    grid = list(np.ogrid[tuple(slice(n) for n in index.shape)])
-    grid[dim] = index
-    return tuple(grid)
-
-
-class ScatterAdd(Operator):
-    """`input` with `src` added at `index` along `dim`; repeated indices add up.
-
-    >>> bl.scatter_add(bl.zeros(3), 0, bl.tensor([0, 2, 0]), bl.ones(3))
-    tensor([2., 0., 1.])
-    """
-
-    def call(input, dim, index, src):
-        return apply(ScatterAdd, input, index, src, dim=normalize_axis(dim, input.ndim))
-
-    def infer(x, index, v, *, dim):
-        check_scatter(x, index, v, dim)
-        return x
-
-    def forward(x, index, v, *, dim):
-        if not x.ndim:
-            return x + v.reshape(())
-        check_indices((index,), [x.shape[dim]])
-        fresh = x.copy(order="K")
-        np.add.at(fresh, along(index, dim), v[tuple(slice(n) for n in index.shape)])
-        return fresh
-
-    def grad_x(g):
-        return g
-
-    def grad_v(g, index, v_spec, dim):
-        back = apply(Gather, g, index, dim=dim)
-        return back if back.shape == v_spec.shape else place(back, v_spec.shape)
-
-    def latex(x, index, v, *, dim):
-        return rf"{x}_{{{index}}} \mathrel{{+}}= {v}"
-
-
-def place(x: Any, shape: tuple) -> Any:
-    """Zeros of `shape` with `x` in the corner."""
-    parts = tuple(("slice", 0, n, 1) for n in x.shape)
-    return apply(SlicePut, x, shape=tuple(shape), parts=parts)
-
-
-def check_scatter(x: Spec, index: Spec, v: Any, dim: int) -> None:
-    check_along(x, index, dim)
-    if not isinstance(v, Spec):
-        return
-    if v.dtype is not x.dtype:
-        raise DTypeError(f"src is {v.dtype.name}, input {x.dtype.name}", hint="convert one")
-    if len(v.shape) != len(index.shape) or any(k > n for k, n in zip(index.shape, v.shape)):
-        raise ShapeError(f"index {index.shape} is larger than src {v.shape}")
-
-
-class Scatter(Operator):
-    """`input` with `src` (a tensor or number) written at `index` along `dim`.
-
-    `reduce` is None, "add" or "multiply". Repeated indices: the last write wins.
-
-    >>> bl.scatter(bl.zeros(3), 0, bl.tensor([2, 0]), bl.tensor([5.0, 6.0]))
-    tensor([6., 0., 5.])
-    """
-
-    def call(input, dim, index, src=None, *, value=None, reduce=None):
-        src = value if src is None else src
-        dim = normalize_axis(dim, input.ndim)
-        if not hasattr(src, "cell"):
-            src = index.to(input.dtype) * 0 + src
-        if reduce in ("add", "sum"):
-            return apply(ScatterAdd, input, index, src, dim=dim)
-        if reduce is not None:
-            from backlit.errors import ArgumentError
-
-            raise ArgumentError(f"scatter: reduce must be None or 'add', got {reduce!r}")
-        return apply(Scatter, input, index, src, dim=dim)
-
-    def infer(x, index, v, *, dim):
-        check_scatter(x, index, v, dim)
-        return x
-
-    def forward(x, index, v, *, dim):
-        if not x.ndim:
-            return v.reshape(()).copy()
-        check_indices((index,), [x.shape[dim]])
-        fresh = x.copy(order="K")
-        fresh[along(index, dim)] = v[tuple(slice(n) for n in index.shape)]
-        return fresh
-
-    def grad_x(g, index, dim):
-        return apply(Scatter, g, index, index.to(g.dtype) * 0, dim=dim)
-
-    def grad_v(g, index, v_spec, dim):
-        back = apply(Gather, g, index, dim=dim) * _last_along(g.shape, index, dim, g.dtype)
-        return back if back.shape == v_spec.shape else place(back, v_spec.shape)
-
-    def latex(x, index, v, *, dim):
-        return rf"{x}_{{{index}}} = {v}"
-
-
-def _last_along(shape: tuple, index: Any, dim: int, dtype: dt.dtype) -> Any:
-    array = index.cell.array
-    if not array.ndim:
-        return np.ones((), dtype.numpy)
-    stamp = np.arange(array.size).reshape(array.shape)
-    seen = np.full(shape, -1, np.int64)
-    seen[along(array, dim)] = stamp
-    return (seen[along(array, dim)] == stamp).astype(dtype.numpy)

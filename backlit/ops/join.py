@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from backlit import dtypes as dt
-from backlit.errors import ArgumentError, ArgumentTypeError, ShapeError
-from backlit.ops.index import Slice
+from backlit.errors import ArgumentError, ArgumentTypeError, IndexOutOfRange, ShapeError
+from backlit.ops.index import Slice, position
 from backlit.ops.op import Operator, Spec, apply, export, normalize_axis
 from backlit.ops.shape import to
 
@@ -212,3 +212,29 @@ def unbind(input, dim=0):
     """
     dim = _axis(input, dim, "unbind")
     return tuple(selected(input, dim, i) for i in range(input.shape[dim]))
+
+
+@export("bl Tensor")
+def narrow(input, dim, start, length):
+    """The view of `length` positions of an axis, from `start`.
+
+    >>> bl.narrow(bl.tensor([1, 2, 3]), 0, 1, 2)
+    tensor([2, 3])
+    """
+    dim = _axis(input, dim, "narrow")
+    start, size = int(start), input.shape[dim]
+    first = start + size if start < 0 else start
+    if not 0 <= first <= size or length < 0 or first + length > size:
+        raise IndexOutOfRange(f"narrow: {length} from {start} of an axis of size {size}")
+    return narrowed(input, dim, first, first + length)
+
+
+@export("bl Tensor")
+def select(input, dim, index):
+    """The view at one position of an axis.
+
+    >>> bl.select(bl.tensor([[1, 2], [3, 4]]), 1, 0)
+    tensor([1, 3])
+    """
+    dim = _axis(input, dim, "select")
+    return selected(input, dim, position(int(index), input.shape[dim], dim))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from backlit import dtypes as dt
 from backlit.errors import ArgumentTypeError, DTypeError, ShapeError
 from backlit.ops.elementwise import Where
-from backlit.ops.op import Elementwise, Spec, broadcast_shapes, export, slot, spec_of
+from backlit.ops.index import IndexPut, getitem
+from backlit.ops.op import Elementwise, Operator, Spec, broadcast_shapes, export, slot, spec_of
 
 
 class MaskedFill(Elementwise):
@@ -78,3 +81,87 @@ def where(self, condition, other):
     if not hasattr(condition, "cell"):
         raise ArgumentTypeError(f"where: expected a bool tensor, got {type(condition).__name__}")
     return slot.apply(Where, condition, self, other)
+
+
+class Nonzero(Operator):
+    """The indices of the elements that are not 0, one row each; as_tuple: one vector per axis.
+
+    >>> bl.nonzero(bl.tensor([0, 5, 7]))
+    tensor([[1],
+            [2]])
+    """
+
+    differentiable = False
+    value_shaped = True
+
+    def call(input, *, as_tuple=False):
+        found = slot.apply(Nonzero, input)
+        if not as_tuple:
+            return found
+        return found.unbind(1) if input.ndim else (found.new_zeros(len(found)),)
+
+    def infer(x):
+        return None  # the values decide
+
+    def forward(x):
+        if not x.ndim:
+            return np.zeros((int(bool(x)), 0), np.int64)
+        return np.stack(np.nonzero(x), axis=1).astype(np.int64, copy=False)
+
+
+@export("bl Tensor")
+def argwhere(input):
+    """The indices of the elements that are not 0, one row each.
+
+    >>> bl.argwhere(bl.tensor([0, 5])).tolist()
+    [[1]]
+    """
+    return Nonzero.call(input)
+
+
+def _mask_of(mask: Any, name: str) -> Any:
+    if not hasattr(mask, "cell") or mask.dtype is not dt.bool_:
+        raise DTypeError(f"{name}: the mask must be a bool tensor", hint="compare: x > 0")
+    return mask
+
+
+@export("bl Tensor")
+def masked_select(input, mask):
+    """The elements where the mask holds, as a vector.
+
+    >>> bl.masked_select(bl.tensor([1, 2, 3]), bl.tensor([True, False, True]))
+    tensor([1, 3])
+    """
+    mask = _mask_of(mask, "masked_select")
+    shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape))
+    input, mask = (x.expand(shape).reshape(-1) for x in (input, mask))
+    return getitem(input, mask)
+
+
+@export("bl Tensor")
+def masked_scatter(input, mask, source):
+    """The input with the elements of `source`, in order, where the mask holds.
+
+    >>> bl.masked_scatter(bl.zeros(3), bl.tensor([True, False, True]), bl.tensor([1.0, 2.0]))
+    tensor([1., 0., 2.])
+    """
+    mask = _mask_of(mask, "masked_scatter")
+    shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape))
+    at = np.flatnonzero(np.broadcast_to(mask.cell.array, shape))
+    if source.dtype is not input.dtype:
+        raise DTypeError(f"masked_scatter: source is {source.dtype.name}, input {input.dtype.name}",
+                         hint="convert one")  # fmt: skip
+    if at.size > source.numel():
+        raise ShapeError(f"masked_scatter: the mask holds at {at.size} elements, source has"
+                         f" {source.numel()}")  # fmt: skip
+    values = source.reshape(-1)[: at.size]
+    written = slot.apply(IndexPut, input.expand(shape).reshape(-1), values, slot.wrap(at),
+                         parts=(("tensor",),), accumulate=False)  # fmt: skip
+    return written.reshape(shape)
+
+
+@export("Tensor")
+def masked_scatter_(input, mask, source):
+    """`masked_scatter`, in place."""
+    slot.refuse_leaf(input, "masked_scatter_")
+    return slot.refill(input, masked_scatter(input, mask, source))

@@ -69,7 +69,7 @@ class SumTo(Operator):
         axes = tuple(range(extra)) + tuple(
             extra + i for i, n in enumerate(shape) if n == 1 and x.shape[extra + i] != 1
         )
-        total = x.sum(axis=axes, keepdims=True, dtype=_accumulator(x.dtype)) if axes else x
+        total = x.sum(axis=axes, keepdims=True, dtype=accumulator(x.dtype)) if axes else x
         return total.reshape(shape).astype(x.dtype, copy=False)
 
     def grad_x(g, x_spec):
@@ -79,7 +79,7 @@ class SumTo(Operator):
         return rf"\sum {x}"
 
 
-def _accumulator(dtype: np.dtype) -> np.dtype:
+def accumulator(dtype: np.dtype) -> np.dtype:
     """Half precision is summed in single."""
     return np.dtype(np.float32) if dtype.itemsize == 2 and dtype.kind in "fV" else dtype
 

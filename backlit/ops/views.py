@@ -161,31 +161,43 @@ def movedim(input, source, destination):
     return apply(Permute, input, dims=tuple(order))
 
 
-def _at_least(ndim: int, name: str, example: str) -> None:
-    def grow(*tensors):
-        given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else None
-        if given is not None:
-            return tuple(grow(x) for x in given)
-        if len(tensors) > 1:
-            return tuple(grow(x) for x in tensors)
-        (x,) = tensors
-        if x.ndim >= ndim:
-            return x
-        if ndim == 3 and x.ndim == 2:
-            return Unsqueeze.call(x, -1)
-        lead = (1,) * (1 if ndim > 1 and x.ndim < 2 else 0)
-        shape = (*lead, *(x.shape or (1,)), *((1,) if ndim == 3 else ()))
-        return Reshape.call(x, shape[-ndim:])
-
-    grow.__name__ = name
-    grow.__doc__ = f"Tensors with at least {ndim} axes, new ones of size 1.\n\n    {example}\n    "
-    export("bl")(grow)
+def _grown(tensors: tuple, shape: Any) -> Any:
+    """Each tensor in the shape that `shape` makes of its own; one alone, or a tuple of them."""
+    if len(tensors) == 1 and hasattr(tensors[0], "cell"):
+        return Reshape.call(tensors[0], shape(tuple(tensors[0].shape)))
+    listed = tensors[0] if len(tensors) == 1 else tensors
+    return tuple(Reshape.call(x, shape(tuple(x.shape))) for x in listed)
 
 
-_at_least(1, "atleast_1d", ">>> bl.atleast_1d(bl.tensor(1))\n    tensor([1])")
-_at_least(2, "atleast_2d", ">>> bl.atleast_2d(bl.tensor([1, 2]))\n    tensor([[1, 2]])")
-_at_least(3, "atleast_3d",
-          ">>> bl.atleast_3d(bl.zeros(2, 3)).shape\n    backlit.Size([2, 3, 1])")  # fmt: skip
+@export("bl")
+def atleast_1d(*tensors):
+    """Tensors with at least one axis.
+
+    >>> bl.atleast_1d(bl.tensor(1))
+    tensor([1])
+    """
+    return _grown(tensors, lambda shape: shape or (1,))
+
+
+@export("bl")
+def atleast_2d(*tensors):
+    """Tensors with at least two axes; a vector becomes a row.
+
+    >>> bl.atleast_2d(bl.tensor([1, 2]))
+    tensor([[1, 2]])
+    """
+    return _grown(tensors, lambda shape: shape if len(shape) > 1 else (1, *(shape or (1,))))
+
+
+@export("bl")
+def atleast_3d(*tensors):
+    """Tensors with at least three axes; a matrix becomes one with a last axis of 1.
+
+    >>> bl.atleast_3d(bl.zeros(2, 3)).shape
+    backlit.Size([2, 3, 1])
+    """
+    grown = {0: lambda s: (1, 1, 1), 1: lambda s: (1, *s, 1), 2: lambda s: (*s, 1)}
+    return _grown(tensors, lambda shape: grown.get(len(shape), tuple)(shape))
 
 
 # ----- in place: the tensor becomes a view of what it was -----
