@@ -153,7 +153,8 @@ def _gather(
     )
     address = conv_kernels.gather(features.machine(), ELEMENTS[x.dtype], plan.depthwise)
     work = y.size * (w.size // max(len(w), 1))
-    parallel_for(len(x) * groups * plan.blocks, address, words, small=work < SMALL_WORK)
+    chunks = len(x) * groups * plan.blocks
+    parallel_for(chunks, address, words, workers=len(scratch), small=work < SMALL_WORK)
 
 
 def _weight_sum(plan: conv_plan.WeightSum, g: np.ndarray, x: np.ndarray) -> np.ndarray:
@@ -201,7 +202,7 @@ def _weight_sum(plan: conv_plan.WeightSum, g: np.ndarray, x: np.ndarray) -> np.n
     )
     address = conv_kernels.weight_sum(features.machine(), ELEMENTS[x.dtype], plan.depthwise)
     small = g.size * taps // groups < SMALL_WORK
-    parallel_for(groups * parts, address, words, small=small)
+    parallel_for(groups * parts, address, words, workers=len(scratch), small=small)
     return partial.sum(axis=1)
 
 

@@ -34,13 +34,21 @@ def set_num_threads(count: int) -> None:
     _requested = int(count)
 
 
-def parallel_for(n_chunks: int, address: int, words: np.ndarray, *, small: bool = False) -> None:
+def parallel_for(
+    n_chunks: int,
+    address: int,
+    words: np.ndarray,
+    *,
+    workers: int | None = None,
+    small: bool = False,
+) -> None:
     """Run the kernel at `address` until chunks 0 to n_chunks - 1 are done.
 
-    `words` is the int64 array of the kernel's arguments. Small work stays with the caller,
-    and so does all work while another thread is using the team.
+    `words` is the int64 array of the kernel's arguments; `workers` (default: the number of
+    threads) is how many there is scratch memory for. Small work stays with the caller, and so
+    does all work while another thread is using the team.
     """
-    helpers = 0 if small else min(get_num_threads(), n_chunks) - 1
+    helpers = 0 if small else min(workers or get_num_threads(), n_chunks) - 1
     job = Job(n_chunks, address, words, max(helpers, 0))
     if helpers < 1 or not _team_lock.acquire(blocking=False):
         job.run(0)
