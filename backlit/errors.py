@@ -78,6 +78,10 @@ class DataError(BacklitError, ValueError):
     """A data file that is truncated, corrupt or not what its name says."""
 
 
+class WorkerError(BacklitError, RuntimeError):
+    """A worker process of a DataLoader that died, could not start or did not answer in time."""
+
+
 class CheckpointError(BacklitError, RuntimeError):
     """A saved state that is damaged or does not fit the model."""
 

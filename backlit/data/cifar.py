@@ -40,6 +40,9 @@ class CIFAR10(Dataset[tuple[Any, Any]]):
     a folder that holds it, or its URL; `sha256` defaults to the published archive's.
     `records_per_file` is what each file must hold (None: any number). `data` is
     (N, 32, 32, 3) uint8, `targets` a list. Raises DataError where a file is missing or damaged.
+
+    >>> bl.data.CIFAR10.classes[:3]
+    ['airplane', 'automobile', 'bird']
     """
 
     classes = CIFAR10_NAMES.split()
@@ -138,7 +141,11 @@ class CIFAR10(Dataset[tuple[Any, Any]]):
 
 
 class CIFAR100(CIFAR10):
-    """As CIFAR10, with a hundred classes (the fine labels)."""
+    """As CIFAR10, with a hundred classes (the fine labels).
+
+    >>> bl.data.CIFAR100.classes[-1]
+    'worm'
+    """
 
     classes = CIFAR100_NAMES.split()
     files = {True: ["train.bin"], False: ["test.bin"]}

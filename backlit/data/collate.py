@@ -38,7 +38,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     """Stack a list of equally built samples into one batch with a new first axis.
 
     Tensors and arrays are stacked; Python floats become float64, whole numbers int64; tuples
-    become lists of batches; dicts and named tuples keep their kind; strings stay a list.
+    become lists of batches; dicts and named tuples keep their kind; strings stay as they are.
     Raises ArgumentError (a ValueError) where sizes differ, ArgumentTypeError for other kinds.
 
     >>> x, y = bl.data.default_collate([(np.zeros(3), 1), (np.ones(3), 2)])
@@ -50,7 +50,7 @@ def default_collate(batch: Sequence[Any]) -> Any:
     return _collate(list(batch), "sample")
 
 
-def _collate(batch: list[Any], where: str) -> Any:
+def _collate(batch: Sequence[Any], where: str) -> Any:
     import backlit as bl
 
     first = batch[0]
@@ -67,13 +67,13 @@ def _collate(batch: list[Any], where: str) -> Any:
     if isinstance(first, Sequence):
         _check_lengths(batch, where)
         columns = zip(*batch, strict=True)
-        items = [_collate(list(column), f"{where}[{i}]") for i, column in enumerate(columns)]
+        items = [_collate(column, f"{where}[{i}]") for i, column in enumerate(columns)]
         plain = isinstance(first, tuple) and not hasattr(first, "_fields")
         return items if plain else _like_sequence(first, items)
     raise _wrong_kind(first, where)
 
 
-def _stack_tensors(batch: list[Any], where: str) -> Any:
+def _stack_tensors(batch: Sequence[Any], where: str) -> Any:
     import backlit as bl
 
     if any(not isinstance(tensor, bl.Tensor) for tensor in batch):
@@ -83,7 +83,7 @@ def _stack_tensors(batch: list[Any], where: str) -> Any:
     return _stack([tensor.numpy() for tensor in batch], where)
 
 
-def _stack(values: list[Any], where: str) -> Any:
+def _stack(values: Sequence[Any], where: str) -> Any:
     from backlit import dtypes
     from backlit.tensor import wrap
 
@@ -103,7 +103,7 @@ def _stack(values: list[Any], where: str) -> Any:
         raise _wrong_kind(values[0], where) from None
 
 
-def _check_keys(batch: list[Any], where: str) -> None:
+def _check_keys(batch: Sequence[Any], where: str) -> None:
     for i, sample in enumerate(batch):
         if not isinstance(sample, Mapping):
             raise _mixed(batch, where)
@@ -115,7 +115,7 @@ def _check_keys(batch: list[Any], where: str) -> None:
             )
 
 
-def _check_lengths(batch: list[Any], where: str) -> None:
+def _check_lengths(batch: Sequence[Any], where: str) -> None:
     for i, sample in enumerate(batch):
         if not isinstance(sample, Sequence):
             raise _mixed(batch, where)
@@ -126,7 +126,7 @@ def _check_lengths(batch: list[Any], where: str) -> None:
             )
 
 
-def _mixed(batch: list[Any], where: str) -> Exception:
+def _mixed(batch: Sequence[Any], where: str) -> Exception:
     kinds = sorted({type(sample).__name__ for sample in batch})
     return ArgumentTypeError(f"default_collate: {where}: kinds differ: {', '.join(kinds)}")
 

@@ -48,6 +48,11 @@ class IterableDataset(Dataset[T_co]):
 
     With workers every worker iterates a copy of its own; share the work out by
     `get_worker_info()`, or each sample comes once per worker.
+
+    >>> class Count(bl.data.IterableDataset):
+    ...     def __iter__(self): return iter(range(5))
+    >>> [batch.tolist() for batch in bl.data.DataLoader(Count(), batch_size=3)]
+    [[0, 1, 2], [3, 4]]
     """
 
     def __iter__(self) -> Iterator[T_co]:
@@ -101,7 +106,11 @@ def _gather(tensor: Any, indices: np.ndarray) -> Any:
 
 
 class StackDataset(Dataset[Any]):
-    """Datasets of equal length side by side: a tuple (or, by keywords, a dict) of their samples."""
+    """Datasets of equal length side by side: a tuple (or, by keywords, a dict) of their samples.
+
+    >>> bl.data.StackDataset(letter=["a", "b"], number=[1, 2])[1]
+    {'letter': 'b', 'number': 2}
+    """
 
     def __init__(self, *args: Dataset[Any], **kwargs: Dataset[Any]):
         if bool(args) == bool(kwargs):
@@ -161,7 +170,14 @@ def _from_start(index: int, length: int, owner: str) -> int:
 
 
 class ChainDataset(IterableDataset[Any]):
-    """Streams one after the other."""
+    """Streams one after the other.
+
+    >>> class Upto(bl.data.IterableDataset):
+    ...     def __init__(self, n): self.n = n
+    ...     def __iter__(self): return iter(range(self.n))
+    >>> list(bl.data.ChainDataset([Upto(2), Upto(3)]))
+    [0, 1, 0, 1, 2]
+    """
 
     def __init__(self, datasets: Iterable[Dataset[Any]]):
         self.datasets: list[Any] = list(datasets)

@@ -50,6 +50,10 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
     allowed) or the URL of one, with `sha256`. Classes are sorted by name: `classes`,
     `class_to_idx`, `samples` [(name, label)], `targets`. Raises DataError where there are no
     images, an archive is damaged or unsafe, and, when it is read, for a broken image.
+
+    >>> bl.data.ImageFolder("/no/such/folder")
+    Traceback (most recent call last):
+    backlit.errors.DataError: /no/such/folder: ImageFolder: neither a folder nor a tar archive
     """
 
     def __init__(

@@ -24,6 +24,10 @@ def read_idx(path: str | os.PathLike[str]) -> np.ndarray:
     """The array in an idx file, in the machine's byte order; gzipped files are recognized.
 
     Raises DataError where the file is truncated, corrupt, or longer than its sizes say.
+
+    >>> bl.data.read_idx(__file__)
+    Traceback (most recent call last):
+    backlit.errors.DataError: ...: not an idx file: it begins with 2222224d
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -81,6 +85,12 @@ def write_idx(path: str | os.PathLike[str], array: np.ndarray) -> None:
     """Write an array as an idx file, gzipped where the name ends in .gz.
 
     Takes uint8, int8, int16, int32, float32 and float64; raises ArgumentError for others.
+
+    >>> import os, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bl.data.write_idx(os.path.join(folder, "labels.gz"), np.array([5, 0, 4], np.uint8))
+    ...     bl.data.read_idx(os.path.join(folder, "labels.gz")).tolist()
+    [5, 0, 4]
     """
     import gzip
 

@@ -34,6 +34,10 @@ class MNIST(Dataset[tuple[Any, Any]]):
     `sha256` maps file names to checksums and defaults to those of the published files.
     `data` (N, 28, 28) uint8 and `targets` (N,) int64 are all of it.
     Raises DataError where a file is missing, damaged, or counts disagree.
+
+    >>> bl.data.MNIST("/no/such/folder")
+    Traceback (most recent call last):
+    backlit.errors.DataError: /no/such/folder: MNIST needs train-images-idx3-ubyte ...
     """
 
     classes = [
@@ -144,7 +148,11 @@ class MNIST(Dataset[tuple[Any, Any]]):
 
 
 class FashionMNIST(MNIST):
-    """Pictures of clothing in MNIST's format, 28 x 28, ten classes (Zalando, 2017, MIT licence)."""
+    """Pictures of clothing in MNIST's format, 28 x 28, ten classes (Zalando, 2017, MIT licence).
+
+    >>> bl.data.FashionMNIST.classes[:3]
+    ['T-shirt/top', 'Trouser', 'Pullover']
+    """
 
     classes = [
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",

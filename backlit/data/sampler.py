@@ -21,7 +21,13 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Sampler(Generic[T_co]):
-    """Gives the indices of an epoch: a subclass gives `__iter__`, and `__len__` where known."""
+    """Gives the indices of an epoch: a subclass gives `__iter__`, and `__len__` where known.
+
+    >>> class Backwards(bl.data.Sampler):
+    ...     def __iter__(self): return iter([2, 1, 0])
+    >>> [b.tolist() for b in bl.data.DataLoader([10, 11, 12], 2, sampler=Backwards())]
+    [[12, 11], [10]]
+    """
 
     def __init__(self, data_source: Any = None):
         del data_source
@@ -42,7 +48,11 @@ class OrderedSampler(Sampler[int]):
 
 
 class SequentialSampler(OrderedSampler):
-    """0, 1, 2, ... up to the length of the dataset."""
+    """0, 1, 2, ... up to the length of the dataset.
+
+    >>> list(bl.data.SequentialSampler("abc"))
+    [0, 1, 2]
+    """
 
     def __init__(self, data_source: Sized):
         self.data_source = data_source
@@ -96,7 +106,11 @@ class RandomSampler(OrderedSampler):
 
 
 class SubsetRandomSampler(OrderedSampler):
-    """The given indices in random order, each once."""
+    """The given indices in random order, each once.
+
+    >>> sorted(bl.data.SubsetRandomSampler([8, 3, 5]))
+    [3, 5, 8]
+    """
 
     def __init__(self, indices: Sequence[int], generator: Generator | None = None):
         self.indices = indices

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backlit.data import images
+from backlit.data import transform_arguments as arguments
+from backlit.data.transform_arguments import Range
 from backlit.errors import ArgumentError, ArgumentTypeError
 
 if TYPE_CHECKING:
     from backlit import Generator, Tensor
-
-Range = float | Sequence[float]
 
 
 class Compose:
@@ -68,7 +68,11 @@ class Transform:
 
 
 class Lambda(Transform):
-    """Any function as a transform."""
+    """Any function as a transform.
+
+    >>> bl.data.transforms.Lambda(lambda x: x + 1)(2)
+    3
+    """
 
     def __init__(self, lambd: Callable[[Any], Any]):
         if not callable(lambd):
@@ -80,7 +84,11 @@ class Lambda(Transform):
 
 
 class ToTensor(Transform):
-    """A Pillow image or array (H, W[, C]) as a tensor (C, H, W); bytes become [0, 1] float32."""
+    """A Pillow image or array (H, W[, C]) as a tensor (C, H, W); bytes become [0, 1] float32.
+
+    >>> bl.data.transforms.ToTensor()(np.array([[0, 255]], np.uint8))
+    tensor([[[0., 1.]]])
+    """
 
     def __call__(self, image: Any) -> Tensor:
         import backlit as bl
@@ -89,7 +97,11 @@ class ToTensor(Transform):
 
 
 class Normalize(Transform):
-    """(x - mean) / std for each channel of a float tensor (..., C, H, W)."""
+    """(x - mean) / std for each channel of a float tensor (..., C, H, W).
+
+    >>> bl.data.transforms.Normalize(mean=[1.0], std=[2.0])(bl.tensor([[[5.0, 1.0]]]))
+    tensor([[[2., 0.]]])
+    """
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], inplace: bool = False):
         if any(value == 0 for value in np.ravel(std)):
@@ -118,7 +130,11 @@ class Normalize(Transform):
 
 
 class Resize(Transform):
-    """Resample to (height, width), or the shorter side to `size`; antialiased."""
+    """Resample to (height, width), or the shorter side to `size`; antialiased.
+
+    >>> bl.data.transforms.Resize(8)(bl.zeros(3, 32, 64)).shape
+    backlit.Size([3, 8, 16])
+    """
 
     def __init__(
         self,
@@ -126,8 +142,8 @@ class Resize(Transform):
         interpolation: str = "bilinear",
         max_size: int | None = None,
     ):
-        self.size = _one_or_pair(size, "Resize: size")
-        self.interpolation = _known_filter(interpolation, images.FILTERS, "Resize")
+        self.size = arguments.one_or_pair(size, "Resize: size")
+        self.interpolation = arguments.known_filter(interpolation, images.FILTERS, "Resize")
         if max_size is not None and (len(self.size) == 2 or max_size <= self.size[0]):
             raise ArgumentError(
                 f"Resize: max_size={max_size} must exceed a single size, got {size}"
@@ -148,10 +164,14 @@ class Resize(Transform):
 
 
 class CenterCrop(Transform):
-    """The middle (height, width); a smaller image gets a border of zeros."""
+    """The middle (height, width); a smaller image gets a border of zeros.
+
+    >>> bl.data.transforms.CenterCrop(2)(np.arange(16).reshape(4, 4)).tolist()
+    [[5, 6], [9, 10]]
+    """
 
     def __init__(self, size: int | Sequence[int]):
-        self.size = _pair(size, "CenterCrop: size")
+        self.size = arguments.pair(size, "CenterCrop: size")
 
     def __call__(self, image: Any) -> Any:
         height, width = images.size_of(image)
@@ -160,12 +180,16 @@ class CenterCrop(Transform):
 
 
 class Pad(Transform):
-    """A border: one number, (left/right, top/bottom) or (left, top, right, bottom)."""
+    """A border: one number, (left/right, top/bottom) or (left, top, right, bottom).
+
+    >>> bl.data.transforms.Pad((1, 0), fill=9)(np.array([[1, 2]])).tolist()
+    [[9, 1, 2, 9]]
+    """
 
     def __init__(self, padding: int | Sequence[int], fill: Any = 0, padding_mode: str = "constant"):
-        self.padding = _sides(padding)
+        self.padding = arguments.sides(padding)
         self.fill = fill
-        self.padding_mode = _known_padding(padding_mode, "Pad")
+        self.padding_mode = arguments.known_padding(padding_mode, "Pad")
 
     def __call__(self, image: Any) -> Any:
         return images.pad(image, self.padding, self.fill, self.padding_mode)
@@ -188,11 +212,11 @@ class RandomCrop(Transform):
         padding_mode: str = "constant",
         generator: Generator | None = None,
     ):
-        self.size = _pair(size, "RandomCrop: size")
-        self.padding = None if padding is None else _sides(padding)
+        self.size = arguments.pair(size, "RandomCrop: size")
+        self.padding = None if padding is None else arguments.sides(padding)
         self.pad_if_needed = pad_if_needed
         self.fill = fill
-        self.padding_mode = _known_padding(padding_mode, "RandomCrop")
+        self.padding_mode = arguments.known_padding(padding_mode, "RandomCrop")
         self.generator = generator
 
     def __call__(self, image: Any) -> Any:
@@ -215,10 +239,14 @@ class RandomCrop(Transform):
 
 
 class RandomHorizontalFlip(Transform):
-    """Left becomes right with probability p."""
+    """Left becomes right with probability p.
+
+    >>> bl.data.transforms.RandomHorizontalFlip(p=1.0)(np.array([[1, 2], [3, 4]])).tolist()
+    [[2, 1], [4, 3]]
+    """
 
     def __init__(self, p: float = 0.5, generator: Generator | None = None):
-        self.p = _probability(p, "RandomHorizontalFlip")
+        self.p = arguments.probability(p, "RandomHorizontalFlip")
         self.generator = generator
 
     def __call__(self, image: Any) -> Any:
@@ -226,10 +254,14 @@ class RandomHorizontalFlip(Transform):
 
 
 class RandomVerticalFlip(Transform):
-    """Top becomes bottom with probability p."""
+    """Top becomes bottom with probability p.
+
+    >>> bl.data.transforms.RandomVerticalFlip(p=1.0)(np.array([[1, 2], [3, 4]])).tolist()
+    [[3, 4], [1, 2]]
+    """
 
     def __init__(self, p: float = 0.5, generator: Generator | None = None):
-        self.p = _probability(p, "RandomVerticalFlip")
+        self.p = arguments.probability(p, "RandomVerticalFlip")
         self.generator = generator
 
     def __call__(self, image: Any) -> Any:
@@ -237,7 +269,11 @@ class RandomVerticalFlip(Transform):
 
 
 class RandomRotation(Transform):
-    """Turn by an angle drawn from (-degrees, degrees) or (low, high), counterclockwise."""
+    """Turn by an angle drawn from (-degrees, degrees) or (low, high), counterclockwise.
+
+    >>> bl.data.transforms.RandomRotation((90, 90))(np.array([[1, 2], [3, 4]])).tolist()
+    [[2, 4], [1, 3]]
+    """
 
     def __init__(
         self,
@@ -248,8 +284,10 @@ class RandomRotation(Transform):
         fill: Any = 0,
         generator: Generator | None = None,
     ):
-        self.degrees = _around_zero(degrees, "RandomRotation: degrees")
-        self.interpolation = _known_filter(interpolation, images.FILTERS[:3], "RandomRotation")
+        self.degrees = arguments.around_zero(degrees, "RandomRotation: degrees")
+        self.interpolation = arguments.known_filter(
+            interpolation, images.FILTERS[:3], "RandomRotation"
+        )
         self.expand, self.center, self.fill = expand, center, fill
         self.generator = generator
 
@@ -259,7 +297,11 @@ class RandomRotation(Transform):
 
 
 class Grayscale(Transform):
-    """Brightness in 1 or 3 equal channels."""
+    """Brightness in 1 or 3 equal channels.
+
+    >>> bl.data.transforms.Grayscale()(bl.ones(3, 4, 4)).shape
+    backlit.Size([1, 4, 4])
+    """
 
     def __init__(self, num_output_channels: int = 1):
         if num_output_channels not in (1, 3):
@@ -277,6 +319,10 @@ class ColorJitter(Transform):
 
     Each is a number x (factors from max(0, 1 - x) to 1 + x; hue from -x to x, at most 0.5) or
     its own (low, high).
+
+    >>> darken = bl.data.transforms.ColorJitter(brightness=(0.5, 0.5))
+    >>> darken(np.array([[200, 100]], np.uint8)).tolist()
+    [[100, 50]]
     """
 
     def __init__(
@@ -287,10 +333,10 @@ class ColorJitter(Transform):
         hue: Range = 0,
         generator: Generator | None = None,
     ):
-        self.brightness = _around_one(brightness, "ColorJitter: brightness")
-        self.contrast = _around_one(contrast, "ColorJitter: contrast")
-        self.saturation = _around_one(saturation, "ColorJitter: saturation")
-        self.hue = _around_zero(hue, "ColorJitter: hue")
+        self.brightness = arguments.around_one(brightness, "ColorJitter: brightness")
+        self.contrast = arguments.around_one(contrast, "ColorJitter: contrast")
+        self.saturation = arguments.around_one(saturation, "ColorJitter: saturation")
+        self.hue = arguments.around_zero(hue, "ColorJitter: hue")
         if max(map(abs, self.hue)) > 0.5:
             raise ArgumentError(f"ColorJitter: hue must lie within -0.5 and 0.5, got {hue}")
         self.generator = generator
@@ -316,6 +362,10 @@ class RandomErasing(Transform):
 
     `scale` bounds its share of the area, `ratio` its height over width; `value` is a number, one
     per channel, or "random" (normal noise). Zhong et al., "Random erasing data augmentation".
+
+    >>> erase = bl.data.transforms.RandomErasing(p=1.0, scale=(0.25, 0.25), ratio=(1, 1))
+    >>> erase(bl.ones(1, 4, 4)).sum().item()
+    12.0
     """
 
     def __init__(
@@ -327,9 +377,9 @@ class RandomErasing(Transform):
         inplace: bool = False,
         generator: Generator | None = None,
     ):
-        self.p = _probability(p, "RandomErasing")
-        self.scale = _bounds(scale, "RandomErasing: scale")
-        self.ratio = _bounds(ratio, "RandomErasing: ratio")
+        self.p = arguments.probability(p, "RandomErasing")
+        self.scale = arguments.bounds(scale, "RandomErasing: scale")
+        self.ratio = arguments.bounds(ratio, "RandomErasing: ratio")
         if not 0 <= self.scale[0] <= self.scale[1] <= 1 or self.ratio[0] <= 0:
             raise ArgumentError(f"RandomErasing: scale {scale} or ratio {ratio} out of range")
         if isinstance(value, str) and value != "random":
@@ -376,65 +426,3 @@ class RandomErasing(Transform):
         if value.size not in (1, channels):
             raise ArgumentError(f"RandomErasing: {value.size} values for {channels} channels")
         return value[:, None, None]
-
-
-def _pair(size: int | Sequence[int], what: str) -> tuple[int, int]:
-    sizes = _one_or_pair(size, what)
-    return (sizes[0], sizes[-1])
-
-
-def _one_or_pair(size: int | Sequence[int], what: str) -> tuple[int, ...]:
-    sizes = tuple(size) if isinstance(size, list | tuple) else (size,)
-    if len(sizes) not in (1, 2) or any(not isinstance(n, int) or n <= 0 for n in sizes):
-        raise ArgumentError(f"{what} must be one or two positive whole numbers, got {size!r}")
-    return sizes
-
-
-def _sides(padding: int | Sequence[int]) -> list[int]:
-    given: list[Any] = list(padding) if isinstance(padding, list | tuple) else [padding]
-    if len(given) not in (1, 2, 4) or any(not isinstance(n, int) or n < 0 for n in given):
-        raise ArgumentError(f"padding must be 1, 2 or 4 whole numbers, got {padding!r}")
-    return (given * 4)[:4]
-
-
-def _known_filter(name: str, known: Sequence[str], owner: str) -> str:
-    text = str(getattr(name, "name", name)).lower()
-    if text not in known:
-        raise ArgumentError(f"{owner}: interpolation {name!r} is not one of {', '.join(known)}")
-    return text
-
-
-def _known_padding(mode: str, owner: str) -> str:
-    if mode != "constant" and mode not in images.PADDING_MODES:
-        known = ", ".join(("constant", *images.PADDING_MODES))
-        raise ArgumentError(f"{owner}: padding_mode {mode!r} is not one of {known}")
-    return mode
-
-
-def _probability(p: float, owner: str) -> float:
-    if not 0 <= p <= 1:
-        raise ArgumentError(f"{owner}: p must lie between 0 and 1, got {p}")
-    return p
-
-
-def _bounds(value: Any, what: str) -> tuple[float, float]:
-    if not isinstance(value, list | tuple) or len(value) != 2 or not value[0] <= value[1]:
-        raise ArgumentError(f"{what} must be (low, high), got {value!r}")
-    return float(value[0]), float(value[1])
-
-
-def _around_zero(value: Range, what: str) -> tuple[float, float]:
-    if not isinstance(value, int | float):
-        return _bounds(value, what)
-    if value < 0:
-        raise ArgumentError(f"{what} must not be negative, got {value}")
-    return -float(value), float(value)
-
-
-def _around_one(value: Range, what: str) -> tuple[float, float]:
-    if isinstance(value, int | float) and value >= 0:
-        return max(0.0, 1.0 - value), 1.0 + value
-    low, high = _bounds(value, what)
-    if low < 0:
-        raise ArgumentError(f"{what} must not be negative, got {value}")
-    return low, high

@@ -8,7 +8,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class WorkerInfo:
-    """A worker's number, how many there are, its seed and its copy of the dataset."""
+    """A worker's number, how many there are, its seed and its copy of the dataset.
+
+    >>> bl.data.WorkerInfo(id=0, num_workers=2, seed=7, dataset=None).num_workers
+    2
+    """
 
     id: int
     num_workers: int

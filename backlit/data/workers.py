@@ -22,14 +22,10 @@ from typing import Any
 from backlit.data.batches import Recipe
 from backlit.data.parcels import Parcel, receive
 from backlit.data.worker_process import Setup, Task, work
-from backlit.errors import ArgumentError, ArgumentTypeError, BacklitError
+from backlit.errors import ArgumentError, ArgumentTypeError, WorkerError
 
 GRACE = 2.0  # seconds a worker may finish what it is doing before it is ended
 START_METHODS = ("spawn", "forkserver")
-
-
-class WorkerError(BacklitError, RuntimeError):
-    """A worker process of a DataLoader that died, could not start or did not answer in time."""
 
 
 class WorkerPool:

@@ -33,7 +33,7 @@ def test_containers_keep_their_kind():
     samples = [{"p": Point(i, (float(i), "s")), "l": [i, i]} for i in range(2)]
     batch = default_collate(samples)
     assert isinstance(batch["p"], Point) and batch["p"].x.tolist() == [0, 1]
-    assert isinstance(batch["p"].y, list) and batch["p"].y[1] == ["s", "s"]
+    assert isinstance(batch["p"].y, list) and batch["p"].y[1] == ("s", "s")
     assert [item.tolist() for item in batch["l"]] == [[0, 1], [0, 1]]
     ordered = default_collate([collections.OrderedDict(a=1), collections.OrderedDict(a=2)])
     assert isinstance(ordered, collections.OrderedDict)

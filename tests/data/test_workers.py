@@ -24,7 +24,8 @@ from backlit.data import (
     get_worker_info,
     transforms,
 )
-from backlit.data.workers import WorkerError, WorkerPool
+from backlit.data.workers import WorkerPool
+from backlit.errors import WorkerError
 
 
 class Numbers(Dataset):
