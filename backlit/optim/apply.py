@@ -45,7 +45,8 @@ def _values(update: Update, values: Arrays, grad: Any) -> Arrays:
 
 def _refill(tensors: dict[str, Tensor], values: Arrays) -> None:
     for name, tensor in tensors.items():
-        tensor.cell.put(np.asarray(values[name]))
+        cell = tensor.cell
+        cell.put(np.asarray(values[name], cell.array.dtype))
 
 
 def _as_tensors(update: Update, tensors: dict[str, Tensor], grad: Tensor) -> None:

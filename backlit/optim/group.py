@@ -37,7 +37,8 @@ class ParamGroup(dict[str, Any]):
         if state.observers:
             cells = self.cells(name)
             return cells if isinstance(value, (tuple, list)) else cells[0]
-        return value.item() if isinstance(value, Tensor) else value
+        # float(): a NumPy scalar would turn float32 arrays into float64.
+        return tuple(map(float, value)) if isinstance(value, (tuple, list)) else float(value)
 
     def cells(self, name: str) -> tuple[Tensor, ...]:
         """The numbers of `group[name]` as 0-dim Tensors that follow it."""

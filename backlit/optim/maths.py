@@ -17,16 +17,19 @@ from backlit.tensor import Tensor
 
 
 def sqrt(x: Any) -> Any:
+    """Square root of a number or an array."""
     if isinstance(x, np.ndarray):
         return np.sqrt(x)
     return x.sqrt() if isinstance(x, Tensor) else math.sqrt(x)
 
 
 def absolute(x: Any) -> Any:
+    """Entries without their sign."""
     return x.abs() if isinstance(x, Tensor) else np.abs(x)
 
 
 def sign(x: Any) -> Any:
+    """-1, 0 or 1 for each entry of an array."""
     return x.sign() if isinstance(x, Tensor) else np.sign(x)
 
 
@@ -46,7 +49,7 @@ def within(x: Any, least: float, most: float) -> Any:
 
 
 def where(condition: Any, x: Any, y: Any) -> Any:
-    """x where the condition holds, else y. Of the three, a condition or a value is no number."""
+    """x where the condition holds, else y; the condition is a bool or an array of them."""
     if isinstance(condition, Tensor):
         return bl.where(condition, x, y)
     return np.where(condition, x, y) if isinstance(condition, np.ndarray) else x if condition else y

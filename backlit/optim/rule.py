@@ -31,7 +31,16 @@ State = dict[str, Any]
 class Rule(Optimizer):
     """An optimizer that treats every parameter by the same rule, given its gradient and state.
 
-    Subclasses give `check`, `arrays`, `scalars` and `rule`; see sgd.py for the smallest one.
+    Subclasses give `rule`, and where they need them `arrays`, `scalars` and `check`.
+
+    >>> class Descent(bl.optim.rule.Rule):
+    ...     def rule(self, group, clock):
+    ...         lr = group.number("lr")
+    ...         return lambda p, grad, arrays: p - lr * grad
+    >>> p = nn.Parameter(bl.tensor([1.0]))
+    >>> opt = Descent([p], {"lr": 0.25})
+    >>> (p ** 2).sum().backward(); opt.step(); p.tolist()
+    [0.5]
     """
 
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:

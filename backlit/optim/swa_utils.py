@@ -13,9 +13,12 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any
 
+import numpy as np
+
 import backlit as bl
 from backlit.errors import ArgumentError
 from backlit.nn.module import Module
+from backlit.optim.apply import Arrays, apply
 from backlit.optim.lr_scheduler.base import (
     LRScheduler,
     Rate,
@@ -74,7 +77,7 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> MultiAverageFunction:
     >>> averages[0].tolist()
     [0.25]
     """
-    return _in_place(get_ema_avg_fn(decay))
+    return _ema_in_place(_check_decay(decay))
 
 
 def get_swa_multi_avg_fn() -> MultiAverageFunction:
@@ -86,6 +89,20 @@ def get_swa_multi_avg_fn() -> MultiAverageFunction:
     [0.5]
     """
     return _in_place(get_swa_avg_fn())
+
+
+def _ema_in_place(decay: float) -> MultiAverageFunction:
+    """The hot one, every step of training: as one update rule, which needs no operators."""
+
+    def rule(average: Any, value: Any, state: Arrays) -> Any:
+        return moving_average(average, value, 1 - decay)
+
+    def update(averages: Sequence[Tensor], values: Sequence[Tensor], count: Any) -> None:
+        with bl.no_grad(), np.errstate(all="ignore"):
+            for average, value in zip(averages, values):
+                apply(rule, average, value, {})
+
+    return update
 
 
 def _in_place(function: AverageFunction) -> MultiAverageFunction:
@@ -185,9 +202,7 @@ class EMA:
 
     def update(self) -> None:
         """Take the parameters' present values into the averages."""
-        with bl.no_grad():
-            for average, p in zip(self.averages, self.params):
-                average.copy_(moving_average(average, p.detach(), 1 - self.decay))
+        _ema_in_place(self.decay)(self.averages, self.params, None)
 
     def copy_to(self, params: Iterable[Tensor] | None = None) -> None:
         """Write the averages into the parameters, or into others of the same shapes."""

@@ -237,6 +237,21 @@ def test_a_tensor_learning_rate_is_read_at_every_step():
         bl.optim.SGD([p], lr=bl.ones(2))
 
 
+def test_numpy_numbers_do_not_widen_float32():
+    p = bl.nn.Parameter(bl.ones(2))
+    optimizer = bl.optim.Adam(
+        [p], lr=np.float64(0.1), eps=np.float64(1e-8), betas=(np.float64(0.9), 0.999)
+    )
+    optimizer.param_groups[0]["weight_decay"] = np.float64(0.1)
+    schedule = bl.optim.lr_scheduler.LambdaLR(optimizer, lambda epoch: np.cos(epoch / 10))
+    for _ in range(2):
+        p.grad = bl.ones(2)
+        optimizer.step()
+        schedule.step()
+    assert p.dtype == bl.float32 and optimizer.state[p]["exp_avg"].dtype == bl.float32
+    json.dumps(optimizer.state_dict()["param_groups"])
+
+
 def test_a_plain_dict_put_in_place_of_a_group_works():
     p = parameter(1.0)
     optimizer = bl.optim.SGD([p], lr=0.25)
