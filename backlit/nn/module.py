@@ -233,6 +233,8 @@ class Module(StateDictMethods, HookMethods):
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get(name, self) is value:
+            return  # as train() often does: whoever watches the version need not look
         self._changed()
         if isinstance(value, Parameter):
             self._table("_parameters")

@@ -121,6 +121,11 @@ def test_dir_and_version():
     del net.rate
     net.first = nn.Linear(3, 4)
     assert net._version == before + 3
+    before = net._version
+    net.train()
+    assert net._version == before
+    net.eval()
+    assert net._version == before + 1
     before = net.layers._version
     net.layers.append(nn.Linear(2, 2))
     assert net.layers._version > before
