@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from backlit import random as rng
-from backlit.errors import ArgumentError
-from backlit.ops.op import Operator, apply, require_float, slot
+from backlit.errors import ArgumentError, ArgumentTypeError, ShapeError
+from backlit.ops.op import Operator, apply, export, require_float, slot
 
 
 class Dropout(Operator):
@@ -23,8 +26,7 @@ class Dropout(Operator):
     moves = True
 
     def call(input, p=0.5, training=True, inplace=False):
-        if not 0.0 <= p <= 1.0:
-            raise ArgumentError(f"dropout: p must be between 0 and 1, got {p}")
+        check_probability("dropout", p)
         if not training or p == 0.0:
             return input
         seed, offset = rng.take(None, input.numel())
@@ -47,8 +49,167 @@ class Dropout(Operator):
         return rf"\frac{{m}}{{1 - {p:g}}} \odot {x}"
 
 
+def check_probability(name: str, p: float) -> None:
+    if not 0.0 <= p <= 1.0:
+        raise ArgumentError(f"{name}: p must be between 0 and 1, got {p}")
+
+
 def keep_mask(shape: tuple, p: float, seed: int, offset: int) -> np.ndarray:
     """True with probability 1 - p, element by element in row-major order."""
     count = int(np.prod(shape))
     threshold = round(p * 2.0**32)
     return (rng.words(seed, offset, count) >= np.uint64(threshold)).reshape(shape)
+
+
+# ----- the same decision for whole channels -----
+
+
+class FeatureDropout(Operator):
+    """Zero slices with probability `p` and scale the rest by 1 / (1 - p).
+
+    A slice is what the first `lead` axes address: with two, a channel of a sample.
+    Source: Tompson et al. (2015).
+    """
+
+    exports = ""
+    moves = True
+
+    def infer(x, *, p, seed, offset, lead):
+        require_float(x)
+        return x
+
+    def forward(x, *, p, seed, offset, lead):
+        scale = keep_lead(x.shape, p, seed, offset, lead) * (0.0 if p == 1.0 else 1.0 / (1.0 - p))
+        return np.where(scale != 0, x * scale.astype(x.dtype), x.dtype.type(0))
+
+    def grad_x(g, p, seed, offset, lead):
+        return apply(FeatureDropout, g, p=p, seed=seed, offset=offset, lead=lead)
+
+    def latex(x, *, p, seed, offset, lead):
+        return rf"\frac{{m_c}}{{1 - {p:g}}} \odot {x}"
+
+
+def keep_lead(shape: tuple, p: float, seed: int, offset: int, lead: int) -> np.ndarray:
+    """`keep_mask` over the first axes, shaped to broadcast over all."""
+    kept = keep_mask(shape[:lead], p, seed, offset)
+    return kept.reshape(shape[:lead] + (1,) * (len(shape) - lead))
+
+
+ALPHA = -1.7580993408473766  # where SELU ends towards minus infinity: -scale * alpha
+
+
+def alpha_affine(p: float) -> tuple[float, float]:
+    """The factor and shift that keep mean 0 and variance 1 under alpha dropout."""
+    scale = 1.0 / math.sqrt((1.0 - p) * (1.0 + p * ALPHA * ALPHA))
+    return scale, -scale * ALPHA * p
+
+
+class AlphaDropout(Operator):
+    """Set slices to SELU's negative limit with probability `p`, keeping mean and variance.
+
+    A slice is what the first `lead` axes address. Source: Klambauer et al. (2017).
+    """
+
+    exports = ""
+    name = "alpha_dropout"
+
+    def infer(x, *, p, seed, offset, lead):
+        require_float(x)
+        return x
+
+    def forward(x, *, p, seed, offset, lead):
+        scale, shift = alpha_affine(p)
+        kept = keep_lead(x.shape, p, seed, offset, lead)
+        kind = x.dtype.type
+        return np.where(kept, x * kind(scale) + kind(shift), kind(ALPHA * scale + shift))
+
+    def grad_x(g, p, seed, offset, lead):
+        kept = apply(FeatureDropout, g, p=p, seed=seed, offset=offset, lead=lead)
+        return kept * ((1.0 - p) * alpha_affine(p)[0])
+
+    def latex(x, *, p, seed, offset, lead):
+        scale, shift = alpha_affine(p)
+        return rf"{scale:.3g} \left(m \odot {x} + (1 - m) \, {ALPHA:.3g}\right) {shift:+.3g}"
+
+
+def _drop(op: Any, name: str, input: Any, p: float, training: bool, inplace: bool,
+          lead: int | None) -> Any:  # fmt: skip
+    check_probability(name, p)
+    if not hasattr(input, "cell"):
+        raise ArgumentTypeError(f"{name}: expected a Tensor, got {type(input).__name__}")
+    lead = input.ndim if lead is None else lead
+    if input.ndim < lead:
+        raise ShapeError(f"{name}: expected (N, C, ...), got shape {tuple(input.shape)}")
+    if not training or p == 0.0:
+        return input
+    seed, offset = rng.take(None, math.prod(input.shape[:lead]))
+    if p == 1.0:
+        op = FeatureDropout
+    dropped = apply(op, input, p=float(p), seed=seed, offset=offset, lead=lead)
+    return slot.refill(input, dropped) if inplace else dropped
+
+
+@export("F")
+def dropout1d(input, p=0.5, training=True, inplace=False):
+    """Zero whole channels of (N, C, L) or (C, L) with probability `p`, scaling the rest.
+
+    >>> F.dropout1d(bl.ones(1, 2, 2), p=0.5, training=False)
+    tensor([[[1., 1.],
+             [1., 1.]]])
+    """
+    if input.ndim not in (2, 3):
+        raise ShapeError(f"dropout1d: expected (N, C, L) or (C, L), got {tuple(input.shape)}")
+    return _drop(FeatureDropout, "dropout1d", input, p, training, inplace, input.ndim - 1)
+
+
+@export("F")
+def dropout2d(input, p=0.5, training=True, inplace=False):
+    """Zero whole channels of images (N, C, H, W) with probability `p`, scaling the rest.
+
+    >>> F.dropout2d(bl.ones(1, 1, 1, 2), p=1.0)
+    tensor([[[[0., 0.]]]])
+    """
+    return _drop(FeatureDropout, "dropout2d", input, p, training, inplace, 2)
+
+
+@export("F")
+def dropout3d(input, p=0.5, training=True, inplace=False):
+    """Zero whole channels of (N, C, D, H, W) or (C, D, H, W) with probability `p`.
+
+    >>> F.dropout3d(bl.ones(1, 1, 1, 1, 2), p=1.0).sum()
+    tensor(0.)
+    """
+    return _drop(FeatureDropout, "dropout3d", input, p, training, inplace,
+                 1 if input.ndim == 4 else 2)  # fmt: skip
+
+
+@export("bl")
+def feature_dropout(input, p=0.5, training=True, inplace=False):
+    """Zero whole channels of (N, C, ...) with probability `p`, scaling the rest.
+
+    >>> bl.feature_dropout(bl.ones(1, 2, 3), p=0.5, training=False).sum()
+    tensor(6.)
+    """
+    return _drop(FeatureDropout, "feature_dropout", input, p, training, inplace, 2)
+
+
+@export("bl F")
+def alpha_dropout(input, p=0.5, training=False, inplace=False):
+    """Dropout for SELU networks: dropped elements take its negative limit, mean and variance stay.
+
+    Source: Klambauer et al. (2017).
+
+    >>> F.alpha_dropout(bl.ones(3), p=0.5, training=False)
+    tensor([1., 1., 1.])
+    """
+    return _drop(AlphaDropout, "alpha_dropout", input, p, training, inplace, None)
+
+
+@export("bl F")
+def feature_alpha_dropout(input, p=0.5, training=False, inplace=False):
+    """`alpha_dropout` of whole channels of (N, C, ...).
+
+    >>> F.feature_alpha_dropout(bl.ones(1, 3, 2), p=0.5, training=False).sum()
+    tensor(6.)
+    """
+    return _drop(AlphaDropout, "feature_alpha_dropout", input, p, training, inplace, 2)
