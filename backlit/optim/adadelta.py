@@ -60,7 +60,6 @@ class Adadelta(Rule):
         return {"square_avg": 0.0, "acc_delta": 0.0}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        clock["step"] = clock["step"] + 1
         lr, rho, eps = group.number("lr"), group["rho"], group["eps"]
 
         def update(p: Any, grad: Any, s: Arrays) -> Any:

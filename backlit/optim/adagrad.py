@@ -61,7 +61,7 @@ class Adagrad(Rule):
         return {"sum": group["initial_accumulator_value"]}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step = clock["step"] = clock["step"] + 1
+        step = clock["step"]
         rate, eps = group.number("lr") / (1 + (step - 1) * group["lr_decay"]), group["eps"]
 
         def update(p: Any, grad: Any, s: Arrays) -> Any:

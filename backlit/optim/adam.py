@@ -64,7 +64,7 @@ class Adam(Rule):
         return moments | ({"max_exp_avg_sq": 0.0} if group["amsgrad"] else {})
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step = clock["step"] = clock["step"] + 1
+        step = clock["step"]
         beta1, beta2 = group.number("betas")
         scale = sqrt(1 - beta2**step)
         rate = group.number("lr") * scale / (1 - beta1**step)

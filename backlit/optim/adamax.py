@@ -55,7 +55,7 @@ class Adamax(Rule):
         return {"exp_avg": 0.0, "exp_inf": 0.0}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step = clock["step"] = clock["step"] + 1
+        step = clock["step"]
         beta1, beta2 = group.number("betas")
         rate, eps = group.number("lr") / (1 - beta1**step), group["eps"]
 

@@ -60,7 +60,7 @@ class ASGD(Rule):
         return {"step": 0.0, "eta": float(group["lr"]), "mu": 1.0}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step = clock["step"] = clock["step"] + 1
+        step = clock["step"]
         lr, lambd = group.number("lr"), group["lambd"]
         eta, mu = where(step > 1, clock["eta"], lr), clock["mu"]
         clock["eta"] = lr / (1 + lambd * lr * step) ** group["alpha"]

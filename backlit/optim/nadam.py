@@ -66,7 +66,7 @@ class NAdam(Rule):
         return {"step": 0.0, "mu_product": 1.0}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step = clock["step"] = clock["step"] + 1
+        step = clock["step"]
         lr, (beta1, beta2) = group.number("lr"), group.number("betas")
 
         def momentum(t: Any) -> Any:

@@ -58,7 +58,7 @@ class RAdam(Rule):
         return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step = clock["step"] = clock["step"] + 1
+        step = clock["step"]
         beta1, beta2 = group.number("betas")
         correction2 = 1 - beta2**step
         rho = 2 / (1 - beta2) - 1

@@ -65,7 +65,6 @@ class RMSprop(Rule):
         return dict.fromkeys(names, 0.0)
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        clock["step"] = clock["step"] + 1
         lr, momentum = group.number("lr"), group.number("momentum")
         alpha, eps = group["alpha"], group["eps"]
         centered, heavy = group["centered"], group["momentum"] != 0

@@ -62,7 +62,7 @@ class Rprop(Rule):
         return {"prev": 0.0, "step_size": float(group["lr"])}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        step = clock["step"] = clock["step"] + 1
+        step = clock["step"]
         lr, (minus, plus), (least, most) = group.number("lr"), group["etas"], group["step_sizes"]
         begun = one_if(step > 1)
 

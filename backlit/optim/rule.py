@@ -55,11 +55,12 @@ class Rule(Optimizer):
         return {}
 
     def scalars(self, group: Mapping[str, Any]) -> dict[str, float]:
-        """0-dim state: name and initial value."""
+        """0-dim state: name and initial value; "step" counts the steps by itself."""
         return {"step": 0.0}
 
     def rule(self, group: ParamGroup, clock: Clock) -> Update:
-        """Advance the clock and give the function (p, grad, arrays) -> p that advances these."""
+        """The function (p, grad, arrays) -> p of this step; it advances the arrays, as this
+        method advances whatever the clock holds beside the step number, 1 at the first step."""
         raise NotImplementedError
 
     def step(self, closure: Closure | None = None) -> Any:
@@ -73,19 +74,25 @@ class Rule(Optimizer):
                 if not isinstance(group, ParamGroup):
                     group = self.param_groups[i] = ParamGroup(group)
                 self._make_state(group)
-                names = tuple(self.arrays(group))
                 for due in self._due(group):
-                    update = self._read_rule(group, self.state.get(due[0], {}))
-                    for p in due:
-                        state, grad = self.state.get(p, {}), p.grad
-                        assert grad is not None
-                        apply(update, p, grad, {name: state[name] for name in names})
+                    self._update(group, due)
         return loss
+
+    def _update(self, group: ParamGroup, due: list[Tensor]) -> None:
+        """One step of the parameters that share a clock."""
+        update = self._read_rule(group, self.state.get(due[0], {}))
+        names = tuple(self.arrays(group))
+        for p in due:
+            state, grad = self.state.get(p, {}), p.grad
+            assert grad is not None
+            apply(update, p, grad, {name: state[name] for name in names})
 
     def _read_rule(self, group: ParamGroup, state: State) -> Update:
         """The update of this step, with weight decay and the sign of the gradient in place."""
         cells = {name: state[name] for name in self.scalars(group)}
         clock = dict(cells) if mode.observers else {k: c.item() for k, c in cells.items()}
+        if "step" in clock:
+            clock["step"] = clock["step"] + 1
         update = self.rule(group, clock)
         for name, cell in cells.items():
             now = clock[name]

@@ -76,7 +76,6 @@ class SGD(Rule):
             return lambda p, grad, s: p - lr * grad
         momentum, share = group.number("momentum"), 1.0
         if clock:
-            clock["step"] = clock["step"] + 1
             share = 1 - group["dampening"] * one_if(clock["step"] > 1)
 
         def update(p: Any, grad: Any, s: Arrays) -> Any:
