@@ -1,0 +1,11 @@
+"""Checking gradients numerically. `gradcheck` in PyTorch's style, `compare` with a full report."""
+
+from backlit.check.differences import Slope as Slope, slope as slope
+from backlit.check.gradcheck import (
+    Failure as Failure,
+    GradcheckError as GradcheckError,
+    Report as Report,
+    compare as compare,
+    gradcheck as gradcheck,
+    gradgradcheck as gradgradcheck,
+)
