@@ -8,7 +8,7 @@ FAMILIES = (
     "elementwise", "activation", "shape", "views", "index", "join", "scatter", "select",
     "arrange", "diagonal", "pad", "combine", "mask", "sort", "embedding", "convert", "reduce",
     "matmul", "softmax", "conv", "norm", "pool", "pool_adaptive", "norm_groups", "attention",
-    "random", "loss", "recurrent",
+    "random", "loss", "recurrent", "image", "image_grid",
 )  # fmt: skip
 
 for _family in FAMILIES:
