@@ -43,7 +43,7 @@ def train(
     ] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="[default: 4]")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="[default: 100]")] = None,
-    lr: Annotated[float | None, typer.Option(min=0, help="Highest rate.  [default: 0.003]")] = None,
+    lr: Annotated[float | None, typer.Option(min=0, help="Highest rate.  [default: 0.004]")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="[default: 0]")] = None,
     name: Annotated[str | None, typer.Option(help="The new run's name.  [default: digits]")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),

@@ -124,7 +124,7 @@ def train(run: Run, resume: bool = False) -> History:
     """The loop of `fit` over a Run."""
     mode = run.model.training
     _begin(run, resume)
-    with StopSignals(run.progress.message) as signals:
+    with StopSignals() as signals:
         run.progress.start(run)
         try:
             for callback in run.callbacks:
@@ -299,14 +299,17 @@ def _finish(run: Run) -> None:
 
 
 def _interrupt(run: Run, signals: StopSignals) -> None:
-    where = f"in epoch {run.position.epoch + 1} after step {run.position.step}"
-    saved = None
+    """Save this moment, if there is a run_dir, and leave."""
+    where = f"{signals.requested} in epoch {run.position.epoch + 1} after step {run.position.step}"
     try:
         saved = run.save()
-        how = f"saved {saved}; resume=True goes on from there" if saved else "there is no run_dir"
+        how = f"saved {saved}" if saved else "nothing saved, since there is no run_dir"
     except CheckpointError as error:
-        how = f"not saved: {error}"
-    raise TrainingInterrupted(f"{signals.requested} {where}; {how}", saved, run.history)
+        saved, how = None, f"not saved: {error}"
+    interrupted = TrainingInterrupted(f"{where}; {how}", saved, run.history)
+    if run.saving is not None:
+        interrupted.add_note("the same fit(...) with resume=True goes on from the last checkpoint")
+    raise interrupted
 
 
 def _remaining(run: Run) -> Iterator[Any]:

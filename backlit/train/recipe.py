@@ -35,7 +35,7 @@ class Settings:
     data: str | None = None  # None: the digits in the package
     epochs: int = 4
     batch_size: int = 100
-    lr: float = 0.003
+    lr: float = 0.004
     seed: int = 0
     threads: int | None = None
 

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -20,9 +20,8 @@ class StopSignals:
     Outside the main thread, where Python takes no signals, nothing is changed.
     """
 
-    def __init__(self, report: Callable[[str], None]) -> None:
+    def __init__(self) -> None:
         self.requested = ""
-        self._report = report
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopSignals:
@@ -39,4 +38,5 @@ class StopSignals:
         if self.requested:
             raise KeyboardInterrupt("stopped at once, without saving")
         self.requested = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
-        self._report(f"{self.requested}: finishing this step; once more stops at once")
+        # print() may be what was interrupted, and can't be entered twice.
+        os.write(2, f"\n{self.requested}: finishing this step; once more stops at once\n".encode())
