@@ -13,7 +13,12 @@ from backlit.tensor import Tensor
 
 
 class DenseLayer(nn.Module):
-    """Appends `growth` channels: BN, ReLU, 1 x 1 to 4 growth, BN, ReLU, 3 x 3 to growth."""
+    """Appends `growth` channels: BN, ReLU, 1 x 1 to 4 growth, BN, ReLU, 3 x 3 to growth.
+
+    >>> from backlit.models.densenet import DenseLayer
+    >>> DenseLayer(6, 2, dropout=0.0)(bl.zeros(1, 6, 4, 4)).shape == (1, 8, 4, 4)
+    True
+    """
 
     def __init__(self, inside: int, growth: int, dropout: float) -> None:
         super().__init__()
@@ -32,7 +37,12 @@ class DenseLayer(nn.Module):
 
 
 class Transition(nn.Module):
-    """Compresses channels by a 1 x 1 convolution and halves the image by mean pooling."""
+    """Compresses channels by a 1 x 1 convolution and halves the image by mean pooling.
+
+    >>> from backlit.models.densenet import Transition
+    >>> Transition(6, 3)(bl.zeros(1, 6, 4, 4)).shape == (1, 3, 2, 2)
+    True
+    """
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()

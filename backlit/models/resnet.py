@@ -12,7 +12,12 @@ from backlit.tensor import Tensor
 
 
 class BasicBlock(nn.Module):
-    """relu(x + bn(conv(relu(bn(conv(x)))))); the first convolution may halve the image."""
+    """relu(x + bn(conv(relu(bn(conv(x)))))); the first convolution may halve the image.
+
+    >>> from backlit.models.resnet import BasicBlock
+    >>> BasicBlock(4, 8, stride=2)(bl.zeros(1, 4, 6, 6)).shape == (1, 8, 3, 3)
+    True
+    """
 
     def __init__(self, inside: int, outside: int, stride: int = 1) -> None:
         super().__init__()
@@ -78,20 +83,40 @@ def resnet20(classes: int = 10) -> ResNet:
 
 
 def resnet32(classes: int = 10) -> ResNet:
-    """ResNet-32: 0.47 million parameters."""
+    """ResNet-32: 0.47 million parameters.
+
+    >>> from backlit import models
+    >>> len(models.resnet32().layer1)
+    5
+    """
     return ResNet(5, classes)
 
 
 def resnet44(classes: int = 10) -> ResNet:
-    """ResNet-44: 0.66 million parameters."""
+    """ResNet-44: 0.66 million parameters.
+
+    >>> from backlit import models
+    >>> len(models.resnet44().layer1)
+    7
+    """
     return ResNet(7, classes)
 
 
 def resnet56(classes: int = 10) -> ResNet:
-    """ResNet-56: 0.86 million parameters."""
+    """ResNet-56: 0.86 million parameters.
+
+    >>> from backlit import models
+    >>> len(models.resnet56().layer1)
+    9
+    """
     return ResNet(9, classes)
 
 
 def resnet110(classes: int = 10) -> ResNet:
-    """ResNet-110: 1.7 million parameters."""
+    """ResNet-110: 1.7 million parameters.
+
+    >>> from backlit import models
+    >>> len(models.resnet110().layer1)
+    18
+    """
     return ResNet(18, classes)

@@ -13,7 +13,12 @@ from backlit.tensor import Tensor
 
 
 class DoubleConv(nn.Module):
-    """Twice: 3 x 3 convolution, BatchNorm, ReLU."""
+    """Twice: 3 x 3 convolution, BatchNorm, ReLU.
+
+    >>> from backlit.models.unet import DoubleConv
+    >>> DoubleConv(1, 4)(bl.zeros(1, 1, 6, 6)).shape == (1, 4, 6, 6)
+    True
+    """
 
     def __init__(self, inside: int, outside: int) -> None:
         super().__init__()

@@ -12,7 +12,12 @@ from backlit.tensor import Tensor
 
 
 class Block(nn.Module):
-    """x + proj(attention(ln1(x))), then x + fc2(gelu(fc1(ln2(x)))), GELU in its tanh form."""
+    """x + proj(attention(ln1(x))), then x + fc2(gelu(fc1(ln2(x)))), GELU in its tanh form.
+
+    >>> from backlit.models.vit import Block
+    >>> Block(8, heads=2, hidden=16)(bl.zeros(1, 5, 8)).shape == (1, 5, 8)
+    True
+    """
 
     def __init__(self, width: int, heads: int, hidden: int) -> None:
         super().__init__()

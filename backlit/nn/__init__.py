@@ -110,10 +110,10 @@ from backlit.nn.recurrent import RNNBase as RNNBase
 from backlit.nn.recurrent import RNN as RNN
 from backlit.nn.recurrent import LSTM as LSTM
 from backlit.nn.recurrent import GRU as GRU
-from backlit.nn.recurrent import RNNCellBase as RNNCellBase
-from backlit.nn.recurrent import RNNCell as RNNCell
-from backlit.nn.recurrent import LSTMCell as LSTMCell
-from backlit.nn.recurrent import GRUCell as GRUCell
+from backlit.nn.cells import RNNCellBase as RNNCellBase
+from backlit.nn.cells import RNNCell as RNNCell
+from backlit.nn.cells import LSTMCell as LSTMCell
+from backlit.nn.cells import GRUCell as GRUCell
 from backlit.nn.attention import MultiheadAttention as MultiheadAttention
 from backlit.nn.transformer import TransformerEncoderLayer as TransformerEncoderLayer
 from backlit.nn.transformer import TransformerEncoder as TransformerEncoder

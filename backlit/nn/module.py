@@ -7,15 +7,14 @@ forward `state.module` is the module's path, such as `net.layers.0.conv`.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
 import backlit as bl
-from backlit.dtypes import dtype as DType
-from backlit.errors import NotAvailable
+from backlit.nn.conversion import ConversionMethods
 from backlit.nn.hooks import HookMethods
 from backlit.nn.parameter import Buffer, Parameter, is_lazy
+from backlit.nn.path import Children, Path
 from backlit.nn.state_dict import StateDictMethods
 from backlit.state import state
 from backlit.tensor import Tensor
@@ -33,54 +32,7 @@ _HOOK_TABLES = (
 _TABLES = ("_parameters", "_buffers", "_modules", *_HOOK_TABLES)
 
 
-class _Children(dict[str, Any]):
-    """Child modules by name; any change makes remembered paths stale."""
-
-    version = 0
-
-    def __setitem__(self, name: str, module: Any) -> None:
-        _Children.version += 1
-        super().__setitem__(name, module)
-
-
-class Path(str):
-    """Where forward is; knows its module and the paths of the modules below."""
-
-    __slots__ = ("below", "names", "owner", "version")
-    owner: weakref.ReferenceType[Module]
-
-    def __new__(cls, text: str, owner: Module) -> Path:
-        path = super().__new__(cls, text)
-        path.owner = weakref.ref(owner)
-        path.forget()
-        return path
-
-    def __reduce__(self) -> tuple[type[str], tuple[str]]:
-        return str, (str(self),)  # copies are plain text
-
-    def forget(self) -> None:
-        """Start anew after some module got another child."""
-        self.version = _Children.version
-        self.below: dict[int, Path] = {}
-        self.names: dict[int, str] = {}
-
-    def enter(self, module: Module) -> Path:
-        """The path of a module called by this one: by its name, else by its class."""
-        owner = self.owner()
-        if owner is module or owner is None:
-            return self
-        if self.version != _Children.version:
-            self.forget()
-        if not self.names:
-            self.names = {id(below): name for name, below in owner.named_modules()}
-        name = self.names.get(id(module))
-        path = Path(f"{self}.{name or type(module).__name__.lower()}", module)
-        if name is not None:
-            self.below[id(module)] = path
-        return path
-
-
-class Module(StateDictMethods, HookMethods):
+class Module(StateDictMethods, HookMethods, ConversionMethods):
     """Base of every network part: assign parameters and modules in `__init__`, write `forward`.
 
     >>> class Net(nn.Module):
@@ -103,7 +55,7 @@ class Module(StateDictMethods, HookMethods):
         fields["_version"] = 0
         fields["_non_persistent_buffers"] = set()
         fields.update((table, {}) for table in _TABLES)
-        fields["_modules"] = _Children()
+        fields["_modules"] = Children()
 
     # ---- the call
 
@@ -113,7 +65,7 @@ class Module(StateDictMethods, HookMethods):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         outer: Any = state.module
-        if type(outer) is Path and outer.version == _Children.version:
+        if type(outer) is Path and outer.version == Children.version:
             path = outer.below.get(id(self)) or outer.enter(self)
         else:
             path = self._enter(outer)
@@ -138,7 +90,7 @@ class Module(StateDictMethods, HookMethods):
         path = self.__dict__.get("_root_path")
         if type(path) is not Path or path != text or path.owner() is not self:
             path = self.__dict__["_root_path"] = Path(text, self)
-        elif path.version != _Children.version:
+        elif path.version != Children.version:
             path.forget()
         return path
 
@@ -419,7 +371,7 @@ class Module(StateDictMethods, HookMethods):
             raise AttributeError(f"{type(owner).__name__} has no {word} '{name}'")
         return value
 
-    # ---- modes and conversion
+    # ---- modes
 
     def train(self, mode: bool = True) -> Self:
         """Set training mode here and below: Dropout and BatchNorm behave accordingly.
@@ -466,85 +418,6 @@ class Module(StateDictMethods, HookMethods):
         for module in self.children():
             module.apply(fn)
         fn(self)
-        return self
-
-    def _apply(self, fn: Callable[[Tensor], Tensor]) -> Self:
-        """Refill every parameter, gradient and buffer with `fn` of it; ties stay ties."""
-        for module in self.children():
-            module._apply(fn)
-        with bl.no_grad():
-            for tensor in (*self._parameters.values(), *self._buffers.values()):
-                if tensor is None:
-                    continue
-                grad, values = tensor.grad, tensor.data
-                converted = fn(values)
-                if converted is not values:
-                    tensor.grad = None
-                    tensor.data = converted
-                    tensor.grad = None if grad is None else fn(grad)
-        return self
-
-    def to(self, *args: Any, **kwargs: Any) -> Self:
-        """Move or cast in place: `to(dtype)`, `to(device)`, `to(tensor)`; only floats are cast.
-
-        A memory format is accepted and has no effect: arrays keep their layout.
-
-        >>> nn.Linear(2, 2).to(bl.float64).weight.dtype
-        backlit.float64
-        """
-        kwargs.pop("memory_format", None)
-        kwargs.pop("non_blocking", None)
-        dtype, device = kwargs.pop("dtype", None), kwargs.pop("device", None)
-        if kwargs:
-            raise TypeError(f"to() got an unexpected argument '{next(iter(kwargs))}'")
-        for value in args:
-            if isinstance(value, Tensor):
-                dtype, device = value.dtype, value.device
-            elif isinstance(value, DType):
-                dtype = value
-            elif not isinstance(value, bool) and value is not None:
-                device = value
-        if dtype is not None and not dtype.is_floating_point:
-            raise TypeError(f"to: modules take floating point dtypes only, got {dtype}")
-        device = None if device is None else bl.device(device)
-
-        def convert(tensor: Tensor) -> Tensor:
-            cast = dtype if tensor.is_floating_point() else None
-            return tensor.to(device=device or tensor.device, dtype=cast or tensor.dtype)
-
-        return self._apply(convert)
-
-    def type(self, dst_type: Any) -> Self:
-        """Cast every parameter and buffer, integers included."""
-        return self._apply(lambda tensor: tensor.type(dst_type))
-
-    def float(self) -> Self:
-        """Cast floating point values to float32."""
-        return self.to(bl.float32)
-
-    def double(self) -> Self:
-        """Cast floating point values to float64."""
-        return self.to(bl.float64)
-
-    def half(self) -> Self:
-        """Cast floating point values to float16."""
-        return self.to(bl.float16)
-
-    def bfloat16(self) -> Self:
-        """Cast floating point values to bfloat16."""
-        return self.to(bl.bfloat16)
-
-    def cpu(self) -> Self:
-        """Everything is on the CPU: returns the module."""
-        return self
-
-    def cuda(self, device: Any = None) -> Self:
-        """Refused: there is no GPU backend."""
-        raise NotAvailable("cuda: there is no GPU backend", hint="leave the module on the CPU")
-
-    def to_empty(self, *, device: Any, recurse: bool = True) -> Self:
-        """Move without keeping values: on the one device there is, nothing changes."""
-        bl.device(device)
         return self
 
     # ---- text
