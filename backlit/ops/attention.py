@@ -19,6 +19,7 @@ from backlit.ops.op import (
     apply,
     broadcast_shapes,
     require_float,
+    slot,
 )
 from backlit.ops.random import Dropout
 
@@ -146,31 +147,22 @@ class AttentionGrad(Operator):
 
 def attention_weights(q: Any, k: Any, mask: Any, scale: float, causal: bool) -> Any:
     """The weights of attention, in plain operators; a row with nothing allowed is 0."""
-    scores = (q * scale) @ k.mT
-    allowed = causal_mask(*scores.shape[-2:]) if causal else None
+    scores, allowed = (q * scale) @ k.mT, None
+    if causal:
+        allowed = slot.wrap(causal_mask(*scores.shape[-2:]))
     if mask is not None and mask.dtype.is_floating_point:
         scores = scores + mask
-        closed = np.isneginf(mask.cell.array)
-        mask = None
-        if closed.any():
-            allowed = ~closed if allowed is None else allowed & ~closed
-    elif mask is not None:
-        allowed = mask.cell.array if allowed is None else mask.cell.array & allowed
+        mask = mask.detach() != -math.inf
+    if mask is not None:
+        allowed = mask if allowed is None else allowed & mask
     if allowed is None:
         return scores.softmax(-1)
-    full = np.broadcast_to(allowed, scores.shape)
-    # Where nothing is allowed, softmax sees zeros and its result is dropped.
-    safe = scores.masked_fill(_tensor(~full), float("-inf"))
-    dead = np.broadcast_to(~full.any(axis=-1, keepdims=True), scores.shape)
-    if dead.any():
-        return safe.masked_fill(_tensor(dead), 0.0).softmax(-1).masked_fill(_tensor(dead), 0.0)
-    return safe.softmax(-1)
-
-
-def _tensor(array: np.ndarray) -> Any:
-    from backlit.ops.op import slot
-
-    return slot.wrap(np.ascontiguousarray(array))
+    # Where nothing is allowed, softmax sees what it likes and its result is dropped.
+    open_rows = allowed.any(-1, keepdim=True)
+    closed = (open_rows & ~allowed).expand(scores.shape)
+    seen = scores.masked_fill(~open_rows.expand(scores.shape), 0.0)
+    weights = seen.masked_fill(closed, -math.inf).softmax(-1)
+    return weights.masked_fill(~open_rows.expand(scores.shape), 0.0)
 
 
 class ScaledDotProductAttention(Composite):
