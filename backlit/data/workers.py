@@ -25,6 +25,7 @@ from backlit.data.worker_process import Setup, Task, work
 from backlit.errors import ArgumentError, ArgumentTypeError, WorkerError
 
 GRACE = 2.0  # seconds a worker may finish what it is doing before it is ended
+STARTUP = 60.0  # seconds a worker may take to import what it needs
 START_METHODS = ("spawn", "forkserver")
 
 
@@ -112,9 +113,10 @@ class WorkerPool:
         while True:
             connection = self.connections[worker]
             try:
-                if timeout and not connection.poll(timeout):
+                patience = timeout if self.answered[worker] else max(timeout, STARTUP)
+                if timeout and not connection.poll(patience):
                     raise WorkerError(
-                        f"DataLoader: worker {worker} gave no batch within {timeout} seconds",
+                        f"DataLoader: worker {worker} gave no batch within {patience} seconds",
                         hint="raise timeout, or look for a sample that takes so long",
                     )
                 epoch, kind, content = receive(connection)
