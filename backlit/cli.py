@@ -35,22 +35,32 @@ def backlit() -> None:
 def train(
     which: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="With --resume: the run; else the last one trained."),
+        typer.Argument(metavar="NAME", help="With --resume: the run; else the last one trained."),
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Folder or URL of MNIST's idx files.  [default: the shipped digits]"),
+        typer.Option(help="Folder or URL of MNIST's idx files; else the shipped digits."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="[default: 4]")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="[default: 100]")] = None,
-    lr: Annotated[float | None, typer.Option(min=0, help="Highest rate.  [default: 0.004]")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="[default: 0]")] = None,
-    name: Annotated[str | None, typer.Option(help="The new run's name.  [default: digits]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the data; 4 if left out.")
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Images per step; 100 if left out.")
+    ] = None,
+    lr: Annotated[
+        float | None, typer.Option(min=0, help="Highest learning rate; 0.004 if left out.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of weights and order; 0 if left out.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The new run's name; digits if left out.")
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on exactly where a run stopped.")
     ] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="[default: all cores]")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="All cores if left out.")] = None,
 ) -> None:
     """Train a small convolutional network on handwritten digits."""
     if which is not None and not resume:
