@@ -139,7 +139,8 @@ class Optimizer:
                 if set_to_none:
                     p.grad = None
                 elif p.grad is not None:
-                    p.grad = bl.zeros_like(p.grad)
+                    p.grad = p.grad.detach()  # the same storage, without a history
+                    p.grad.zero_()
 
     # groups
 
@@ -274,12 +275,16 @@ class Optimizer:
                 state[p] = {name: self._restored(p, name, v) for name, v in value.items()}
         for group in self.param_groups:
             self._check_state(group, state)
-        self.state = state
+        self.__setstate__({"state": state})
         for group, new in zip(self.param_groups, groups):
             group.update(deepcopy(options_of(new)))
             self._loaded(group)
         for hook in list(self._load_state_dict_post_hooks.values()):
             hook.function(self)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Take over attributes; PyTorch's optimizers complete old states here."""
+        vars(self).update(state)
 
     def _all_params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]

@@ -342,9 +342,12 @@ def test_a_closure_runs_with_gradients_and_its_loss_comes_back():
 def test_zero_grad_drops_or_clears():
     p = parameter(1.0)
     optimizer = bl.optim.SGD([p], lr=0.1)
-    p.grad = bl.ones(1, dtype=bl.float64)
+    p.grad = held = bl.ones(1, dtype=bl.float64)
     optimizer.zero_grad(set_to_none=False)
-    assert p.grad.tolist() == [0.0]
+    assert p.grad.tolist() == held.tolist() == [0.0]
+    (p * p * p).sum().backward(create_graph=True)
+    optimizer.zero_grad(set_to_none=False)
+    assert p.grad.tolist() == [0.0] and p.grad.grad_fn is None
     optimizer.zero_grad()
     assert p.grad is None
 
@@ -423,6 +426,19 @@ def test_a_users_optimizer_needs_only_a_step():
     assert other.param_groups[0]["lr"] == 0.25
     with pytest.raises(NotImplementedError):
         bl.optim.Optimizer([p], {}).step()
+
+
+def test_a_users_optimizer_may_complete_old_states():
+    class Signed(bl.optim.SGD):
+        def __setstate__(self, state):
+            super().__setstate__(state)
+            for group in self.param_groups:
+                group.setdefault("signed", True)
+
+    optimizer = Signed([parameter(1.0)], lr=0.1)
+    optimizer.load_state_dict(optimizer.state_dict())
+    assert optimizer.param_groups[0]["signed"] is True
+    assert copy.deepcopy(optimizer).param_groups[0]["lr"] == 0.1
 
 
 def test_a_required_option_must_be_given():
