@@ -69,6 +69,10 @@ class ParamGroup(dict[str, Any]):
         self.update(other)
         return self
 
+    def __reduce__(self) -> Any:
+        """A copy has cells of its own."""
+        return type(self), (dict(self),)
+
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
         self._cells.pop(name, None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 import backlit as bl
 from backlit.backends import reference
@@ -215,3 +218,47 @@ def test_differentiable_is_refused_and_the_other_switches_change_nothing(name, r
         except TypeError:  # PyTorch's class has no such switch either
             continue
         assert [v.tolist() for v in switched.step(3).values()] == [v.tolist() for v in plain]
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.sampled_from([(), (0,), (1,), (0, 1)]).map(lambda skip: ("step", skip)),
+        st.sampled_from([0.01, 0.1, 0.3]).map(lambda lr: ("lr", lr)),
+        st.just(("resume", None)),
+    ),
+    min_size=1,
+    max_size=12,
+)
+SOME = [("SGD", {"momentum": 0.9, "dampening": 0.2}), ("Adam", {}), ("NAdam", {}), ("ASGD", {})]
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(("name", "options"), SOME)
+@settings(
+    max_examples=20,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(events=EVENTS)
+def test_any_course_of_events_equals_pytorch(name, options, run, torch, close, events):
+    """Missing gradients, new rates and resumptions in any order."""
+
+    def runs(lib):
+        return run(lib, "float64", lambda p: getattr(lib.optim, name)(p, lr=0.05, **options))
+
+    pair = [runs(bl), runs(torch)]
+    for kind, value in events:
+        for i, lib in enumerate((bl, torch)):
+            this = pair[i]
+            if kind == "step":
+                this.step(1, value)
+            elif kind == "lr":
+                this.optimizer.param_groups[0]["lr"] = value
+            else:
+                pair[i] = runs(lib)
+                pair[i].optimizer.load_state_dict(copy.deepcopy(this.optimizer.state_dict()))
+                pair[i].count = this.count
+                for p, array in zip(pair[i].params, this.values()):
+                    p.data = this.tensor(array)
+        close(pair[0].values(), pair[1].values(), 1e-12)

@@ -237,6 +237,16 @@ def test_a_tensor_learning_rate_is_read_at_every_step():
         bl.optim.SGD([p], lr=bl.ones(2))
 
 
+def test_a_copied_group_has_cells_of_its_own():
+    group = bl.optim.SGD([parameter(1.0)], lr=0.25).param_groups[0]
+    for twin in (copy.copy(group), copy.deepcopy(group)):
+        cell, other = group.cells("lr")[0], twin.cells("lr")[0]
+        twin["lr"] = 0.5
+        assert (cell.item(), other.item()) == (0.25, 0.5)
+    del group["lr"]
+    assert "lr" not in group
+
+
 def test_numpy_numbers_do_not_widen_float32():
     p = bl.nn.Parameter(bl.ones(2))
     optimizer = bl.optim.Adam(
