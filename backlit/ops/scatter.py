@@ -88,7 +88,7 @@ class Gather(Operator):
         return np.asarray(x.reshape(-1)[flat_along(x.shape, index, dim)])
 
     def grad_x(g, index, x_spec, dim):
-        zero = np.zeros(x_spec.shape, x_spec.dtype.numpy)
+        zero = np.zeros(x_spec.shape, g.cell.array.dtype)
         return apply(ScatterAdd, zero, index, g, dim=dim)
 
     def latex(x, index, *, dim):

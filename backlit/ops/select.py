@@ -45,7 +45,7 @@ class IndexSelect(Operator):
         return np.take(x, index, axis=dim)
 
     def grad_x(g, index, x_spec, dim):
-        zero = np.zeros(x_spec.shape, x_spec.dtype.numpy)
+        zero = np.zeros(x_spec.shape, g.cell.array.dtype)
         return apply(IndexAdd, zero, index, g, dim=dim)
 
     def latex(x, index, *, dim):

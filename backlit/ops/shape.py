@@ -108,8 +108,10 @@ class Expand(Operator):
         return apply(Expand, input, shape=shape)
 
     def infer(x, *, shape):
-        if any(n < 0 for n in shape) or broadcast_shapes(x.shape, shape) != tuple(shape):
-            raise ShapeError(f"{x.shape} does not expand to {tuple(shape)}")
+        pairs = zip(reversed(x.shape), reversed(shape))
+        if any(n < 0 for n in shape) or any(n not in (1, m) for n, m in pairs):
+            raise ShapeError(f"{x.shape} does not expand to {tuple(shape)}",
+                             hint="only axes of size 1 repeat")  # fmt: skip
         return Spec(tuple(shape), x.dtype)
 
     def forward(x, *, shape):

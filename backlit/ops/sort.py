@@ -21,7 +21,7 @@ class Picks(Operator, abstract=True):
     nondifferentiable = ("indices",)
 
     def grad_x(g_values, indices, x_spec, dim):
-        zero = np.zeros(x_spec.shape, x_spec.dtype.numpy)
+        zero = np.zeros(x_spec.shape, g_values.cell.array.dtype)
         return apply(Scatter, zero, indices, g_values, dim=dim)
 
 
@@ -37,7 +37,7 @@ def order(x: np.ndarray, dim: int, descending: bool) -> np.ndarray:
 
 def _taken(x: np.ndarray, indices: np.ndarray, dim: int) -> tuple[np.ndarray, np.ndarray]:
     values = np.take_along_axis(x, indices, dim) if x.ndim else x.copy()
-    return values, np.ascontiguousarray(indices)
+    return values, indices.copy()  # not a flipped or cut view
 
 
 class SortAxis(Picks):
@@ -82,7 +82,7 @@ class Argsort(Operator):
         return Spec(x.shape, dt.int64)
 
     def forward(x, *, dim, descending):
-        return np.ascontiguousarray(order(x, dim, descending))
+        return order(x, dim, descending).copy()
 
 
 @export("bl Tensor")
@@ -200,9 +200,9 @@ class UniqueRuns(Operator):
 
     def forward(x, *, dim):
         rows = x.reshape(-1) if dim is None else np.moveaxis(x, dim, 0)
-        changed = (rows[1:] != rows[:-1]).reshape(max(len(rows) - 1, 0), -1).any(1)
-        starts = np.flatnonzero(np.r_[True, changed]) if len(rows) else np.zeros(0, np.int64)
-        run = np.r_[0, np.cumsum(changed)] if len(rows) else np.zeros(0, np.int64)
+        changed = (rows[1:] != rows[:-1]).any(axis=tuple(range(1, rows.ndim)))
+        starts = np.flatnonzero(np.r_[True, changed][: len(rows)])
+        run = np.r_[0, np.cumsum(changed)][: len(rows)]
         counts = np.diff(np.r_[starts, len(rows)])
         values = rows[starts] if dim is None else np.moveaxis(rows[starts], 0, dim)
         return values, run.reshape(x.shape) if dim is None else run, counts
