@@ -7,10 +7,9 @@ from importlib import import_module
 FAMILIES = (
     "elementwise", "activation", "shape", "views", "index", "join", "scatter", "select",
     "arrange", "diagonal", "pad", "combine", "mask", "sort", "embedding", "convert", "reduce",
-    "extreme", "running", "distance",
-    "matmul", "softmax", "conv", "norm", "pool", "pool_adaptive", "norm_groups", "attention",
-    "random", "loss", "recurrent", "image", "image_grid",
-    "multihead",
+    "extreme", "running", "distance", "matmul", "products", "einsum", "softmax", "conv", "norm",
+    "pool", "pool_adaptive", "norm_groups", "attention", "random", "loss", "recurrent", "image",
+    "image_grid", "multihead",
 )  # fmt: skip
 
 for _family in FAMILIES:
