@@ -141,7 +141,7 @@ class _Flatten:
             raise ArgumentError(f"{_join(path, key)}: {_describe(key)} can't be a saved key")
         return self.node(key, path)
 
-    def tensor(self, value: Tensor, path: str) -> dict:
+    def tensor(self, value: Tensor, path: str) -> dict[str, Any]:
         node: dict[str, Any] = {"tensor": self.named(value.array, value.cell, path)}
         if isinstance(value, Parameter):
             node["parameter"] = value.requires_grad
@@ -149,7 +149,7 @@ class _Flatten:
             node["requires_grad"] = True
         return node
 
-    def array(self, value: Any, path: str) -> dict:
+    def array(self, value: Any, path: str) -> dict[str, Any]:
         if value.dtype.name not in CODES:
             raise ArgumentError(f"{path or 'save'}: an array of {value.dtype} can't be saved")
         kind = "array" if isinstance(value, np.ndarray) else "scalar"
@@ -224,7 +224,9 @@ def _header_check(header: dict[str, Any], metadata: dict[str, str]) -> int:
     return zlib.crc32(json.dumps([header, metadata]).encode())
 
 
-def _read(file: IO[bytes], name: str, whole: bool = False) -> tuple[dict, dict, str]:
+def _read(
+    file: IO[bytes], name: str, whole: bool = False
+) -> tuple[dict[str, np.ndarray], dict[str, str], str]:
     """Named arrays, metadata and the file's name; every number in the header is checked."""
     header = _read_header(file, name)
     try:
@@ -287,7 +289,9 @@ def _check_header(header: Any, metadata: Any) -> int:
     return position
 
 
-def _read_arrays(file: IO[bytes], header: dict, name: str, check: int) -> tuple[dict, int]:
+def _read_arrays(
+    file: IO[bytes], header: dict[str, Any], name: str, check: int
+) -> tuple[dict[str, np.ndarray], int]:
     arrays: dict[str, Any] = dict.fromkeys(header)  # in the order of the object
     for key in sorted(header, key=lambda k: header[k]["data_offsets"]):
         array = np.empty(header[key]["shape"], _numpy_dtype(header[key]["dtype"]))
@@ -378,7 +382,7 @@ class _Restore:
             return BY_NAME[content]
         raise ValueError(f"unknown kind {kind!r}; the file may be from a newer Backlit")
 
-    def tensor(self, node: dict) -> Tensor:
+    def tensor(self, node: dict[str, Any]) -> Tensor:
         name = node["tensor"]
         if name not in self.tensors:
             of_array(self.arrays[name])  # refuses what other tools have and Backlit has not

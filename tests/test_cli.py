@@ -192,7 +192,11 @@ def test_wrong_usage_is_exit_code_two(words):
 def test_version_and_help():
     assert backlit("version") == (0, f"{bl.__version__}\n")
     code, output = backlit("train", "--help")
-    assert code == 0 and "--resume" in output
+    words = " ".join(output.replace("│", " ").split())
+    assert code == 0 and "--resume" in words
+    settings = recipe.Settings()
+    for default in (settings.epochs, settings.batch_size, settings.lr, settings.seed):
+        assert f" {default} if left out." in words
 
 
 def test_help_imports_nothing_heavy():

@@ -61,10 +61,10 @@ def fit(
     scheduler_per_batch: bool = False,
     clip_grad_norm: float | None = None,
     early_stop: int | EarlyStop | None = None,
-    stop: Sequence[StopRule] = (),
+    stop: StopRule | Sequence[StopRule] = (),
     max_steps: int | None = None,
     max_seconds: float | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Callback | Sequence[Callback] = (),
     run_dir: str | os.PathLike[str] | None = None,
     resume: bool = False,
     checkpoint_every_epochs: int = 1,
@@ -89,9 +89,9 @@ def fit(
     >>> history.stopped[:24], round(model(bl.tensor([[2.0]])).item(), 2)
     ('converged: gradient norm', 5.0)
     """
+    rules = _listed(stop)
     if early_stop is not None:
-        rule = early_stop if isinstance(early_stop, EarlyStop) else EarlyStop(early_stop)
-        stop = [*stop, rule]
+        rules.append(early_stop if isinstance(early_stop, EarlyStop) else EarlyStop(early_stop))
     saving = None
     if run_dir is not None:
         folder = run_folder(run_dir)
@@ -108,8 +108,8 @@ def fit(
         scheduler=scheduler,
         scheduler_per_batch=scheduler_per_batch,
         clip_grad_norm=clip_grad_norm,
-        rules=list(stop),
-        callbacks=list(callbacks),
+        rules=rules,
+        callbacks=_listed(callbacks),
         train_metrics=found,
         val_metrics=copy.deepcopy(found),
         limits=Limits(epochs, max_steps, max_seconds),
@@ -225,7 +225,7 @@ def _step(run: Run, inputs: Sequence[Any], target: Any) -> tuple[float, Any]:
 def _measure(run: Run, signals: StopSignals, complete: bool) -> dict[str, Any]:
     """Validation, and the row of this epoch."""
     check_finite(run)
-    if complete and not run.trained:
+    if complete:
         run.before_validation()
     started = time.perf_counter()
     row: dict[str, Any] = {"epoch": run.position.epoch + 1, "train_loss": run.train_loss.compute()}
@@ -380,12 +380,23 @@ def _say_where(run: Run, error: Exception) -> None:
         error.add_note(note)
 
 
+def _listed(one_or_more: Any) -> list[Any]:
+    return list(one_or_more) if isinstance(one_or_more, Iterable) else [one_or_more]
+
+
 def _check_arguments(run: Run, resume: bool) -> None:
     limits = run.limits
     if limits.epochs < 1:
         raise ArgumentError(f"fit: epochs={limits.epochs}: at least one is needed")
-    maxima = {"max_steps": limits.steps, "max_seconds": limits.seconds}
-    for name, value in {**maxima, "clip_grad_norm": run.clip_grad_norm}.items():
+    numbers = {
+        "max_steps": limits.steps,
+        "max_seconds": limits.seconds,
+        "clip_grad_norm": run.clip_grad_norm,
+    }
+    if run.saving is not None:
+        for unit in ("epochs", "steps", "seconds"):
+            numbers[f"checkpoint_every_{unit}"] = getattr(run.saving, f"every_{unit}")
+    for name, value in numbers.items():
         if value is not None and not value > 0:
             raise ArgumentError(f"fit: {name}={value} must be above zero")
     if resume and run.saving is None:

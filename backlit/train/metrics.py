@@ -132,6 +132,8 @@ def named_metrics(metrics: Any) -> dict[str, Metric]:
     """
     if metrics is None:
         return {}
+    if isinstance(metrics, str | Metric):
+        metrics = [metrics]
     if not isinstance(metrics, dict):
         metrics = {m if isinstance(m, str) else type(m).__name__.lower(): m for m in metrics}
     found = {name: _by_name(m) if isinstance(m, str) else m for name, m in metrics.items()}

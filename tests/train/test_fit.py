@@ -338,6 +338,7 @@ def test_losses_that_are_not_one_number():
         ({"epochs": 0}, "epochs=0"),
         ({"max_steps": 0}, "max_steps=0 must be above zero"),
         ({"clip_grad_norm": -1.0}, "clip_grad_norm=-1.0"),
+        ({"checkpoint_every_steps": 0, "run_dir": "."}, "checkpoint_every_steps=0"),
         ({"resume": True}, "needs the run_dir"),
         ({"early_stop": 3}, "EarlyStop watches val_loss: give val_data"),
         ({"metrics": ["f1"]}, "unknown metric 'f1'"),
@@ -500,6 +501,14 @@ def test_the_second_signal_stops_at_once(tmp_path):
         classify(*classifier(), run_dir=tmp_path, callbacks=[at])
     assert not isinstance(stopped.value, TrainingInterrupted)
     assert Checkpoints(tmp_path / "checkpoints").names()[-1] == "epoch0001-step00000006"
+
+
+def test_one_rule_metric_or_callback_needs_no_list():
+    model, optimizer, data = line()
+    rule, late = GradientNorm(1e9), SignalAt(0, signal.SIGINT)
+    history = run(model, optimizer, data, stop=rule, callbacks=late)
+    assert len(history) == 1 and history.stopped.startswith("converged")
+    assert classify(*classifier(), metrics="accuracy")["train_accuracy"]
 
 
 def test_signals_are_given_back():
