@@ -433,7 +433,7 @@ def _carry_support(node: Node, support: Tensor, results: list) -> None:
     outer = state.grad
     state.grad = False
     try:
-        bare = support.to(dt.float32)  # type: ignore[attr-defined]
+        bare = support.to(dt.of_numpy(node.outputs[0][1]))  # type: ignore[attr-defined]
         moved = pull_rules(node, [bare] + [None] * (len(node.outputs) - 1))
     finally:
         state.grad = outer

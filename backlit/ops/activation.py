@@ -388,7 +388,7 @@ class Hardswish(Activation):
     """x times its hard sigmoid. Source: Howard et al., "Searching for MobileNetV3" (2019).
 
     >>> F.hardswish(bl.tensor([-4.0, 1.0, 4.0]))
-    tensor([0.0000, 0.6667, 4.0000])
+    tensor([-0.0000,  0.6667,  4.0000])
     """
 
     exports = "F"

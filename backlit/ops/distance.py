@@ -29,6 +29,7 @@ class PNorm(Operator):
     Where a norm has no gradient (the 2-norm at 0, elements at 0 for p < 2) it is 0.
     """
 
+    name = "p_norm"
     exports = ""
 
     def infer(x, *, p, dims, keepdim):

@@ -831,8 +831,10 @@ class Where(Elementwise):
             raise DTypeError("the condition must be a bool tensor", hint="compare: x > 0")
         specs = [spec_of(a) for a in arrays]
         cls.infer(*specs)
-        met = cls._convert(rest, cls._operand_dtype(specs[1:]))
-        return cls.forward(condition, *met), [condition, *met]
+        common = cls._operand_dtype(specs[1:])
+        met = cls._convert(rest, common)
+        found = cls.forward(condition, *met)
+        return found.astype(common.numpy, copy=False), [condition, *met]
 
     @classmethod
     def promoted(cls, inputs, first=1):

@@ -155,7 +155,7 @@ class MedianDim(Picked):
 
     @staticmethod
     def pick(x, dim):
-        return middle(x, dim, np.full(1, (x.shape[dim] - 1) // 2), np.isnan(x).any(axis=dim))
+        return middle(x, dim, np.asarray((x.shape[dim] - 1) // 2), np.isnan(x).any(axis=dim))
 
     def latex(x, *, dim, keepdim):
         return rf"\operatorname{{median}} {x}"
@@ -175,9 +175,14 @@ class NanmedianDim(Picked):
         return rf"\operatorname{{nanmedian}} {x}"
 
 
+def comparable(x: np.ndarray) -> np.ndarray:
+    """What NumPy can sort with NaN at the end: bfloat16 goes by way of single."""
+    return x.astype(np.float32) if x.dtype.kind == "V" else x
+
+
 def middle(x: np.ndarray, dim: int, rank: np.ndarray, spoiled: Any) -> tuple:
     """The elements of these ranks along an axis; where spoiled, the first NaN."""
-    order = np.argsort(x, axis=dim, kind="stable")
+    order = np.argsort(comparable(x), axis=dim, kind="stable")
     wanted = np.expand_dims(np.broadcast_to(rank, np.delete(x.shape, dim)), dim)
     indices = np.take_along_axis(order, wanted, dim).squeeze(dim)
     if spoiled.any():
@@ -320,11 +325,25 @@ class Argmin(ArgExtreme):
 # ----- in order -----
 
 
-def _whole(op: Any, input: Any) -> Any:
-    """A Picked operator on all elements; of none it is NaN."""
-    if not input.numel():
-        return input.new_full((), math.nan)
-    return apply(op, input.reshape((-1,)), dim=0, keepdim=False)[0]
+class Middle(Operator):
+    """The lower median of all elements; those equal to it share the gradient evenly."""
+
+    exports = ""
+
+    def infer(x, *, ignore):
+        return Spec((), x.dtype)
+
+    def forward(x, *, ignore):
+        if not x.size:
+            return np.asarray(np.nan, x.dtype)
+        op = NanmedianDim if ignore else MedianDim
+        return op.pick(x.reshape(-1), 0)[0]
+
+    def grad_x(g, x, y):
+        return share(g, x, y, tuple(range(x.ndim)))
+
+    def latex(x, *, ignore):
+        return rf"\operatorname{{median}} {x}"
 
 
 class Median(Composite):
@@ -336,7 +355,7 @@ class Median(Composite):
 
     def expand(input, dim=None, keepdim=False):
         if dim is None:
-            return _whole(MedianDim, input)
+            return apply(Middle, input, ignore=False)
         return along(MedianDim, "median", input, dim, keepdim)
 
 
@@ -349,7 +368,7 @@ class Nanmedian(Composite):
 
     def expand(input, dim=None, keepdim=False):
         if dim is None:
-            return _whole(NanmedianDim, input)
+            return apply(Middle, input, ignore=True)
         return along(NanmedianDim, "nanmedian", input, dim, keepdim)
 
 

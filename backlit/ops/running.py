@@ -162,7 +162,8 @@ class Logcumsumexp(Running):
         # of the ratios between neighbours: the recurrence never overflows.
         if not g.ndim:
             return g
-        ratio = (before(y, dim, 0.0) - y).exp()
+        steps = (part(y, dim, 0, -1) - part(y, dim, 1, None)).exp()
+        ratio = join([part(y, dim, 0, 1).detach() * 0.0, steps], dim)
         return (x - y).exp() * _reverse_scan(ratio, g, dim)
 
     def latex(x, *, dim):

@@ -29,6 +29,8 @@ def order(x: np.ndarray, dim: int, descending: bool) -> np.ndarray:
     """The indices that sort an axis; equal elements keep their order."""
     if not x.ndim:
         return np.zeros((), np.int64)
+    if x.dtype.kind == "V":  # NumPy sorts the NaN of bfloat16 anywhere
+        x = x.astype(np.float32)
     if not descending:
         return np.argsort(x, axis=dim, kind="stable")
     mirrored = np.argsort(np.flip(x, dim), axis=dim, kind="stable")

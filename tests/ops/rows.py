@@ -84,7 +84,8 @@ class Row:
     `torch`: PyTorch's dotted name (default: the same), a callable, or None; then `numpy` is the
     oracle of the values. `bad`: (arguments, error type, words of the message).
     `grad`: whether there is a gradient (default: as the operator declares); `double`: whether to
-    check the second order; `half`: whether 16-bit floats are taken.
+    check the second order; `half`: whether 16-bit floats are taken. `smooth=False`: the samples sit
+    at kinks on purpose, where PyTorch's choice of a gradient is the judge, not differences.
     `tol`, `tol32`: relative to the largest value, against PyTorch in float64 and float32.
     """
 
@@ -97,6 +98,7 @@ class Row:
     grad: bool | None = None
     double: bool = True
     half: bool = True
+    smooth: bool = True
     tol: float = 1e-10
     tol32: float = 1e-5
 

@@ -30,7 +30,7 @@ def is_elementwise(row: Row) -> bool:
 
 
 ROWS = [r for r in ALL if harness.is_published(r) and r.args]
-SMOOTH = [r for r in ROWS if harness.has_gradient(r)]
+SMOOTH = [r for r in ROWS if r.smooth and harness.has_gradient(r)]
 ELEMENTWISE = [r for r in ROWS if is_elementwise(r)]
 IN_PLACE = [r for r in ELEMENTWISE if harness.function_of(r).__name__ + "_" in NAMESPACES["Tensor"]]
 

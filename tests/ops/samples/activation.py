@@ -20,8 +20,6 @@ def smooth(name: str, *more: tuple, kink: tuple = (), **kw) -> Row:
     return Row(name, args=[(x,), (FAR,), (T((0, 3)),), (T((), kink=kink),), *more], **kw)
 
 
-
-
 def rrelu_at_random(x):
     bl.manual_seed(3)
     return bl.rrelu(x, 0.1, 0.3, training=True)
