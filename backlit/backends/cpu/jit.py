@@ -23,6 +23,8 @@ from typing import Any
 from . import features
 
 MAGIC = b"backlit object 1\n"
+# Level 1 schedules as well as level 3 here: the vectors are explicit.
+OPTIONS = {"opt": 1, "reloc": "pic", "jit": True}
 DIGEST_BYTES = 32
 _lock = threading.RLock()
 _libraries: dict[str, Any] = {}
@@ -66,7 +68,8 @@ def compile_function(text: str, name: str, machine: features.Machine) -> int:
 def _key(text: str, name: str, machine: features.Machine) -> str:
     import llvmlite
 
-    parts = (text, name, machine.triple, machine.cpu, machine.features, llvmlite.__version__)
+    build = (machine.triple, machine.cpu, machine.features, llvmlite.__version__, str(OPTIONS))
+    parts = (text, name, *build)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -86,10 +89,7 @@ def _compile(text: str, machine: features.Machine) -> bytes:
 
     _initialize()
     target = llvm.Target.from_triple(machine.triple)
-    # Level 1 schedules as well as level 3 here: the vectors are explicit.
-    builder = target.create_target_machine(
-        cpu=machine.cpu, features=machine.features, opt=1, reloc="pic", jit=True
-    )
+    builder = target.create_target_machine(cpu=machine.cpu, features=machine.features, **OPTIONS)
     context = llvm.create_context()
     parsed = llvm.parse_assembly(f'target triple = "{machine.triple}"\n{text}', context)
     parsed.verify()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import threading
 
 import numpy as np
@@ -48,7 +49,9 @@ def parallel_for(
     threads) is how many there is scratch memory for. Small work stays with the caller, and so
     does all work while another thread is using the team.
     """
-    helpers = 0 if small else min(workers or get_num_threads(), n_chunks) - 1
+    # at exit helpers no longer get to run
+    alone = small or sys.is_finalizing()
+    helpers = 0 if alone else min(workers or get_num_threads(), n_chunks) - 1
     job = Job(n_chunks, address, words, max(helpers, 0))
     if helpers < 1 or not _team_lock.acquire(blocking=False):
         job.run(0)

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -51,6 +52,31 @@ def test_several_callers_at_once(count_chunks: int) -> None:
     for c in callers:
         c.join()
     assert results == [True] * 4
+
+
+def test_an_interrupt_waits_for_the_helpers(
+    count_chunks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads.set_num_threads(3)
+    wait, slow, jobs = threads.Job.wait, threads.Job.help, []
+
+    def late(self: threads.Job, helper: int) -> None:
+        time.sleep(0.05)
+        slow(self, helper)
+
+    def interrupted(self: threads.Job, helper: int) -> None:
+        jobs.append(self)
+        if len(jobs) == 1:
+            raise KeyboardInterrupt
+        wait(self, helper)
+
+    monkeypatch.setattr(threads.Job, "help", late)
+    monkeypatch.setattr(threads.Job, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(count_chunks, 50)
+    assert all(jobs[0].finished)
+    monkeypatch.setattr(threads.Job, "wait", wait)
+    np.testing.assert_array_equal(run(count_chunks, 50), np.ones(50))
 
 
 def test_the_number_of_threads_is_checked() -> None:
