@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
-import backlit as bl
 from backlit.nn.conversion import ConversionMethods
 from backlit.nn.hooks import HookMethods
 from backlit.nn.parameter import Buffer, Parameter, is_lazy
@@ -406,7 +405,7 @@ class Module(StateDictMethods, HookMethods, ConversionMethods):
             if param.grad is None or set_to_none:
                 param.grad = None
             else:
-                param.grad = bl.zeros_like(param.grad)
+                param.grad.detach_().zero_()  # type: ignore[attr-defined]
 
     def apply(self, fn: Callable[[Module], Any]) -> Self:
         """Call `fn` on every module below, then on this one.

@@ -1,7 +1,8 @@
 """Where forward is: the path of the running module, such as `net.layers.0.conv`.
 
-A path is a string, so whoever records it needs nothing of modules; it also remembers the paths
-below it, so that a call costs one look-up. Next: Module.__call__ in module.py.
+It begins with the outermost module's class name, or with its `_root_name`. A path is a string,
+so whoever records it needs nothing of modules; it also remembers the paths below it, so that a
+call costs one look-up. Next: Module.__call__ in module.py.
 """
 
 from __future__ import annotations

@@ -122,6 +122,7 @@ class RNNBase(Module):
             init.uniform_(weight, -bound, bound)
 
     def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
+        hx = tuple(hx) if isinstance(hx, list) else hx
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         self._check_input(input)

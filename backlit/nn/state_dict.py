@@ -174,10 +174,12 @@ class StateDictMethods:
         with bl.no_grad():
             if not assign:
                 tensor.copy_(value)
-            elif isinstance(tensor, Parameter) and not isinstance(value, Parameter):
-                setattr(self, name, Parameter(value.detach(), tensor.requires_grad))
-            else:
+            elif not isinstance(tensor, Parameter):
+                setattr(self, name, value.detach())
+            elif isinstance(value, Parameter):
                 setattr(self, name, value)
+            else:
+                setattr(self, name, Parameter(value.detach(), tensor.requires_grad))
         return None
 
     def _own_state(self) -> dict[str, Tensor]:

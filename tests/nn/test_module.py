@@ -177,7 +177,9 @@ def test_conversion_keeps_objects_integers_and_gradients():
 def test_zero_grad():
     net = Net()
     net(bl.ones(1, 3)).sum().backward()
+    kept = net.first.weight.grad
     net.zero_grad(set_to_none=False)
+    assert net.first.weight.grad is kept
     assert all(p.grad is not None and not p.grad.any() for p in net.parameters())
     net.zero_grad()
     assert all(p.grad is None for p in net.parameters())
