@@ -108,7 +108,7 @@ def _train(given: dict[str, Any], runs: Path, name: str, which: str | None, resu
         history = recipe.train_digits(settings, folder, resume=resume, progress=progress)
     except KeyboardInterrupt as interrupted:
         where = "" if runs == Path("runs") else f" --runs {runs}"
-        _red(str(interrupted) or "interrupted")
+        _say(str(interrupted) or "interrupted", "yellow")
         print(f"  go on with: backlit train --resume {folder.name}{where}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     last = history.rows[-1]
@@ -127,7 +127,7 @@ def _errors_in_red() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _red("interrupted")
+        _say("interrupted", "yellow")
         raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
         from backlit.config import flags
@@ -136,7 +136,7 @@ def _errors_in_red() -> Iterator[None]:
         if flags.traceback or isinstance(error, typer.Exit | typer.BadParameter):
             raise
         expected = isinstance(error, BacklitError | OSError)
-        _red(str(error) if expected else f"{type(error).__name__}: {error}")
+        _say(str(error) if expected else f"{type(error).__name__}: {error}", "red")
         for note in getattr(error, "__notes__", []):
             print(f"  {note}", file=sys.stderr)
         if not expected:
@@ -146,12 +146,12 @@ def _errors_in_red() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _red(text: str) -> None:
-    """The first line in red where the terminal has colours; the others as they are."""
+def _say(text: str, style: str) -> None:
+    """To standard error: the first line in colour where there are colours, the others plain."""
     from rich.console import Console
 
     first, *rest = text.split("\n")
     console = Console(stderr=True, highlight=False, soft_wrap=True)
-    console.print(first, style="red", markup=False)
+    console.print(first, style=style, markup=False)
     for line in rest:
         console.print(line, markup=False)

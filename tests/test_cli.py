@@ -138,7 +138,7 @@ def test_killed_and_resumed_is_bit_equal(finished, tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted_says_how_to_resume(finished, tmp_path, number):
     words = finished[0]
-    longer = [*words[:4], 300, *words[5:]]
+    longer = [*words[:4], 300, *words[5:], "--threads", 1]
     process = start(longer, tmp_path, 1)
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
@@ -147,7 +147,7 @@ def test_interrupted_says_how_to_resume(finished, tmp_path, number):
     assert f"go on with: backlit train --resume x --runs {tmp_path}" in err
     lines = (tmp_path / "x" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == list(range(1, len(lines) + 1))
-    assert (tmp_path / "x" / "checkpoints").exists()
+    assert json.loads((tmp_path / "x" / "config.json").read_text())["threads"] == 1
 
 
 def test_errors_are_one_line_and_a_hint(tmp_path, few, finished):

@@ -148,7 +148,7 @@ class Run:
     # Saving
 
     def save(self) -> str | None:
-        """Write a checkpoint of this very moment, once; returns its path."""
+        """Write a checkpoint of this very moment, once; returns the path of its tensor file."""
         if self.saving is None:
             return None
         epoch, step = moment = (self.position.epoch, self.position.step)
@@ -163,7 +163,7 @@ class Run:
             checkpoints.save(state, epoch=epoch, step=step, score=self._score(), summary=summary)
             self.saving.last_moment = moment
         self.saving.last_time = time.monotonic()
-        return str(checkpoints.folder / checkpoint_name(*moment))
+        return str(checkpoints.folder / f"{checkpoint_name(*moment)}.safetensors")
 
     def try_save(self, *, history: bool = False, checkpoint: bool = True) -> None:
         """Save; a full disk must not end the training, only be told."""

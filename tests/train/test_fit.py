@@ -465,7 +465,8 @@ def test_a_signal_saves_and_resumes_exactly(tmp_path, number):
     expected = classify(*whole, run_dir=tmp_path / "whole")
     with pytest.raises(TrainingInterrupted, match="in epoch 2 after step 8; saved") as stopped:
         classify(*classifier(), run_dir=tmp_path / "run", callbacks=[SignalAt(8, number)])
-    assert stopped.value.checkpoint.endswith("epoch0001-step00000008")
+    assert stopped.value.checkpoint.endswith("epoch0001-step00000008.safetensors")
+    assert bl.load(stopped.value.checkpoint)["position"]["step"] == 8
     assert len(stopped.value.history) == 1
     rest = classifier()
     history = classify(
