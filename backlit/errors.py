@@ -62,6 +62,10 @@ class ArgumentTypeError(BacklitError, TypeError):
     """An argument of a wrong kind: a list where a tensor is due, a missing operand."""
 
 
+class LinAlgError(BacklitError, RuntimeError, ValueError):
+    """A matrix that linear algebra can't work with: singular, not positive definite, not finite."""
+
+
 class NotAvailable(BacklitError, NotImplementedError, AttributeError):
     """A name that PyTorch has and Backlit has not, or not yet. The message says so by name."""
 

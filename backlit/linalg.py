@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from backlit.api import NAMESPACES
+from backlit.errors import LinAlgError as LinAlgError
 
 globals().update(NAMESPACES["linalg"])
 
