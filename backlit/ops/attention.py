@@ -142,7 +142,8 @@ class AttentionGrad(Operator):
         return (gs @ k) * scale, (gs.mT @ q) * scale, p.mT @ g, gs if masked else None
 
     def latex(g, q, k, v, mask=None, weights=None, **params):
-        return rf"\frac{{\partial \operatorname{{attention}}}}{{\partial ({q}, {k}, {v})}}^{{\top}} {g}"
+        inputs = f"({q}, {k}, {v})"
+        return rf"\frac{{\partial \operatorname{{attention}}}}{{\partial {inputs}}}^{{\top}} {g}"
 
 
 def attention_weights(q: Any, k: Any, mask: Any, scale: float, causal: bool) -> Any:

@@ -46,8 +46,9 @@ class Conv(Operator):
         if x.shape[1] != w.shape[1] * groups:
             raise ShapeError(
                 f"input has {x.shape[1]} channels, the weight {w.shape} with groups={groups}"
-                f" expects {w.shape[1] * groups}", hint="shapes are (N, C, *S) and (O, C/groups, *K)"
-            )  # fmt: skip
+                f" expects {w.shape[1] * groups}",
+                hint="shapes are (N, C, *S) and (O, C/groups, *K)",
+            )
         if b is not None and b.shape != (w.shape[0],):
             raise ShapeError(f"bias has shape {b.shape}, expected ({w.shape[0]},)")
         size = reference.output_size(x.shape[2:], w.shape[2:], stride, padding, dilation)

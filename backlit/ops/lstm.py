@@ -34,7 +34,7 @@ class Lstm(Operator):
         out = size if w_hr is None else w_hr.shape[0]
         states = (("h_0", h0, out), ("c_0", c0, size))
         st.check_layer(4, x, w_ih, w_hh, (b_ih, b_hh), states)
-        if w_hr is not None and w_hr.shape[1] != size or w_hh.shape[1] != out:
+        if (w_hr is not None and w_hr.shape[1] != size) or w_hh.shape[1] != out:
             raise ShapeError(f"weight_hh {w_hh.shape} does not fit a hidden state of {out}")
         lead, kind = x.shape[:2], x.dtype
         kept = Spec((*lead, size), kind)
@@ -139,7 +139,8 @@ class LstmGrad(Operator):
         )  # fmt: skip
 
     def latex(*names, reverse, by_input):
-        return rf"\frac{{\partial \operatorname{{LSTM}}}}{{\partial {names[3]}}}^{{\top}} {names[0]}"
+        g, x = names[0], names[3]
+        return rf"\frac{{\partial \operatorname{{LSTM}}}}{{\partial {x}}}^{{\top}} {g}"
 
 
 def _step_back(dh: Any, dc: Any, gates: Any, squashed: Any, before: Any, d: Any,
