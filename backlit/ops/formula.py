@@ -49,22 +49,45 @@ _LARGE_Q = (1.0, 2.56852019228982242e0, 1.87295284992346047e0, 5.279051029514284
             6.05183413124413191e-2, 2.33520497626869185e-3)  # fmt: skip
 
 
+def _tail(a: np.ndarray) -> np.ndarray:
+    """erfc of numbers above 0.46875."""
+    cut = np.trunc(a * 16) / 16  # e^(-a^2) keeps its digits when the square is split
+    scale = np.exp(-cut * cut) * np.exp((cut - a) * (cut + a))
+    middle = polynomial(_MIDDLE_P, a) / polynomial(_MIDDLE_Q, a)
+    z = 1.0 / np.maximum(a * a, 1.0)
+    r = z * polynomial(_LARGE_P, z) / polynomial(_LARGE_Q, z)
+    large = (1.0 / math.sqrt(math.pi) - r) / np.maximum(a, 1.0)
+    return scale * np.where(a <= 4.0, middle, large)
+
+
+def _near_zero(x: np.ndarray) -> np.ndarray:
+    """erf of numbers of at most 0.46875 in size."""
+    s = x * x
+    return x * polynomial(_SMALL_P, s) / polynomial(_SMALL_Q, s)
+
+
+ERF_SMALL, ERF_MIDDLE, ERF_LARGE = (_SMALL_P, _SMALL_Q), (_MIDDLE_P, _MIDDLE_Q), (_LARGE_P, _LARGE_Q)
+
+
 def erf(x: Any) -> Any:
     """The error function of an array, by Cody's three ranges."""
     x = np.asarray(x)
     work = x.astype(np.float64)
     a = np.abs(work)
-    s = a * a
-    small = work * polynomial(_SMALL_P, s) / polynomial(_SMALL_Q, s)
-    clipped = np.minimum(a, 6.0)  # beyond, erf is 1 to the last digit
-    tail = np.exp(-clipped * clipped)
-    middle = tail * polynomial(_MIDDLE_P, clipped) / polynomial(_MIDDLE_Q, clipped)
-    z = 1.0 / np.maximum(clipped * clipped, 1.0)
-    r = z * polynomial(_LARGE_P, z) / polynomial(_LARGE_Q, z)
-    large = tail * (1.0 / math.sqrt(math.pi) - r) / np.maximum(clipped, 1.0)
-    outer = np.copysign(1.0 - np.where(a <= 4.0, middle, large), work)
-    result = np.where(a <= 0.46875, small, np.where(np.isnan(work), work, outer))
-    return result.astype(x.dtype if x.dtype.kind == "f" else np.float64)
+    outer = np.copysign(1.0 - _tail(np.minimum(a, 6.0)), work)  # beyond 6 it is 1 in every digit
+    found = np.where(a <= 0.46875, _near_zero(work), np.where(np.isnan(work), work, outer))
+    return found.astype(x.dtype if x.dtype.kind == "f" else np.float64)
+
+
+def erfc(x: Any) -> Any:
+    """1 - erf of an array, with all digits where it is small."""
+    x = np.asarray(x)
+    work = x.astype(np.float64)
+    a = np.abs(work)
+    tail = _tail(np.clip(a, 0.4, 30.0))  # beyond 27 it is 0
+    outer = np.where(work > 0, tail, 2.0 - tail)
+    found = np.where(a <= 0.46875, 1.0 - _near_zero(work), np.where(np.isnan(work), work, outer))
+    return found.astype(x.dtype if x.dtype.kind == "f" else np.float64)
 
 
 def rint(x: Any) -> Any:

@@ -1,12 +1,17 @@
-"""Losses: how far an output is from its target, as one number (or one per sample)."""
+"""Losses: how far an output is from its target, as one number (or one per sample).
+
+What all losses share, and those over classes. Regression is in loss_regression.py, yes-or-no
+targets in loss_binary.py, margins between samples or classes in loss_margin.py.
+"""
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
-from backlit.errors import ArgumentError, DTypeError, IndexOutOfRange, ShapeError
+from backlit.errors import ArgumentError, DTypeError, IndexOutOfRange
 from backlit.ops.op import Composite, Operator, Spec, apply
 from backlit.ops.softmax import LogSoftmax
 
@@ -23,9 +28,25 @@ def legacy_reduction(size_average: Any, reduce: Any, reduction: str) -> str:
     if size_average is None and reduce is None:
         check_reduction(reduction)
         return reduction
-    if reduce is False:
-        return "none"
-    return "sum" if size_average is False else "mean"
+    found = "none" if reduce is False else "sum" if size_average is False else "mean"
+    warnings.warn(f"size_average and reduce are outdated: use reduction={found!r}", stacklevel=4)
+    return found
+
+
+def reduce_loss(loss: Any, reduction: str) -> Any:
+    """One loss per element, their mean, or their sum."""
+    if reduction == "mean":
+        return loss.mean()
+    return loss.sum() if reduction == "sum" else loss
+
+
+def warn_sizes(input: Any, target: Any) -> None:
+    """Broadcasting a target is allowed, and nearly always a mistake."""
+    if input.cell.array.shape != target.cell.array.shape:
+        warnings.warn(
+            f"a target of size {tuple(target.shape)} differs from the input's"
+            f" {tuple(input.shape)}: the two are broadcast, which is seldom meant", stacklevel=4,
+        )  # fmt: skip
 
 
 class NllLoss(Operator):
@@ -56,12 +77,12 @@ class NllLoss(Operator):
                 hint="probabilities as targets go to cross_entropy, with the shape of the input",
             )
         if x.ndim < 2 or target.shape != (x.shape[0], *x.shape[2:]):
-            raise ShapeError(
+            raise ArgumentError(
                 f"input {x.shape} expects targets of {(x.shape[0], *x.shape[2:])},"
                 f" got {target.shape}", hint="input is (N, C, ...), target (N, ...)"
             )  # fmt: skip
         if weight is not None and weight.shape != (x.shape[1],):
-            raise ShapeError(f"weight must have shape ({x.shape[1]},), got {weight.shape}")
+            raise ArgumentError(f"weight must have shape ({x.shape[1]},), got {weight.shape}")
         return Spec(target.shape if reduction == "none" else (), x.dtype)
 
     def forward(x, target, weight, *, ignore_index, reduction):
@@ -111,16 +132,31 @@ def target_weights(classes: int, dtype: np.dtype, target: np.ndarray, weight: An
                    ignore_index: int) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """Which targets count, and the weight of each; refuses classes that do not exist."""
     kept = target != ignore_index
-    bad = kept & ((target < 0) | (target >= classes))
+    refuse_strangers(
+        target, kept & ((target < 0) | (target >= classes)), classes,
+        f"; ignore_index={ignore_index} is skipped",
+    )  # fmt: skip
+    if weight is None:
+        return kept, kept.astype(dtype)
+    return kept, np.where(kept, weight[np.where(kept, target, 0)], 0).astype(dtype)
+
+
+def refuse_strangers(target: np.ndarray, bad: np.ndarray, classes: int, more: str = "") -> None:
+    """Name the first target that is not a class."""
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         raise IndexOutOfRange(
             f"target {int(target[where])} at {where} is not one of the {classes} classes",
-            hint=f"classes count from 0 to {classes - 1}; ignore_index={ignore_index} is skipped",
+            hint=f"classes count from 0 to {classes - 1}{more}",
         )
-    if weight is None:
-        return kept, kept.astype(dtype)
-    return kept, np.where(kept, weight[np.where(kept, target, 0)], 0).astype(dtype)
+
+
+def check_targets(target: Any, classes: int, least: int = 0) -> None:
+    """Refuse targets that are not class indices; `least` is -1 where that ends a list."""
+    if target.dtype.kind not in "iu":
+        raise DTypeError(f"class targets must be whole numbers, got {target.dtype.name}")
+    array = target.cell.array
+    refuse_strangers(array, (array < least) | (array >= classes), classes)
 
 
 class CrossEntropy(Composite):
@@ -158,7 +194,10 @@ def soft_cross_entropy(log_p: Any, target: Any, weight: Any, axis: int, reductio
                        smoothing: float) -> Any:  # fmt: skip
     """The target is a distribution over classes."""
     if target.shape != log_p.shape:
-        raise ShapeError(f"target {tuple(target.shape)} for an input {tuple(log_p.shape)}")
+        raise ArgumentError(
+            f"probabilities of shape {tuple(target.shape)} for an input of {tuple(log_p.shape)}",
+            hint="class indices must be whole numbers",
+        )
     if smoothing:
         target = target * (1 - smoothing) + smoothing / log_p.shape[axis]
     if weight is not None:
@@ -166,9 +205,7 @@ def soft_cross_entropy(log_p: Any, target: Any, weight: Any, axis: int, reductio
         shape[axis] = -1
         target = target * weight.reshape(shape)
     loss = -(log_p * target).sum(axis)
-    if reduction == "none":
-        return loss
-    return loss.sum() / max(loss.numel(), 1) if reduction == "mean" else loss.sum()
+    return reduce_loss(loss, reduction)
 
 
 def smooth_part(log_p: Any, target: Any, weight: Any, axis: int, ignore_index: int,
