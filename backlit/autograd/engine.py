@@ -334,6 +334,11 @@ def pull_arrays(node: Node, g: Tensor) -> list[Tensor | None]:
         if edge is None or i not in op.locals:
             results.append(None)
             continue
+        if op.product is not None and support is None and i not in op.masks:
+            made = _by_kernel(op, i, array, node)
+            if made is not None:
+                results.append(wrap(made))
+                continue
         d = op.local(fm.NUMPY, i, node.saved, node.params)
         if type(d) is np.ndarray and d.dtype is not array.dtype and d.dtype.kind == "f":
             d = d.astype(array.dtype)  # constants of a formula come as float64
@@ -344,6 +349,14 @@ def pull_arrays(node: Node, g: Tensor) -> list[Tensor | None]:
         else:
             results.append(wrap(array * d))
     return results
+
+
+def _by_kernel(op: Any, i: int, array: np.ndarray, node: Node) -> np.ndarray | None:
+    """The product with a local derivative in one pass, where a backend has a kernel for it."""
+    names = op.locals[i][1]
+    if not names or array.size < op.smallest:
+        return None
+    return op.product(i, array, tuple(node.saved[name] for name in names), node.params)
 
 
 def _masked_product(array: np.ndarray, d: Any, mask: Any, support: Tensor | None) -> Tensor:

@@ -12,7 +12,7 @@ from importlib import import_module
 from typing import Any
 
 from backlit.config import flags
-from backlit.ops.op import REGISTRY
+from backlit.ops.op import REGISTRY, Elementwise
 
 KERNELS = {
     "conv": ("conv", "conv"),
@@ -27,8 +27,17 @@ KERNELS = {
 }
 
 
+# Below this many elements NumPy's few passes cost less than the call of a kernel.
+SMALLEST = 16384
+
+
 def install() -> None:
-    """Give every operator of the table its kernel, to be loaded when it first runs."""
+    """Give every operator of the table its kernel, to be loaded when it first runs; formulas get
+    theirs from the generator that reads them."""
+    for op in REGISTRY.values():
+        if issubclass(op, Elementwise) and op.result != "bool":
+            op.smallest = SMALLEST
+            op.kernel = staticmethod(_formula_loader(op))
     for name, (module, function) in KERNELS.items():
         if name in REGISTRY:
             REGISTRY[name].kernel = staticmethod(_loader(REGISTRY[name], module, function))
@@ -38,6 +47,18 @@ def _loader(op: Any, module: str, function: str) -> Callable[..., Any]:
     def first(*arrays: Any, **params: Any) -> Any:
         op.kernel = staticmethod(_fitted(op, _load(module, function))) if flags.kernels else None
         return (op.kernel or op.forward)(*arrays, **params)
+
+    return first
+
+
+def _formula_loader(op: Any) -> Callable[..., Any]:
+    def first(*arrays: Any, **params: Any) -> Any:
+        if not flags.kernels:
+            op.kernel = None
+            return op.forward(*arrays, **params)
+        op.kernel = staticmethod(_load("elementwise", "kernel_of")(op))
+        op.product = staticmethod(_load("elementwise", "product_of")(op))
+        return op.kernel(*arrays, **params)
 
     return first
 

@@ -208,6 +208,8 @@ class Elementwise(Operator, abstract=True):
     derivatives: ClassVar[dict[int, Rule]] = {}
     locals: ClassVar[dict[int, tuple[Callable[..., Any], tuple[str, ...], tuple[str, ...]]]] = {}
     masks: ClassVar[dict[int, Any]] = {}
+    smallest: ClassVar[int] = 0  # elements from which on a backend's kernels pay
+    product: ClassVar[Callable[..., Any] | None] = None  # a backend's `g` times local derivative
     defaults: ClassVar[dict[str, Any]] = {}
 
     @classmethod
@@ -250,15 +252,18 @@ class Elementwise(Operator, abstract=True):
         lines.append(f"    return slot.apply({passed})")
         space |= {"op": cls, "slot": slot, "in_place": _in_place}
         exec("\n".join(lines), space)  # binding a signature at every call costs microseconds
-        return space["call"]
+        call = space["call"]
+        # Its frames are ours, so that a Node names the user's line.
+        call.__code__ = call.__code__.replace(co_filename=__file__)
+        return call
 
     @classmethod
     def run(cls, arrays: list[Any], params: dict[str, Any]) -> tuple[Any, list[Any]]:
-        common = None
+        common, size = None, 0
         for a in arrays:
             if type(a) is np.ndarray:
                 if common is None:
-                    common = a.dtype
+                    common, size = a.dtype, a.size
                 elif a.dtype is not common:
                     common = None
                     break
@@ -272,9 +277,10 @@ class Elementwise(Operator, abstract=True):
             arrays = cls._convert(arrays, operand)
             if operand.kind == "f" and operand.itemsize == 2:
                 return cls._run_half(arrays, params), arrays
-            return (cls.kernel or cls.forward)(*arrays, **params), arrays
+            return cls.forward(*arrays, **params), arrays
+        compute = cls.forward if cls.kernel is None or size < cls.smallest else cls.kernel
         try:
-            return (cls.kernel or cls.forward)(*arrays, **params), arrays
+            return compute(*arrays, **params), arrays
         except ValueError:
             cls.infer(*map(spec_of, arrays))  # names the shapes, if it was they
             raise
