@@ -8,7 +8,6 @@ both frameworks alternate. Run: `python benchmarks/kernels/conv_eager.py [networ
 from __future__ import annotations
 
 import argparse
-import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -246,7 +245,7 @@ def pool_pairs(layer: Pool) -> dict[str, Pair]:
 
 
 def measure(pair: Pair, repeats: int) -> tuple[float, float]:
-    """Return the median milliseconds of both; rounds alternate, each begins warm."""
+    """Return the best milliseconds of both, the least disturbed; rounds alternate."""
     times: tuple[list[float], list[float]] = ([], [])
     for _ in range(repeats):
         for call, kept in zip(pair, times, strict=True):
@@ -257,7 +256,7 @@ def measure(pair: Pair, repeats: int) -> tuple[float, float]:
                 start = time.perf_counter()
                 call()
                 kept.append(1e3 * (time.perf_counter() - start))
-    return statistics.median(times[0]), statistics.median(times[1])
+    return min(times[0]), min(times[1])
 
 
 def report(network: str, repeats: int) -> None:
