@@ -124,6 +124,9 @@ def hide_internal_frames() -> None:
     def hook(kind: type[BaseException], error: BaseException, tb: TracebackType | None) -> None:
         from backlit.config import flags
 
+        if isinstance(error, TrainingInterrupted) and not flags.traceback:
+            print("\n".join([str(error), *getattr(error, "__notes__", ())]), file=sys.stderr)
+            raise SystemExit(130)  # what a shell expects after Ctrl-C
         if flags.traceback or not isinstance(error, BacklitError):
             return previous(kind, error, tb)
         frames = traceback.extract_tb(tb)

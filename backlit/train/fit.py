@@ -373,7 +373,8 @@ def _say_where(run: Run, error: Exception) -> None:
         return  # says it itself
     names = run.saving.checkpoints.names() if run.saving else []
     safe = f"; the last checkpoint is {names[-1]}" if names else ""
-    note = f"fit: epoch {run.position.epoch + 1}, after step {run.position.step}{safe}"
+    epoch = min(run.position.epoch + 1, run.limits.epochs)
+    note = f"fit: epoch {epoch}, after step {run.position.step}{safe}"
     if isinstance(error, BacklitError):
         error.where.append(note)
     else:

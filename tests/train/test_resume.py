@@ -79,6 +79,25 @@ def test_killed_by_the_clock(tmp_path, uninterrupted):
     check_same(tmp_path, uninterrupted)
 
 
+def test_a_script_that_is_interrupted_exits_with_130(tmp_path):
+    command = [sys.executable, "-c", SCRIPT, str(CHILD.parent), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 130
+    assert "Ctrl-C in epoch 1 after step 3; saved" in done.stderr
+    assert "resume=True goes on" in done.stderr and "Traceback" not in done.stderr
+
+
+SCRIPT = """
+import os, pathlib, signal, sys
+sys.path.insert(0, sys.argv[1])
+import child
+child.EachStep.on_batch = lambda self, run: (
+    run.position.step == 3 and os.kill(os.getpid(), signal.SIGINT)
+)
+child.train(pathlib.Path(sys.argv[2]), resume=False)
+"""
+
+
 def newest(folder: Path) -> Path:
     return max((folder / "checkpoints").glob("*.json")).with_suffix("")
 
