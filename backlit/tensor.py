@@ -210,12 +210,15 @@ class Tensor:
         return self.cell.array.itemsize
 
     def is_floating_point(self) -> bool:
+        """Whether the dtype is floating point."""
         return self.dtype.is_floating_point
 
     def is_complex(self) -> bool:
+        """False: there are no complex numbers."""
         return False
 
     def is_signed(self) -> bool:
+        """Whether the dtype has negative numbers."""
         return self.dtype.is_signed
 
     def is_contiguous(self, memory_format: Any = None) -> bool:
@@ -232,9 +235,11 @@ class Tensor:
         return found if dim is None else found[dim]
 
     def storage_offset(self) -> int:
+        """0: every tensor starts its own storage."""
         return 0
 
     def data_ptr(self) -> int:
+        """The address of the current array, for telling tensors apart."""
         return self.cell.array.ctypes.data
 
     @property
