@@ -18,15 +18,42 @@ from backlit.ops.op import Operator, Spec, apply, broadcast_shapes
 
 # Parts of an index as data: ("int", i) ("slice", start, stop, step) ("new",) ("all",) ("tensor",)
 Part = tuple
-_ALL = ("all",)
+_ALL, _NEW = ("all",), ("new",)
 
 
 def parse(index: Any, shape: tuple) -> tuple[tuple[Part, ...], list[Any]]:
     """Split a Python index into parts, one or more per axis, and its index tensors."""
-    if type(index) is int and shape:
-        return (("int", position(index, shape[0], 0)), *(_ALL,) * (len(shape) - 1)), []
-    if type(index) is slice and shape:
-        return (_slice(index, shape[0]), *(_ALL,) * (len(shape) - 1)), []
+    parts = _basic_parts(index if type(index) is tuple else (index,), shape)
+    return (parts, []) if parts is not None else _parse(index, shape)
+
+
+def _basic_parts(items: tuple, shape: tuple) -> tuple[Part, ...] | None:
+    """The parts of a basic index, quickly; None where there is more to it."""
+    parts, ndim = [], len(shape)
+    axis = 0
+    for k, item in enumerate(items):
+        kind = type(item)
+        if item is None:
+            parts.append(_NEW)
+        elif item is Ellipsis:
+            rest = items[k + 1 :]
+            used = sum(i is not None for i in rest)
+            if any(i is Ellipsis for i in rest) or axis + used > ndim:
+                return None
+            parts.extend([_ALL] * (ndim - axis - used))
+            axis = ndim - used
+        elif axis == ndim or (kind is not int and kind is not slice):
+            return None
+        else:
+            size = shape[axis]
+            parts.append(("int", position(item, size, axis)) if kind is int else _slice(item, size))
+            axis += 1
+    parts.extend([_ALL] * (ndim - axis))
+    return tuple(parts)
+
+
+def _parse(index: Any, shape: tuple) -> tuple[tuple[Part, ...], list[Any]]:
+    """`parse` for an index with tensors, lists or masks in it."""
     items = list(index) if isinstance(index, tuple) else [index]
     if isinstance(index, list) and any(isinstance(i, (slice, type(None))) for i in index):
         items = index
@@ -37,7 +64,7 @@ def parse(index: Any, shape: tuple) -> tuple[tuple[Part, ...], list[Any]]:
     axis = 0
     for item in items:
         if item is None:
-            parts.append(("new",))
+            parts.append(_NEW)
         elif isinstance(item, slice):
             parts.append(_slice(item, shape[axis]))
             axis += 1
@@ -110,6 +137,8 @@ def position(i: int, size: int, axis: int) -> int:
 
 
 def _slice(s: slice, size: int) -> Part:
+    if s.start is None and s.stop is None and s.step is None:
+        return _ALL
     step = 1 if s.step is None else int(s.step)
     if step <= 0:
         raise IndexOutOfRange("the step of a slice must be positive", hint="use .flip() first")

@@ -49,9 +49,17 @@ class Cat(Operator):
 
     def call(tensors, dim=0):
         found = listed(tensors, "cat")
-        if any(x.ndim != 1 for x in found):  # PyTorch skips empty vectors among others
-            found = [x for x in found if x.cell.array.shape != (0,)]
+        shapes = [x.cell.array.shape for x in found]
+        if (0,) in shapes:  # PyTorch skips empty vectors
+            found = [x for x, shape in zip(found, shapes) if shape != (0,)] or found[:1]
         return apply(Cat, *found, dim=normalize_axis(dim, found[0].ndim))
+
+    @classmethod
+    def run(cls, arrays, params):
+        try:  # NumPy checks as well, and faster
+            return np.concatenate(arrays, axis=params["dim"]), arrays
+        except ValueError:
+            return super().run(arrays, params)
 
     def infer(*specs, dim):
         first = specs[0]

@@ -28,6 +28,8 @@ def sizes_of(args: tuple) -> tuple[int, ...]:
     """Sizes given one by one or as one list."""
     if len(args) == 1 and isinstance(args[0], (tuple, list)):
         args = tuple(args[0])
+    if all(type(a) is int for a in args):
+        return args
     try:
         return tuple(int(a.__index__()) for a in args)
     except AttributeError:
@@ -136,7 +138,7 @@ class Reshape(Operator):
     moves = True
 
     def call(input, *shape):
-        return apply(Reshape, input, shape=filled(input.shape, sizes_of(shape)))
+        return apply(Reshape, input, shape=filled(input.cell.array.shape, sizes_of(shape)))
 
     @classmethod
     def run(cls, arrays, params):
@@ -160,17 +162,17 @@ class Reshape(Operator):
 
 def filled(old: tuple, shape: tuple) -> tuple:
     """The shape with its -1 worked out."""
-    count = math.prod(old)
-    shape = tuple(shape)
-    if shape.count(-1) > 1 or any(n < -1 for n in shape):
+    count, shape = math.prod(old), tuple(shape)
+    if min(shape, default=0) >= 0:
+        if math.prod(shape) == count:
+            return shape
+    elif shape.count(-1) > 1 or min(shape) < -1:
         raise ShapeError(f"shape {shape}: at most one size may be -1, none below")
-    if -1 in shape:
-        known = math.prod(n for n in shape if n != -1)
+    else:
+        known, k = -math.prod(shape), shape.index(-1)
         if known and count % known == 0:
-            return tuple(count // known if n == -1 else n for n in shape)
-    if math.prod(shape) != count or -1 in shape:
-        raise ShapeError(f"{count} elements of shape {tuple(old)} do not fit shape {shape}")
-    return shape
+            return (*shape[:k], count // known, *shape[k + 1 :])
+    raise ShapeError(f"{count} elements of shape {tuple(old)} do not fit shape {shape}")
 
 
 class Permute(Operator):
@@ -275,7 +277,7 @@ class Unsqueeze(Operator):
         return Spec((*x.shape[:dim], 1, *x.shape[dim:]), x.dtype)
 
     def forward(x, *, dim):
-        return np.expand_dims(x, dim)
+        return x[(slice(None),) * dim + (None, ...)]
 
     def grad_x(g, x_spec):
         return apply(Reshape, g, shape=x_spec.shape)

@@ -26,7 +26,7 @@ def view(input, *shape):
     if len(shape) == 1 and isinstance(shape[0], dt.dtype):
         raise NotAvailable("Tensor.view: reading the bytes as another dtype does not exist",
                            hint=f"convert the values: x.to({shape[0]!r})")  # fmt: skip
-    return apply(Reshape, input, shape=filled(input.shape, sizes_of(shape)))
+    return apply(Reshape, input, shape=filled(input.cell.array.shape, sizes_of(shape)))
 
 
 @export("bl Tensor", "swapaxes", "swapdims")
