@@ -84,7 +84,7 @@ def address_of(op: Any, index: int | None, machine: features.Machine, element: s
     """The compiled kernel, or None where the formula needs what lanes lack."""
     try:
         f = _build(op, index, machine, element, numbers, dict(params))
-    except Unsupported:
+    except (Unsupported, NotImplementedError):  # the latter: a primitive without a formula
         return None
     return jit.compile_function(codegen.module([f]), f.name, machine)
 
