@@ -18,6 +18,7 @@ from backlit import models
 from backlit.models import densenet, lenet, mlp, recurrent, resnet, unet, vit
 
 torch = pytest.importorskip("torch")
+torch.set_num_threads(1)  # its spinning threads crawl where other processes run
 pytestmark = pytest.mark.torch
 
 IMPORTS = {
