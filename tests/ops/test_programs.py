@@ -48,7 +48,9 @@ def test_a_captured_row_runs_on_other_inputs(row: Row) -> None:
         try:
             captured = capture(step, *(bl.from_numpy(a) for a in case.arrays()))
         except ProgramError as error:
-            assert "depends on values" in str(error), error
+            plain = case.run(harness.function_of(row), harness.leaves(case))
+            answers = not any(isinstance(y, Tensor) for y in plain)  # a Python number or bool
+            assert answers or "depends on values" in str(error), error
             return
         program = captured.program
         assert parse(str(program)) == program
