@@ -21,6 +21,7 @@ MODES = {"nearest": (3, 4, 5), "nearest-exact": (3, 4, 5), "area": (3, 4, 5), "l
          "bilinear": (4,), "bicubic": (4,), "trilinear": (5,)}  # fmt: skip
 _ALONG = {"linear": "linear", "bilinear": "linear", "trilinear": "linear", "bicubic": "cubic"}
 CUBIC = -0.75
+_FEW = 8  # equal places up to which they are added one by one
 
 Taps = tuple[np.ndarray, np.ndarray]
 
@@ -86,10 +87,24 @@ def gather_back(g: np.ndarray, axis: int, taps: Taps, n: int) -> np.ndarray:
     for place, weight in zip(*taps):
         if not len(place):
             continue
+        part = g if len(taps[0]) == 1 else g * _along(weight, g, axis)
         firsts = np.flatnonzero(np.r_[True, np.diff(place) != 0])
-        sums = np.add.reduceat(g * _along(weight, g, axis), firsts, axis=axis)
-        made[(slice(None),) * axis + (place[firsts],)] += sums
+        repeats = np.diff(np.r_[firsts, len(place)])
+        lead = (slice(None),) * axis
+        if repeats.max() > _FEW:
+            made[(*lead, place[firsts])] += np.add.reduceat(part, firsts, axis=axis)
+            continue
+        for r in range(repeats.max()):  # the r-th of equal places: all different
+            chosen = firsts[repeats > r]
+            made[(*lead, _span(place[chosen]))] += part[(*lead, _span(chosen + r))]
     return made
+
+
+def _span(places: np.ndarray) -> Any:
+    """Rising places as a slice where their steps are even, which needs no copy."""
+    step = int(places[1] - places[0]) if len(places) > 1 else 1
+    even = (np.diff(places) == step).all()
+    return slice(int(places[0]), int(places[-1]) + 1, step) if even else places
 
 
 def _along(weight: np.ndarray, x: np.ndarray, axis: int) -> np.ndarray:

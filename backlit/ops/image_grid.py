@@ -31,8 +31,11 @@ class PlaneTake(Operator):
 
     def forward(x, places):
         planes, flat = _flat(x, places)
-        taken = np.take_along_axis(planes, np.maximum(flat, 0)[:, None], 2)
-        taken *= (flat >= 0)[:, None].astype(x.dtype)
+        taken = np.empty((*x.shape[:2], flat.shape[1]), x.dtype)
+        for plane, place, row in zip(planes, flat, taken):
+            plane.take(place, axis=1, out=row, mode="clip")
+        if (flat < 0).any():
+            np.copyto(taken, 0, where=(flat < 0)[:, None])
         return taken.reshape(*x.shape[:2], *places.shape[1:])
 
     def grad_x(g, places, x_spec):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from backlit import dtypes as dt
-from backlit.ops.op import Operator, apply, normalize_axis, require_float
+from backlit.ops.op import Composite, Operator, apply, normalize_axis, require_float
 from backlit.ops.shape import to
 
 
@@ -39,8 +39,12 @@ class Softmax(Operator):
         if x.size == 0:
             return x
         wide = x.astype(np.float32) if x.dtype.itemsize == 2 else x
-        e = np.exp(wide - wide.max(axis=dim, keepdims=True)) if x.ndim else np.ones_like(wide)
-        return (e / e.sum(axis=dim, keepdims=True) if x.ndim else e).astype(x.dtype, copy=False)
+        if not x.ndim:
+            return np.asarray(x - x + 1)
+        e = wide - wide.max(axis=dim, keepdims=True)
+        np.exp(e, out=e)
+        e /= e.sum(axis=dim, keepdims=True)
+        return e.astype(x.dtype, copy=False)
 
     def grad_x(g, y, dim):
         if not y.ndim:
@@ -82,3 +86,16 @@ class LogSoftmax(Operator):
 
     def latex(x, *, dim):
         return rf"\ln \operatorname{{softmax}}\left({x}\right)"
+
+
+class Softmin(Composite):
+    """Softmax of minus the input.
+
+    >>> F.softmin(bl.tensor([0.0, 0.0]), dim=0)
+    tensor([0.5000, 0.5000])
+    """
+
+    exports = "F"
+
+    def expand(input, dim=None, _stacklevel=3, dtype=None):
+        return Softmax.call(-input, dim, dtype=dtype)

@@ -20,6 +20,7 @@ ROWS = [
     Row("softmax", args=ARGS, bad=BAD),
     Row("log_softmax", args=ARGS[:8], bad=BAD),
     Row("F.softmax", args=[(X, 1)]),
+    Row("F.softmin", args=[(X, 1), (X, {"dim": 0}), (FAR, 0)], grad=True, bad=BAD),
     Row("F.log_softmax", args=[(X, 1)]),
     Row("Tensor.softmax", args=[(X, 1)]),
     Row("Tensor.log_softmax", args=[(X, 1)]),
