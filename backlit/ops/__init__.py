@@ -5,12 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 
 FAMILIES = (
-    "elementwise", "activation", "special", "shape", "views", "index", "join", "scatter", "select",
-    "arrange", "diagonal", "pad", "combine", "mask", "sort", "embedding", "convert", "reduce",
-    "extreme", "running", "distance", "matmul", "products", "einsum", "linalg", "spectral",
-    "softmax", "conv", "norm", "pool", "pool_adaptive", "norm_rows", "norm_groups", "attention",
-    "random", "loss", "loss_regression", "loss_binary", "loss_margin", "recurrent", "image",
-    "image_grid", "multihead",
+    "elementwise", "activation", "special", "shape", "arithmetic", "views", "index", "join",
+    "scatter", "select", "arrange", "diagonal", "pad", "combine", "mask", "sort", "embedding",
+    "convert", "reduce", "extreme", "running", "distance", "matmul", "products", "einsum",
+    "linalg", "spectral", "lu", "softmax", "conv", "norm", "pool", "pool_adaptive", "norm_rows",
+    "norm_groups", "attention", "random", "loss", "loss_regression", "loss_binary",
+    "loss_margin", "recurrent", "image", "image_grid", "multihead",
 )  # fmt: skip
 
 for _family in FAMILIES:

@@ -144,7 +144,7 @@ def _axis(x: Any, dim: int, name: str) -> int:
     return normalize_axis(dim, x.ndim)
 
 
-@export("bl Tensor")
+@export("bl Tensor", "unsafe_split")
 def split(tensor, split_size_or_sections, dim=0):
     """Views of `tensor` cut along `dim`: pieces of one size (the last may be smaller) or of each
     size in a list.
@@ -165,7 +165,7 @@ def split(tensor, split_size_or_sections, dim=0):
     return tuple(narrowed(tensor, dim, end - n, end) for n, end in zip(sizes, ends))
 
 
-@export("bl Tensor")
+@export("bl Tensor", "unsafe_split_with_sizes")
 def split_with_sizes(input, split_sizes, dim=0):
     """Views of `input` of the listed sizes along `dim`.
 
@@ -175,7 +175,7 @@ def split_with_sizes(input, split_sizes, dim=0):
     return split(input, list(split_sizes), dim)
 
 
-@export("bl Tensor")
+@export("bl Tensor", "unsafe_chunk")
 def chunk(input, chunks, dim=0):
     """At most `chunks` views of equal size along `dim`; the last may be smaller.
 
@@ -246,3 +246,43 @@ def select(input, dim, index):
     """
     dim = _axis(input, dim, "select")
     return selected(input, dim, position(int(index), input.shape[dim], dim))
+
+
+def _sectioned(input, cuts, dim: int, least: int, name: str):
+    if input.ndim < least:
+        raise ShapeError(f"{name}: expected at least {least} axes, got {input.ndim}")
+    count = None if isinstance(cuts, (list, tuple)) or hasattr(cuts, "cell") else cuts
+    if count and input.shape[dim] % count:
+        raise ArgumentError(f"{name}: axis {dim} of size {input.shape[dim]} is no multiple of {cuts}",
+                            hint="tensor_split takes any number")  # fmt: skip
+    return tensor_split(input, cuts, dim)
+
+
+@export("bl Tensor")
+def hsplit(input, indices_or_sections):
+    """Views cut along the second axis (vectors: the only one), at indices or in equal sections.
+
+    >>> bl.hsplit(bl.arange(4), 2)
+    (tensor([0, 1]), tensor([2, 3]))
+    """
+    return _sectioned(input, indices_or_sections, 0 if input.ndim == 1 else 1, 1, "hsplit")
+
+
+@export("bl Tensor")
+def vsplit(input, indices_or_sections):
+    """Views cut along the first axis, at indices or in equal sections.
+
+    >>> bl.vsplit(bl.tensor([[1], [2]]), 2)
+    (tensor([[1]]), tensor([[2]]))
+    """
+    return _sectioned(input, indices_or_sections, 0, 2, "vsplit")
+
+
+@export("bl Tensor")
+def dsplit(input, indices_or_sections):
+    """Views cut along the third axis, at indices or in equal sections.
+
+    >>> bl.dsplit(bl.zeros(1, 1, 4), [1])[1].shape
+    backlit.Size([1, 1, 3])
+    """
+    return _sectioned(input, indices_or_sections, 2, 3, "dsplit")

@@ -428,3 +428,36 @@ def tensorsolve(A, B, dims=None, *, out=None):
         A = A.movedim(tuple(dims), tuple(range(-len(dims), 0)))
     _, trail, n = _square_of(A, B.ndim, "tensorsolve")
     return solve(A.reshape(n, n), B.reshape(n)).reshape(trail)
+
+
+class MatrixExp(Composite):
+    """The exponential of square matrices, by scaling, a Taylor series and squaring.
+
+    >>> bl.linalg.matrix_exp(bl.zeros(2, 2))
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+
+    exports = "bl Tensor linalg"
+
+    def expand(input):
+        need_matrix(Spec(tuple(input.shape), input.dtype), square=True)
+        array = input.cell.array
+        size = float(np.abs(array).sum(-1).max()) if array.size else 0.0
+        if not math.isfinite(size):
+            raise LinAlgError("matrix_exp: the matrix holds NaN or infinity")
+        halvings = max(0, math.ceil(math.log2(size / 0.5))) if size else 0
+        scaled = input * 0.5**halvings
+        one = slot.wrap(np.broadcast_to(np.eye(array.shape[-1], dtype=array.dtype), array.shape))
+        total = one
+        for k in range(_TERMS[input.dtype.itemsize], 0, -1):  # Horner's scheme
+            total = one + (scaled @ total) / k
+        for _ in range(halvings):
+            total = total @ total
+        return total
+
+    def latex(x):
+        return f"e^{{{x}}}"
+
+
+_TERMS = {4: 9, 8: 15}  # a row sum of 0.5: the next term is below the last digit

@@ -330,3 +330,30 @@ def scatter_reduce_(input, dim, index, src, reduce, *, include_self=True):
     slot.refuse_leaf(input, "scatter_reduce_")
     made = ScatterReduce.call(input, dim, index, src, reduce, include_self=include_self)
     return slot.refill(input, made)
+
+
+class IndexReduce(Composite):
+    """`input` with slices of `source` reduced into it: "prod", "mean", "amax" or "amin".
+
+    >>> bl.zeros(2).index_reduce(0, bl.tensor([0, 0]), bl.tensor([1.0, 3.0]), "amax")
+    tensor([3., 0.])
+    """
+
+    def expand(input, dim, index, source, reduce, *, include_self=True):
+        if reduce not in ("prod", "mean", "amax", "amin"):
+            raise ArgumentError(f"index_reduce: {reduce!r} is none of prod, mean, amax, amin")
+        dim = normalize_axis(dim, input.ndim)
+        if index.ndim > 1 or index.numel() != source.shape[dim]:
+            raise ShapeError(f"index_reduce: index {tuple(index.shape)} does not fit source"
+                             f" {tuple(source.shape)} along axis {dim}")  # fmt: skip
+        lone = index.reshape(*(1,) * dim, -1, *(1,) * (source.ndim - dim - 1))
+        wide = lone.expand(tuple(source.shape))
+        return ScatterReduce.call(input, dim, wide, source, reduce, include_self=include_self)
+
+
+@export("Tensor")
+def index_reduce_(input, dim, index, source, reduce, *, include_self=True):
+    """`index_reduce`, in place."""
+    slot.refuse_leaf(input, "index_reduce_")
+    made = IndexReduce.call(input, dim, index, source, reduce, include_self=include_self)
+    return slot.refill(input, made)

@@ -255,3 +255,18 @@ def take_along_dim(input, indices, dim=None):
     wide, chosen = (x.expand(*common[:dim], x.shape[dim], *common[dim + 1 :])
                     for x in (input, indices))  # fmt: skip
     return apply(Gather, wide, chosen, dim=dim)
+
+
+@export("bl")
+def unravel_index(indices, shape):
+    """Flat positions as one index tensor per axis.
+
+    >>> bl.unravel_index(bl.tensor([1, 5]), (2, 3))
+    (tensor([0, 1]), tensor([1, 2]))
+    """
+    shape = (shape,) if isinstance(shape, int) else tuple(shape)
+    need_whole(Spec(tuple(indices.shape), indices.dtype))
+    check_indices((indices.cell.array,), [math.prod(shape)], "unravel_index: position",
+                  negative=False)  # fmt: skip
+    found = np.unravel_index(indices.cell.array, shape)
+    return tuple(slot.wrap(np.asarray(x, np.int64)) for x in found)

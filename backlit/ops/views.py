@@ -200,6 +200,31 @@ def atleast_3d(*tensors):
     return _grown(tensors, lambda shape: grown.get(len(shape), tuple)(shape))
 
 
+@export("bl Tensor")
+def adjoint(input):
+    """The last two axes swapped.
+
+    >>> bl.adjoint(bl.zeros(1, 2, 3)).shape
+    backlit.Size([1, 3, 2])
+    """
+    return transpose(input, -2, -1)
+
+
+def broadcast_shapes_of(*shapes):
+    """The shape that tensors of these shapes broadcast to.
+
+    >>> bl.broadcast_shapes((3, 1), (4,))
+    backlit.Size([3, 4])
+    """
+    from backlit.tensor import Size
+
+    return Size(broadcast_shapes(*((s,) if isinstance(s, int) else tuple(s) for s in shapes)))
+
+
+broadcast_shapes_of.__name__ = "broadcast_shapes"  # the module has op.broadcast_shapes
+export("bl")(broadcast_shapes_of)
+
+
 # ----- in place: the tensor becomes a view of what it was -----
 
 

@@ -107,17 +107,39 @@ ADVANCED = [
     same(at([0, 2], slice(None, None, 2)), "index", (M,)),
 ]
 WRITING = [
-    same(put(1), "index_put", (M, T((4,))), (M, T(())), (M, T((1, 4))),
-         bad=[((M, T((3,))), ShapeError, "do not broadcast")]),
+    same(
+        put(1),
+        "index_put",
+        (M, T((4,))),
+        (M, T(())),
+        (M, T((1, 4))),
+        bad=[((M, T((3,))), ShapeError, "do not broadcast")],
+    ),
     same(put(slice(None, None, 2), slice(1, 3)), "index_put", (M, T((2, 1))), (M, T((1, 1, 2)))),
-    same(put(T), "index_put", (M, T((2, 4)), whole([2, 0])), (M, T((4,)), whole([1])),
-         (M, T(()), MASK), (M, T((6,)), MASK)),
-    Row(put(T), op=("index_put", "last_write"), args=[(M, T((4, 4)), REPEATED), (M, T(()), REPEATED)],
-        torch=None, numpy=put(T), grad=True),  # PyTorch gives the overwritten values a gradient too
-    same(put(T, slice(None), T), "index_put",
-         (CUBE, T((2, 3)), whole([0, 1]), whole([1, 3])), (CUBE, T(()), whole([0, 0]), whole([1, 2]))),
+    same(
+        put(T),
+        "index_put",
+        (M, T((2, 4)), whole([2, 0])),
+        (M, T((4,)), whole([1])),
+        (M, T(()), MASK),
+        (M, T((6,)), MASK),
+    ),
+    Row(
+        put(T),
+        op=("index_put", "last_write"),
+        args=[(M, T((4, 4)), REPEATED), (M, T(()), REPEATED)],
+        torch=None,
+        numpy=put(T),
+        grad=True,
+    ),  # PyTorch gives the overwritten values a gradient too
+    same(
+        put(T, slice(None), T),
+        "index_put",
+        (CUBE, T((2, 3)), whole([0, 1]), whole([1, 3])),
+        (CUBE, T(()), whole([0, 0]), whole([1, 2])),
+    ),
     same(put(0, slice(None), T), "index_put", (CUBE, T((3, 2)), whole([1, 3]))),
-]  # fmt: skip
+]
 
 # ----- one axis -----
 
@@ -127,6 +149,14 @@ OUT = whole([[0, 9, 1, 1]])
 SEL = whole([2, 0, 2])
 DISTINCT_SRC = T((2, 4), distinct=True, domain=(-1.7, 1.9))
 ZEROS = T((3, 4), values=[[0.0, 1, 2, 0], [3, 0, 1, 2], [1, 1, 0, 2]])
+
+
+def torch_index_reduce(x, dim, index, source, reduce, include_self):
+    """By scatter_reduce: PyTorch's index_reduce warns that it is in beta."""
+    wide = index.reshape(-1, 1).expand(source.shape)
+    return x.scatter_reduce(dim, wide, source, reduce, include_self=include_self)
+
+
 ALONG = [
     Row(
         "gather",
@@ -226,6 +256,26 @@ ALONG = [
             ((M, 0, SEL, T((2, 4))), ShapeError, "do not fit"),
             ((M, 0, whole([0, 1, 5]), M), IndexOutOfRange, "index 5"),
         ],
+    ),
+    Row(
+        "index_reduce",
+        args=[
+            (APART, 0, whole([2, 0]), DISTINCT_SRC, reduce, {"include_self": own})
+            for reduce in ("prod", "mean", "amax", "amin")
+            for own in (True, False)
+        ],
+        torch=torch_index_reduce,
+        bad=[
+            ((M, 0, SEL, M, "sum"), ArgumentError, "sum"),
+            ((M, 0, SEL, T((2, 4)), "amax"), ShapeError, "does not fit"),
+        ],
+    ),
+    Row(
+        "unravel_index",
+        op=(),
+        args=[(whole([[1, 5], [0, 3]]), (2, 3)), (whole(4), 6)],
+        grad=False,
+        bad=[((whole([6]), (2, 3)), IndexOutOfRange, "position 6")],
     ),
     Row(
         "index_copy",

@@ -72,6 +72,11 @@ ROWS = [
     Row(
         "select", op=(), args=[(M, 1, -1), (M, 0, 2)], bad=[((M, 0, 3), IndexOutOfRange, "index 3")]
     ),
+    Row(
+        "hsplit", op=(), args=[(M, 2), (T((4,)), [1, 3])], bad=[((M, 3), ArgumentError, "multiple")]
+    ),
+    Row("vsplit", op=(), args=[(M, 3), (M, [1])], bad=[((T((3,)), 1), ShapeError, "at least 2")]),
+    Row("dsplit", op=(), args=[(CUBE, 2)], bad=[((M, 1), ShapeError, "at least 3")]),
     # combine.py
     Row("hstack", op=(), args=[([M, M],), ([T((2,)), T((3,))],), ([T(()), T(())],)]),
     Row("vstack", op=(), args=[([M, M],), ([T((2,)), T((2,))],)]),

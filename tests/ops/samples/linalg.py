@@ -137,6 +137,21 @@ def eigvalsh(x):
     return framework(x).linalg.eigvalsh(symmetric(x), "U")
 
 
+def lu(x):
+    return tuple(framework(x).linalg.lu(x))
+
+
+def lu_factor(x):
+    return tuple(framework(x).linalg.lu_factor(x))
+
+
+def lu_solve(a, b):
+    factors = framework(a).linalg.lu_factor(a.flip(-1))
+    solve = framework(a).linalg.lu_solve
+    return (solve(*factors, b), solve(*factors, b, adjoint=True),
+            solve(*factors, b.mT, left=False))  # fmt: skip
+
+
 def slogdet(x):
     sign, logabsdet = framework(x).linalg.slogdet(x)
     return sign.detach(), logabsdet
@@ -266,6 +281,17 @@ ROWS = [
             )
         ],
     ),
+    Row(
+        "linalg.matrix_exp",
+        op="matrix_exp",
+        args=[(A,), (MANY,), (T((2, 2)),), (T((2, 2), values=[[0.0, 0], [0, 0]]),)],
+        half=False,
+        bad=SQUARE_BAD,
+    ),
+    same(lu, ("lu_factors", "lu_pivots"), (A,), (MANY,), (T((3, 3)),), grad=True),
+    same(lu, "lu_factors", (T((2, 4, 3)),), (T((2, 4)),), grad=False),
+    same(lu_factor, (), (T((3, 3)),), (T((2, 4, 4)),)),
+    same(lu_solve, (), (A, T((3, 2))), (MANY, T((2, 3, 2)))),
     # decompositions
     same(qr, "qr", (A,), (apart(4, 3),), (apart(2, 3, 4),), (regular(2, 3, 3),)),
     same(qr_complete, "qr", (A,)),

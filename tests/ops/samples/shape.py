@@ -144,6 +144,8 @@ ROWS = [
             ((M, (0, 0), (0, 1)), ArgumentError, "twice"),
         ],
     ),
+    Row("adjoint", op=(), args=[(M,), (T((2, 3, 4)),)]),
+    Row("broadcast_shapes", op=(), args=[((3, 1), (4,)), ((2, 1), 3)], grad=False),
     Row("atleast_1d", op=(), args=[(T(()),), (M,), (T(()), M)]),
     Row("atleast_2d", op=(), args=[(T(()),), (T((3,)),), (M,)]),
     Row("atleast_3d", op=(), args=[(T(()),), (T((3,)),), (M,), (T((1, 2, 3, 4)),)]),
