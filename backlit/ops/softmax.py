@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from backlit import dtypes as dt
 from backlit.ops.op import Composite, Operator, apply, normalize_axis, require_float
 from backlit.ops.shape import to
 
