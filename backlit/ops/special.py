@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from backlit import dtypes as dt
 from backlit.errors import ArgumentError
 from backlit.ops.activation import Sigmoid
-from backlit.ops.formula import LATEX, NUMPY, TENSOR, Tex, erfc, parenthesize
+from backlit.ops.formula import LATEX, NUMPY, TENSOR, Tex, erf, erfc, parenthesize
 from backlit.ops.op import Elementwise, apply
 
 
@@ -27,6 +28,19 @@ def primitive(m: Any, op: type[Elementwise], function: Any, *values: Any, **para
     raise NotImplementedError(op.name)
 
 
+def _tensors(input: Any, other: Any) -> tuple[Any, Any]:
+    """A number beside a tensor becomes one of its dtype: logarithms of numbers have their own."""
+    if not hasattr(input, "cell"):
+        return other.new_tensor(input, dtype=_float_of(other)), other
+    if not hasattr(other, "cell"):
+        return input, input.new_tensor(other, dtype=_float_of(input))
+    return input, other
+
+
+def _float_of(tensor: Any) -> dt.dtype:
+    return tensor.dtype if tensor.dtype.is_floating_point else dt.get_default_dtype()
+
+
 class Xlogy(Elementwise):
     """x ln y, and 0 where x is 0 and y is not NaN.
 
@@ -36,6 +50,9 @@ class Xlogy(Elementwise):
 
     exports = "bl Tensor special"
     result = "float"
+
+    def call(input, other):
+        return apply(Xlogy, *_tensors(input, other))
 
     def formula(m, a, b):
         return m.where(m.logical_and(a == 0, b == b), 0.0, a * m.log(b))
@@ -56,6 +73,9 @@ class Xlog1py(Elementwise):
 
     exports = "special"
     result = "float"
+
+    def call(input, other):
+        return apply(Xlog1py, *_tensors(input, other))
 
     def formula(m, a, b):
         return m.where(m.logical_and(a == 0, b == b), 0.0, a * m.log1p(b))
@@ -196,7 +216,7 @@ class Erfc(Elementwise):
 
 
 def erfinv(y: Any) -> Any:
-    """The inverse of erf, by Halley steps on erfc from a rough start; exact near 1 as well."""
+    """The inverse of erf, by Halley's steps from a rough start; exact near 0 and 1."""
     y = np.asarray(y)
     work = y.astype(np.float64)
     a = np.minimum(np.abs(work), 1.0)
@@ -205,10 +225,11 @@ def erfinv(y: Any) -> Any:
     mid = 2 / (math.pi * 0.147) + log / 2
     x = np.sqrt(np.sqrt(mid * mid - log / 0.147) - mid)  # Winitzki's approximation
     for _ in range(4):
-        error = (rest - erfc(x)) * (math.sqrt(math.pi) / 2) * np.exp(np.minimum(x * x, 700.0))
+        missed = np.where(a < 0.5, erf(x) - a, rest - erfc(x))  # each where it keeps its digits
+        error = missed * (math.sqrt(math.pi) / 2) * np.exp(np.minimum(x * x, 700.0))
         x = x + -error / (1 + x * -error)
     x = np.where(a < 1e-8, a * (math.sqrt(math.pi) / 2), x)
-    x = np.where(rest == 0, np.inf, np.where(np.abs(work) <= 1, x, np.nan))
+    x = np.where(np.abs(work) <= 1, np.where(rest == 0, np.inf, x), np.nan)
     return np.copysign(x, work).astype(y.dtype if y.dtype.kind == "f" else np.float64)
 
 
