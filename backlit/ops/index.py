@@ -106,7 +106,10 @@ def _tensor_like(item: Any) -> Any:
     if isinstance(item, (list, range)):
         if any(hasattr(i, "cell") for i in item):
             item = [i.tolist() if hasattr(i, "cell") else i for i in item]
-        array = np.asarray(item)
+        try:
+            array = np.asarray(item)
+        except ValueError:
+            raise ArgumentTypeError("the lists in an index differ in length") from None
         return array if array.size else array.astype(np.int64)
     if isinstance(item, np.integer):
         return int(item)
@@ -445,7 +448,7 @@ def positions(shape: tuple, parts: tuple[Part, ...], indices: tuple) -> np.ndarr
     for a, index in zip(chosen, indices):
         at = at + np.where(index < 0, index + seen[a], index) * steps[a]
     before, after = _spread(seen, parts, common) if indices else ((), seen)
-    at = at.reshape(*(1,) * len(before), *at.shape, *(1,) * len(after))
+    at = at.reshape((1,) * len(before) + at.shape + (1,) * len(after))
     for k, (n, step) in enumerate(rest):
         trailing = len(rest) - k - 1 + (len(common) if k < len(before) else 0)
         at = at + (np.arange(n) * step).reshape(n, *(1,) * trailing)
