@@ -236,7 +236,8 @@ ROWS = [
     ("nn.MarginRankingLoss(0.1)", (5,), (5,), signs(5)),
     ("nn.TripletMarginLoss(swap=True)", (5, 4), (5, 4), (5, 4)),
     ("nn.TripletMarginWithDistanceLoss(margin=2.0)", (5, 4), (5, 4), (5, 4)),
-    ("nn.CTCLoss()", Where(lambda x: x - np.log(np.exp(x).sum(-1, keepdims=True)), 6, 2, 4),
+    # PyTorch's gradient is right only after a log_softmax: outputs only
+    ("nn.CTCLoss()", Where(lambda x: -np.abs(x), 6, 2, 4, grad=False),
      fixed([[1, 2, 3], [3, 3, 1]]), fixed([6, 6]), fixed([3, 2])),
     ("nn.AdaptiveLogSoftmaxWithLoss(8, 12, [3, 7], div_value=2.0, head_bias=True)", (6, 8),
      fixed([0, 11, 4, 2, 6, 7])),
