@@ -24,12 +24,12 @@ FILES = {
 
 @pytest.fixture(scope="session")
 def few(tmp_path_factory):
-    """A folder in MNIST's layout with 200 digits to train on and 100 held out."""
+    """A folder in MNIST's layout with 100 digits to train on and 60 held out."""
     folder = tmp_path_factory.mktemp("few")
     shipped = bl.data.digits("val")
     images = np.round(shipped.images.numpy()[:, 0] * 255).astype(np.uint8)
     labels = shipped.labels.numpy().astype(np.uint8)
-    for name, part in (("train", slice(0, 200)), ("t10k", slice(200, 300))):
+    for name, part in (("train", slice(0, 100)), ("t10k", slice(100, 160))):
         bl.data.write_idx(folder / f"{name}-images-idx3-ubyte", images[part])
         bl.data.write_idx(folder / f"{name}-labels-idx1-ubyte", labels[part])
     return folder
