@@ -32,8 +32,8 @@ class AdaptiveLogSoftmaxWithLoss(Module):
     The head holds classes below `cutoffs[0]` and one entry per later cluster; cluster i sees
     features through a layer `div_value ** i` times narrower.
 
-    >>> layer = nn.AdaptiveLogSoftmaxWithLoss(8, 20, cutoffs=[5, 10])
-    >>> x = bl.rand(4, 8)
+    >>> layer = nn.AdaptiveLogSoftmaxWithLoss(16, 20, cutoffs=[5, 10])
+    >>> x = bl.rand(4, 16)
     >>> layer(x, bl.tensor([0, 6, 12, 19])).output.shape == (4,)
     True
     >>> bool((layer.log_prob(x).exp().sum(1) - 1).abs().max() < 1e-5)
