@@ -72,7 +72,9 @@ def main() -> None:
     medians = {module: statistics.median(found) for module, found in times.items()}
     for module, found in times.items():
         print(f"{module:>8} {medians[module]:7.1f} ms  (from {min(found):.1f} to {max(found):.1f})")
-    print(f"    more {medians['backlit'] - medians['numpy']:7.1f} ms  (goal: {GOAL_MS:.0f} at most)")
+    print(
+        f"    more {medians['backlit'] - medians['numpy']:7.1f} ms  (goal: {GOAL_MS:.0f} at most)"
+    )
     if arguments.modules:
         list_modules()
 
