@@ -41,7 +41,7 @@ class Gru(Operator):
         given = x
         x, h, w_ih, w_hh, b_ih, b_hh = st.wide(x, h0, w_ih, w_hh, b_ih, b_hh)
         entered = st.projected(x, w_ih, b_ih)
-        steps, batch, size = *x.shape[:2], h.shape[1]
+        steps, batch, size = len(x), x.shape[1], h.shape[1]
         y, gates = (np.empty((steps, batch, k * size), x.dtype) for k in (1, 4))
         back = np.ascontiguousarray(w_hh.T)
         for t in st.order(steps, reverse):

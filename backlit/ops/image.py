@@ -46,15 +46,16 @@ def axis_taps(n: int, o: int, along: str, align: bool, scale: float | None,
 
     `scale` is the factor that the user gave; without one sizes decide.
     """
-    kind = np.float64 if double else np.float32
-    step = kind(1 / scale) if scale else kind(n) / kind(max(o, 1))
-    i = np.arange(o, dtype=kind)
     if along in ("nearest", "nearest-exact"):
-        at = i + kind(0.5) if along == "nearest-exact" else i
+        # In the width of the image, as PyTorch: where a product is whole, rounding decides.
+        kind: Any = np.float64 if double else np.float32
+        step = kind(1 / scale) if scale else kind(n) / kind(max(o, 1))
+        at: np.ndarray = np.arange(o, dtype=kind)
+        at = at + kind(0.5) if along == "nearest-exact" else at
         places = np.minimum(np.floor(at * step).astype(np.int64), n - 1)
         return places[None], np.ones((1, o))
     if align:
-        at = i.astype(np.float64) * ((n - 1) / (o - 1) if o > 1 else 0.0)
+        at = np.arange(o) * ((n - 1) / (o - 1) if o > 1 else 0.0)
     else:
         at = (np.arange(o) + 0.5) * ((1 / scale) if scale else n / max(o, 1)) - 0.5
     if along == "linear":

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from backlit.dtypes import int64
 from backlit.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from backlit.ops import windows as win
 from backlit.ops.image import cubic_weights
-from backlit.ops.op import REGISTRY, Composite, Operator, Spec, apply, slot
+from backlit.ops.op import Composite, Operator, Spec, apply, slot
 
 
 class PlaneTake(Operator):
@@ -188,24 +189,21 @@ def _weighted(input: Any, sizes: tuple, taps: list[Axis]) -> Any:
     """The sum over all combinations of taps of the image there, times the weights."""
     total = None
     for corner in itertools.product(*taps):
-        weight, flat, inside = None, None, None
+        weight: Any = None
+        flat: Any = None
+        inside: Any = None
         for (place, w), n in zip(corner, sizes):
             within = (place >= 0) & (place <= n - 1)
-            flat = place if flat is None else flat * n + place
+            # Whole numbers before they grow: a float32 counts to 2^24 only.
+            whole = place.where(within, 0.0).to(int64)
+            flat = whole if flat is None else flat * n + whole
             inside = within if inside is None else inside & within
             if w is not None:
                 weight = w if weight is None else weight * w
-        places = REGISTRY["where"].call(inside, flat, -1.0).to(_int64())
-        part = apply(PlaneTake, input, places)
+        part = apply(PlaneTake, input, flat.where(inside, -1))
         part = part if weight is None else part * weight.unsqueeze(1)
         total = part if total is None else total + part
     return total
-
-
-def _int64() -> Any:
-    from backlit.dtypes import int64
-
-    return int64
 
 
 class AffineGrid(Composite):

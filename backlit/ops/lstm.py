@@ -44,7 +44,7 @@ class Lstm(Operator):
         given = x
         x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr = st.wide(x, h0, c0, w_ih, w_hh, b_ih, b_hh, w_hr)
         gates = st.projected(x, w_ih, st.joint_bias(b_ih, b_hh))
-        steps, batch, size = *x.shape[:2], c.shape[1]
+        steps, batch, size = len(x), x.shape[1], c.shape[1]
         cells, squashed = (np.empty((steps, batch, size), x.dtype) for _ in range(2))
         y = np.empty((steps, batch, h.shape[1]), x.dtype)
         back = np.ascontiguousarray(w_hh.T)

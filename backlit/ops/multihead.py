@@ -11,9 +11,10 @@ from typing import Any
 
 from backlit.errors import ArgumentError, DTypeError, ShapeError
 from backlit.ops.attention import ScaledDotProductAttention
-from backlit.ops.op import REGISTRY, Composite
+from backlit.ops.op import Composite
 from backlit.ops.pad import pad_constant
 from backlit.ops.random import Dropout
+from backlit.ops.softmax import Softmax
 from backlit.ops.steps import affine, cat
 
 
@@ -165,6 +166,6 @@ def attend(q: Any, k: Any, v: Any, mask: Any, dropout: float, need_weights: bool
         return ScaledDotProductAttention.call(q, k, v, mask, dropout), None
     scores = (q * (1.0 / math.sqrt(q.shape[-1]))) @ k.mT
     scores = scores if mask is None else scores + mask
-    weights = REGISTRY["softmax"].call(scores, -1)
+    weights = Softmax.call(scores, -1)
     weights = Dropout.call(weights, dropout) if dropout else weights
     return weights @ v, weights

@@ -89,6 +89,7 @@ class Operator:
     rules: ClassVar[dict[str, Rule]] = {}
     plans: ClassVar[dict[int, tuple[tuple[str, str, int], ...]]] = {}
     wants_specs: ClassVar[bool] = False
+    call: ClassVar[Callable[..., Any]]  # the public function, where there is one
     kernel: ClassVar[Callable[..., Any] | None] = None  # a backend's eager form of `forward`
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any):

@@ -164,7 +164,7 @@ def _one_step(op: Any, input: Any, states: tuple, weights: tuple, **params: Any)
         raise ShapeError(f"a cell takes (N, features) or (features,), got {shown}")
     single = input.ndim == 1
     if single:
-        input, *states = (x.unsqueeze(0) for x in (input, *states))
+        input, states = input.unsqueeze(0), tuple(s.unsqueeze(0) for s in states)
     found = apply(op, input.unsqueeze(0), *states, *weights, reverse=False, **params)
     finals = found[1 : 1 + len(states)]
     return tuple(x.squeeze(0) for x in finals) if single else finals

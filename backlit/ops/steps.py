@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from backlit.errors import DTypeError, ShapeError
-from backlit.ops.op import REGISTRY, Spec, require_float
+from backlit.ops.join import Cat, Stack
+from backlit.ops.op import Spec, require_float
 
 
 def check_layer(gates: int, x: Spec, w_ih: Spec, w_hh: Spec, biases: Sequence[Spec | None],
@@ -110,11 +111,11 @@ def input_grad(d: np.ndarray, w: np.ndarray) -> np.ndarray:
 
 
 def stack(tensors: Sequence[Any], dim: int = 0) -> Any:
-    return REGISTRY["stack"].call(tensors, dim)
+    return Stack.call(tensors, dim)
 
 
 def cat(tensors: Sequence[Any], dim: int) -> Any:
-    return REGISTRY["cat"].call(tensors, dim)
+    return Cat.call(tensors, dim)
 
 
 def affine(x: Any, w: Any, bias: Any) -> Any:

@@ -68,16 +68,18 @@ def padded(x: np.ndarray, kernel: Sizes, stride: Sizes, padding: Sizes, dilation
     made = empty_like(x, shape)
     made[...] = value
     inner = tuple(slice(p, p + n) for p, n in zip(padding, x.shape[2:]))
-    made[(..., *inner)] = x
+    made[(slice(None), slice(None), *inner)] = x
     return made
 
 
 def taps(x: np.ndarray, kernel: Sizes, stride: Sizes, dilation: Sizes,
          size: Sizes) -> Iterator[np.ndarray]:  # fmt: skip
     """For each place in the kernel, row by row, a view of what all windows see there."""
+    whole = slice(None)
     for tap in np.ndindex(*kernel):
         dims = zip(tap, size, stride, dilation)
-        yield x[(..., *(slice(t * d, t * d + (o - 1) * s + 1, s) for t, o, s, d in dims))]
+        seen = (slice(t * d, t * d + (o - 1) * s + 1, s) for t, o, s, d in dims)
+        yield x[(whole, whole, *seen)]
 
 
 def first_taps(size: Sizes, kernel: Sizes, stride: Sizes, padding: Sizes,
@@ -95,7 +97,7 @@ def places(which: np.ndarray, size: Sizes, kernel: Sizes, stride: Sizes, padding
     """Tap numbers per window as flat places in the plane of `size`, in place."""
     steps = [math.prod(size[a + 1 :]) for a in range(len(size))]
     tap = np.indices(kernel).reshape(len(kernel), -1)
-    reach = sum(t * d * step for t, d, step in zip(tap, dilation, steps))
+    reach = np.asarray(sum(t * d * step for t, d, step in zip(tap, dilation, steps)))
     found = reach[which]
     for axis, (s, p, step) in enumerate(zip(stride, padding, steps)):
         count = which.shape[axis + 2]
