@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from backlit.errors import ArgumentError, DTypeError, ShapeError
+from backlit.ops.index import values_of
 from backlit.ops.op import Composite, Operator, Spec, apply, export, normalize_axes, normalize_axis
 from backlit.ops.shape import Expand, Permute, Reshape, sizes_of
 
@@ -207,7 +208,7 @@ def _int64() -> Any:
 
 
 def _counts(repeats: Any) -> np.ndarray:
-    counts = np.asarray(repeats.cell.array if hasattr(repeats, "cell") else repeats)
+    counts = values_of(repeats) if hasattr(repeats, "cell") else np.asarray(repeats)
     if counts.dtype.kind not in "iu":
         raise DTypeError(f"repeat_interleave: repeats must be whole numbers, got {counts.dtype}")
     if counts.ndim > 1:

@@ -238,7 +238,11 @@ def _multiplied(left: tuple, right: tuple, product: Labels, sizes: dict[int, int
         return _arranged(a, la, batch) * _arranged(b, lb, batch)
     lead = tuple(sizes[n] for n in batch)
     m, n, k = (_count(part, sizes) for part in (rows, columns, inner))
-    a = apply(Reshape, _arranged(a, la, (*batch, *rows, *inner)), shape=(*lead, m, k))
-    b = apply(Reshape, _arranged(b, lb, (*batch, *inner, *columns)), shape=(*lead, k, n))
-    made = apply(Matmul, a, b) if k != 1 or inner else a * b
-    return apply(Reshape, made, shape=tuple(sizes[x] for x in (*batch, *rows, *columns)))
+    a = _shaped(_arranged(a, la, (*batch, *rows, *inner)), (*lead, m, k))
+    b = _shaped(_arranged(b, lb, (*batch, *inner, *columns)), (*lead, k, n))
+    made = apply(Matmul, a, b) if inner else a * b
+    return _shaped(made, tuple(sizes[x] for x in (*batch, *rows, *columns)))
+
+
+def _shaped(x: Any, shape: tuple[int, ...]) -> Any:
+    return x if x.cell.array.shape == shape else apply(Reshape, x, shape=shape)

@@ -8,7 +8,7 @@ import numpy as np
 
 from backlit import dtypes as dt
 from backlit.errors import ArgumentError, DTypeError, IndexOutOfRange, ShapeError
-from backlit.ops.index import add_flat, check_indices
+from backlit.ops.index import add_flat, check_indices, values_of
 from backlit.ops.op import Composite, Operator, Spec, apply, slot
 
 
@@ -28,7 +28,7 @@ class OneHot(Operator):
             if not tensor.numel():
                 raise ArgumentError("one_hot: no classes to count in an empty tensor",
                                     hint="give num_classes")  # fmt: skip
-            num_classes = int(tensor.cell.array.max()) + 1
+            num_classes = int(values_of(tensor).max()) + 1
         return apply(OneHot, tensor, classes=int(num_classes))
 
     def infer(index, *, classes):
@@ -54,7 +54,7 @@ class Embedding(Operator):
             [3., 4.]])
     """
 
-    exports = "bl F"
+    exports = "F"
     inputs = ("w", "index")
     moves = True
 
@@ -100,30 +100,29 @@ class EmbeddingSum(Operator):
     def forward(g_rows, index, *, count, padding, by_frequency):
         width = g_rows.shape[-1]
         made = np.zeros((count, width), g_rows.dtype)
-        share = row_shares(index, padding, by_frequency, g_rows.dtype)
-        values = g_rows if share is None else g_rows * share[..., None]
-        add_flat(made, index[..., None] * width + np.arange(width), values)
+        if padding is not None or by_frequency:
+            g_rows = g_rows * row_shares(index, padding, by_frequency, g_rows.dtype)
+        add_flat(made, index[..., None] * width + np.arange(width), g_rows)
         return made
 
-    def grad_g_rows(g, index, padding, by_frequency):
+    def grad_g_rows(g, index, padding):
         rows = apply(Embedding, g, index, padding=None, by_frequency=False)
-        share = row_shares(index.cell.array, padding, by_frequency, g.cell.array.dtype)
-        return rows if share is None else rows * share[..., None]
+        if padding is None:  # the frequency counts in the first order only, as in PyTorch
+            return rows
+        return rows.masked_fill((index == padding).unsqueeze(-1), 0.0)
 
     def latex(g_rows, index, **params):
         return rf"\sum {g_rows}"
 
 
 def row_shares(index: np.ndarray, padding: int | None, by_frequency: bool, dtype: Any) -> Any:
-    """What each looked-up row counts in the gradient, or None if always 1."""
-    if padding is None and not by_frequency:
-        return None
+    """0 for padding, 1 over its count for a row by frequency, else 1."""
     share = np.ones(index.shape, dtype)
     if by_frequency and index.size:
         share /= np.bincount(index.reshape(-1))[index].astype(dtype)
     if padding is not None:
         share[index == padding] = 0
-    return share
+    return share[..., None]
 
 
 def _padding(padding_idx: int | None, rows: int) -> int | None:
@@ -136,9 +135,9 @@ def _padding(padding_idx: int | None, rows: int) -> int | None:
 
 def renormalize(weight: Any, input: Any, max_norm: float, p: float) -> None:
     """Rescale, in place, the rows that will be looked up and are longer than `max_norm`."""
-    table = weight.cell.array
-    check_indices((input.cell.array,), [table.shape[0]], negative=False)
-    used = np.unique(input.cell.array)
+    table, wanted = weight.cell.array, values_of(input)
+    check_indices((wanted,), [table.shape[0]], negative=False)
+    used = np.unique(wanted)
     norms = np.linalg.norm(table[used], ord=p, axis=1)
     long = used[norms > max_norm]
     if long.size:
@@ -175,7 +174,7 @@ class EmbeddingBag(Composite):
                                  f" input {input.shape}")  # fmt: skip
             rows = rows * per_sample_weights.reshape(-1, 1)
         if padding_idx is not None:
-            kept = np.flatnonzero(index.cell.array != _padding(padding_idx, weight.shape[0]))
+            kept = np.flatnonzero(values_of(index) != _padding(padding_idx, weight.shape[0]))
             rows, bag = rows.index_select(0, slot.wrap(kept)), bag[kept]
         return _bagged(rows, bag, count, mode)
 
@@ -203,7 +202,7 @@ def _bags(input: Any, offsets: Any, last: bool) -> tuple[Any, np.ndarray, int]:
     if input.ndim != 1 or offsets is None or offsets.ndim != 1:
         raise ShapeError(f"embedding_bag: expected (bags, n), or a vector and a vector of offsets,"
                          f" got input {tuple(input.shape)}")  # fmt: skip
-    starts = offsets.cell.array
+    starts = values_of(offsets)
     if starts.size and (starts[0] != 0 or (np.diff(starts) < 0).any() or starts[-1] > len(input)):
         raise ArgumentError("embedding_bag: offsets must start at 0 and not fall, up to"
                             f" {len(input)}, got {starts.tolist()}")  # fmt: skip

@@ -15,6 +15,7 @@ import numpy as np
 
 from backlit.errors import ArgumentTypeError, DTypeError, IndexOutOfRange, ShapeError
 from backlit.ops.op import Operator, Spec, apply, broadcast_shapes
+from backlit.state import state
 
 # Parts of an index as data: ("int", i) ("slice", start, stop, step) ("new",) ("all",) ("tensor",)
 Part = tuple
@@ -154,9 +155,18 @@ def _bound(value: Any) -> Any:
     return value if value is None else value.__index__()
 
 
+def values_of(tensor: Any) -> np.ndarray:
+    """The array, for a choice that Python makes by its values: a capture must refuse it."""
+    for observer in state.observers:
+        told = getattr(observer, "read", None)
+        if told is not None:
+            told(tensor)
+    return tensor.cell.array
+
+
 def _true_positions(mask: Any, shape: tuple, axis: int) -> tuple:
     """A bool mask as one index array per axis; its shape decides, so this reads values."""
-    array = np.asarray(mask.cell.array if hasattr(mask, "cell") else mask)
+    array = values_of(mask) if hasattr(mask, "cell") else np.asarray(mask)
     if array.shape != tuple(shape[axis : axis + array.ndim]):
         raise IndexOutOfRange(
             f"mask of shape {array.shape} does not fit axes {axis}... of {tuple(shape)}"

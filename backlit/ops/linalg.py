@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from backlit.errors import ArgumentError, DTypeError, LinAlgError, ShapeError
+from backlit.ops.index import values_of
 from backlit.ops.matmul import Matmul
 from backlit.ops.op import Composite, Operator, Spec, apply, broadcast_shapes, export, slot
 from backlit.returns import named
@@ -442,7 +443,7 @@ class MatrixExp(Composite):
 
     def expand(input):
         need_matrix(Spec(tuple(input.shape), input.dtype), square=True)
-        array = input.cell.array
+        array = values_of(input)
         size = float(np.abs(array).sum(-1).max()) if array.size else 0.0
         if not math.isfinite(size):
             raise LinAlgError("matrix_exp: the matrix holds NaN or infinity")

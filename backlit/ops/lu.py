@@ -8,6 +8,7 @@ import numpy as np
 
 from backlit import dtypes as dt
 from backlit.errors import LinAlgError, ShapeError
+from backlit.ops.index import values_of
 from backlit.ops.linalg import SolveTriangular, need_matrix
 from backlit.ops.op import Operator, Spec, apply, export, slot
 from backlit.returns import named
@@ -78,7 +79,7 @@ class LuFactors(Operator):
 
 
 def _factored(A: Any) -> tuple[np.ndarray, Any, Any]:
-    order = apply(LuPivots, A).cell.array
+    order = values_of(apply(LuPivots, A))
     rows = slot.wrap(np.broadcast_to(order[..., None], tuple(A.shape)).copy())
     lower, upper = apply(LuFactors, A.gather(A.ndim - 2, rows))
     return order, lower, upper
@@ -133,7 +134,7 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False, out=None):
     """
     if not left:
         return lu_solve(LU, pivots, B.mT, adjoint=not adjoint).mT
-    order = _order(pivots.cell.array)
+    order = _order(values_of(pivots))
     how = {"unitriangular": True, "upper": False}
     if adjoint:
         half = apply(SolveTriangular, LU.mT, B, upper=False, unitriangular=False)

@@ -9,7 +9,7 @@ import numpy as np
 from backlit import dtypes as dt
 from backlit.errors import ArgumentTypeError, DTypeError, ShapeError
 from backlit.ops.elementwise import Where
-from backlit.ops.index import IndexPut, getitem
+from backlit.ops.index import IndexPut, getitem, values_of
 from backlit.ops.op import Elementwise, Operator, Spec, broadcast_shapes, export, slot, spec_of
 
 
@@ -147,7 +147,7 @@ def masked_scatter(input, mask, source):
     """
     mask = _mask_of(mask, "masked_scatter")
     shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape))
-    at = np.flatnonzero(np.broadcast_to(mask.cell.array, shape))
+    at = np.flatnonzero(np.broadcast_to(values_of(mask), shape))
     if source.dtype is not input.dtype:
         raise DTypeError(f"masked_scatter: source is {source.dtype.name}, input {input.dtype.name}",
                          hint="convert one")  # fmt: skip

@@ -88,11 +88,33 @@ class Gather(Operator):
         return np.asarray(x.reshape(-1)[flat_along(x.shape, index, dim)])
 
     def grad_x(g, index, x_spec, dim):
-        zero = np.zeros(x_spec.shape, g.cell.array.dtype)
-        return apply(ScatterAdd, zero, index, g, dim=dim)
+        return apply(GatherSum, g, index, shape=x_spec.shape, dim=dim)
 
     def latex(x, index, *, dim):
         return rf"{{{x}}}_{{{index}}}"
+
+
+class GatherSum(Operator):
+    """Zeros of a shape with `v` added at `index` along `dim`."""
+
+    exports = ""
+    inputs = ("v", "index")
+    moves = True
+
+    def infer(v, index, *, shape, dim):
+        return Spec(tuple(shape), v.dtype)
+
+    def forward(v, index, *, shape, dim):
+        made = np.zeros(shape, v.dtype)
+        if index.size:
+            add_flat(made, flat_along(shape, index, dim), v)
+        return made
+
+    def grad_v(g, index, dim):
+        return apply(Gather, g, index, dim=dim)
+
+    def latex(v, index, *, shape, dim):
+        return rf"\operatorname{{put}}_{{{index}}}\left({v}\right)"
 
 
 class ScatterAdd(Operator):
@@ -153,8 +175,8 @@ class Scatter(Operator):
         if src is None:
             raise ArgumentTypeError("scatter: expected src or value")
         dim = normalize_axis(dim, input.ndim)
-        if not hasattr(src, "cell"):
-            src = slot.wrap(np.full(index.shape, src, input.cell.array.dtype))
+        if reduce is not None and not hasattr(src, "cell"):
+            src = input.new_full(tuple(index.shape), src)
         if reduce in ("add", "sum"):
             return apply(ScatterAdd, input, index, src, dim=dim)
         if reduce in ("multiply", "prod"):
@@ -170,12 +192,12 @@ class Scatter(Operator):
     def forward(x, index, v, *, dim):
         fresh = x.copy()
         if index.size:
-            fresh.reshape(-1)[flat_along(x.shape, index, dim)] = _corner(v, index.shape)
+            v = _corner(v, index.shape) if isinstance(v, np.ndarray) else v
+            fresh.reshape(-1)[flat_along(x.shape, index, dim)] = v
         return fresh
 
     def grad_x(g, index, dim):
-        zero = np.zeros(index.shape, g.cell.array.dtype)
-        return apply(Scatter, g, index, zero, dim=dim)
+        return apply(Scatter, g, index, 0.0, dim=dim)
 
     def grad_v(g, index, v_spec, x_spec, dim):
         last = apply(LastScatter, index, shape=x_spec.shape, dim=dim, dtype=g.dtype)

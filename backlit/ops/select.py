@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from backlit.errors import ArgumentTypeError, DTypeError, IndexOutOfRange, ShapeError
-from backlit.ops.index import Index, IndexPut, add_flat, check_indices, parse
+from backlit.ops.index import Index, IndexPut, add_flat, check_indices, parse, values_of
 from backlit.ops.op import Operator, Spec, apply, broadcast_shapes, export, normalize_axis, slot
 from backlit.ops.scatter import Gather, need_whole
 
@@ -45,11 +45,32 @@ class IndexSelect(Operator):
         return np.take(x, index, axis=dim)
 
     def grad_x(g, index, x_spec, dim):
-        zero = np.zeros(x_spec.shape, g.cell.array.dtype)
-        return apply(IndexAdd, zero, index, g, dim=dim)
+        return apply(SelectSum, g, index, shape=x_spec.shape, dim=dim)
 
     def latex(x, index, *, dim):
         return rf"{{{x}}}_{{{index}}}"
+
+
+class SelectSum(Operator):
+    """Zeros of a shape with the slices of `v` added at an index vector."""
+
+    exports = ""
+    inputs = ("v", "index")
+    moves = True
+
+    def infer(v, index, *, shape, dim):
+        return Spec(tuple(shape), v.dtype)
+
+    def forward(v, index, *, shape, dim):
+        made = np.zeros(shape, v.dtype)
+        add_flat(made, slices_at(shape, index, dim), v)
+        return made
+
+    def grad_v(g, index, dim):
+        return apply(IndexSelect, g, index, dim=dim)
+
+    def latex(v, index, *, shape, dim):
+        return rf"\operatorname{{put}}_{{{index}}}\left({v}\right)"
 
 
 class IndexAdd(Operator):
@@ -268,5 +289,5 @@ def unravel_index(indices, shape):
     need_whole(Spec(tuple(indices.shape), indices.dtype))
     check_indices((indices.cell.array,), [math.prod(shape)], "unravel_index: position",
                   negative=False)  # fmt: skip
-    found = np.unravel_index(indices.cell.array, shape)
+    found = np.unravel_index(values_of(indices), shape)
     return tuple(slot.wrap(np.asarray(x, np.int64)) for x in found)

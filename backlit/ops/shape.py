@@ -229,9 +229,8 @@ class ViewPut(Operator):
         look(fresh, path)[...] = v
         return fresh
 
-    def grad_x(g, v_spec, path):
-        zero = np.zeros(v_spec.shape, v_spec.dtype.numpy)
-        return apply(ViewPut, g, zero, path=path)
+    def grad_x(g, path):
+        return apply(ViewPut, g, 0.0, path=path)
 
     def grad_v(g, path):
         for name, params in path:

@@ -9,7 +9,7 @@ import numpy as np
 from backlit import dtypes as dt
 from backlit.errors import ArgumentError, ArgumentTypeError, ShapeError
 from backlit.ops.op import Operator, Spec, apply, export, normalize_axis, slot
-from backlit.ops.scatter import Scatter
+from backlit.ops.scatter import GatherSum
 from backlit.returns import named
 
 
@@ -21,8 +21,7 @@ class Picks(Operator, abstract=True):
     nondifferentiable = ("indices",)
 
     def grad_x(g_values, indices, x_spec, dim):
-        zero = np.zeros(x_spec.shape, g_values.cell.array.dtype)
-        return apply(Scatter, zero, indices, g_values, dim=dim)
+        return apply(GatherSum, g_values, indices, shape=x_spec.shape, dim=dim)
 
 
 def order(x: np.ndarray, dim: int, descending: bool) -> np.ndarray:

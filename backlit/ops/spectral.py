@@ -15,6 +15,7 @@ import numpy as np
 from backlit import dtypes as dt
 from backlit.errors import ArgumentError, GradError, ShapeError
 from backlit.ops.distance import p_norm
+from backlit.ops.index import values_of
 from backlit.ops.linalg import Inv, SolveTriangular, lapack, need_matrix
 from backlit.ops.op import Composite, Operator, Spec, apply, export, normalize_axis, slot
 from backlit.ops.shape import to
@@ -357,7 +358,7 @@ class Lstsq(Composite):
         solution = Pinv.call(A, rcond) @ B
         rank = MatrixRank.call(A, rtol=rcond)
         residuals = values = A.new_zeros(0)
-        if driver in ("gels", "gelsd", "gelss") and m > n and (rank.cell.array == n).all():
+        if driver in ("gels", "gelsd", "gelss") and m > n and (values_of(rank) == n).all():
             missed = A @ solution - B
             residuals = (missed * missed).sum(-2)
         if driver in ("gelsd", "gelss"):

@@ -160,6 +160,7 @@ def torch_index_reduce(x, dim, index, source, reduce, include_self):
 ALONG = [
     Row(
         "gather",
+        op=("gather", "gather_sum"),
         args=[
             (M, 0, G),
             (M, 1, WIDE),
@@ -238,6 +239,7 @@ ALONG = [
     ),
     Row(
         "index_select",
+        op=("index_select", "select_sum"),
         args=[(M, 0, SEL), (M, -1, SEL), (CUBE, 1, SEL), (T(()), 0, whole([0]))],
         bad=[
             ((M, 0, whole([3])), IndexOutOfRange, "index 3"),
@@ -477,14 +479,16 @@ OFFSETS = whole([0, 2, 2])
 
 def embedding_gradient(index, weight, **how):
     rows = NAMESPACES["F"]["embedding"](index, weight.requires_grad_(), **how)
-    return bl.autograd.grad((rows * rows).sum(), weight)
+    (first,) = bl.autograd.grad((rows * rows).sum(), weight, create_graph=True)
+    return first, bl.autograd.grad((first * first).sum(), weight)
 
 
 def torch_embedding_gradient(index, weight, **how):
     import torch
 
     rows = torch.nn.functional.embedding(index, weight.requires_grad_(), **how)
-    return torch.autograd.grad((rows * rows).sum(), weight)
+    (first,) = torch.autograd.grad((rows * rows).sum(), weight, create_graph=True)
+    return first, torch.autograd.grad((first * first).sum(), weight)
 
 
 def bounded_embedding(index, weight):
