@@ -33,9 +33,9 @@ class RemovableHandle:
     """Takes its hook out again; also a context manager.
 
     >>> layer = nn.Linear(2, 1)
-    >>> handle = layer.register_forward_hook(lambda module, args, output: output * 0)
+    >>> handle = layer.register_forward_hook(lambda module, args, output: output * 0 + 1)
     >>> layer(bl.ones(1, 2)).tolist()
-    [[0.0]]
+    [[1.0]]
     >>> handle.remove()
     """
 
