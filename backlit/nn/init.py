@@ -159,8 +159,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     return _fill_from(tensor, values)
 
 
-def _fans(tensor: Tensor) -> tuple[int, int]:
-    """Inputs and outputs that one weight of the tensor connects."""
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    """Inputs and outputs that a weight connects; custom layers of PyTorch users call it so."""
     if tensor.ndim < 2:
         raise ValueError(
             f"fan in and fan out need at least 2 dimensions, got shape {tuple(tensor.shape)}"
@@ -173,13 +173,13 @@ def _fan(tensor: Tensor, mode: str) -> int:
     mode = mode.lower()
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
-    return _fans(tensor)[mode == "fan_out"]
+    return _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
 
 
 def uniform_fan_in_(bias: Tensor | None, weight: Tensor) -> None:
     """A bias uniform in +-1/sqrt(fan in of its weight): the default of linear and conv."""
     if bias is not None:
-        fan_in = _fans(weight)[0]
+        fan_in = _calculate_fan_in_and_fan_out(weight)[0]
         bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
         uniform_(bias, -bound, bound)
 
@@ -191,7 +191,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Any = None) ->
     >>> bool((w.abs() <= 1).all())
     True
     """
-    bound = gain * math.sqrt(6.0 / sum(_fans(tensor)))
+    bound = gain * math.sqrt(6.0 / sum(_calculate_fan_in_and_fan_out(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
@@ -201,7 +201,9 @@ def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> 
     >>> nn.init.xavier_normal_(bl.empty(3, 5), gain=0.0).abs().sum().item()
     0.0
     """
-    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / sum(_fans(tensor))), generator)
+    return normal_(
+        tensor, 0.0, gain * math.sqrt(2.0 / sum(_calculate_fan_in_and_fan_out(tensor))), generator
+    )
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:

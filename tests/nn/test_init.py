@@ -49,6 +49,7 @@ def test_deviation(fill, std, uniform):
 
 def test_fans_of_convolutions():
     weight = bl.empty(64, 32, 3, 3)
+    assert init._calculate_fan_in_and_fan_out(weight) == (288, 576)
     assert moments(init.xavier_normal_(weight))[1] == pytest.approx(
         math.sqrt(2 / (9 * (64 + 32))), rel=0.02
     )
