@@ -14,7 +14,7 @@ import numpy as np
 
 from backlit.errors import ArgumentError, ShapeError
 from backlit.ops.norm_sums import channel_products, channel_sums, widened
-from backlit.ops.op import Operator, Spec, apply, require_float, slot_scoped
+from backlit.ops.op import Elementwise, Operator, Spec, apply, require_float, slot, slot_scoped
 from backlit.state import state
 
 
@@ -107,14 +107,45 @@ def keep_running(mean: Any, rstd: Any, running_mean: Any, running_var: Any, coun
     try:
         if running_mean is not None:
             _check_values(mean.shape[-1], running_mean, "running_mean")
-            new = _over_batch(mean) * momentum
-            running_mean.copy_(running_mean * (1 - momentum) + new)
+            _move(running_mean, _over_batch(mean), momentum)
         if running_var is not None:
             _check_values(mean.shape[-1], running_var, "running_var")
-            new = (1 / (rstd * rstd) - eps) * (momentum * count / max(count - 1, 1))
-            running_var.copy_(running_var * (1 - momentum) + _over_batch(new))
+            unbiased = apply(UnbiasedVariance, rstd, eps=float(eps),
+                             correction=count / max(count - 1, 1))  # fmt: skip
+            _move(running_var, _over_batch(unbiased), momentum)
     finally:
         state.grad = outer
+
+
+def _move(running: Any, value: Any, momentum: float) -> None:
+    slot.refill(running, apply(MovingAverage, running, value, momentum=float(momentum)))
+
+
+class MovingAverage(Elementwise):
+    """One step of a running statistic: a share `momentum` of the new value."""
+
+    exports = ""
+
+    def formula(m, a, b, *, momentum):
+        return a * (1 - momentum) + b * momentum
+
+    def d_a(m, momentum):
+        return 1 - momentum
+
+    def d_b(m, momentum):
+        return momentum
+
+
+class UnbiasedVariance(Elementwise):
+    """The variance behind 1 / sqrt(var + eps), times `correction`."""
+
+    exports = ""
+
+    def formula(m, r, *, eps, correction):
+        return (1 / (r * r) - eps) * correction
+
+    def d_r(m, r, correction):
+        return -2 * correction / (r * r * r)
 
 
 def _over_batch(statistic: Any) -> Any:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rows import Row, T
 
 from backlit.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from backlit.ops.norm import MovingAverage, UnbiasedVariance
+from backlit.ops.op import apply
 
 X = T((3, 4, 5, 2))
 C, D = T((4,)), T((4,))
@@ -73,4 +77,21 @@ EXACT = [
     Row("F.group_norm", op=(), args=[(FAR, 2)], grad=False, half=False, tol32=1e-3),
 ]
 
-ROWS = [*BATCH, *ROWWISE, *GROUPS, *EXACT]
+
+
+def moved(running: Any, value: Any) -> Any:
+    return apply(MovingAverage, running, value, momentum=0.25)
+
+
+def unbiased(rstd: Any) -> Any:
+    return apply(UnbiasedVariance, rstd, eps=0.5, correction=1.5)
+
+
+STATISTICS = [
+    Row(moved, op="moving_average", args=[(C, D), (T((0,)), T((0,)))], torch=None,
+        numpy=lambda a, b: 0.75 * a + 0.25 * b),
+    Row(unbiased, op="unbiased_variance", args=[(T((4,), domain=(0.3, 2.0)),)], torch=None,
+        numpy=lambda r: 1.5 * (r**-2.0 - 0.5)),
+]  # fmt: skip
+
+ROWS = [*STATISTICS, *BATCH, *ROWWISE, *GROUPS, *EXACT]
