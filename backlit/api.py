@@ -76,6 +76,8 @@ def _publish_in_place(op: Any, public: tuple[str, ...]) -> None:
     in_place.__doc__ = f"`{public[0]}`, in place."
     for name in public:
         NAMESPACES["Tensor"].setdefault(name + "_", in_place)
+        if len(op.inputs) == 1 and "bl" in op.exports.split():
+            NAMESPACES["bl"].setdefault(name + "_", in_place)  # PyTorch's `torch.exp_(x)`
 
 
 _OPERANDS = (Tensor, int, float, bool, np.ndarray, np.generic)

@@ -17,6 +17,7 @@ from backlit.ops.op import (
     Operator,
     Spec,
     apply,
+    export,
     normalize_axis,
     require_float,
     slot,
@@ -568,3 +569,19 @@ class GumbelSoftmax(Composite):
         ones = soft.detach().new_ones(index.shape)
         hot = soft.detach().new_zeros(logits.shape).scatter(dim, index, ones)
         return hot - soft.detach() + soft
+
+
+# ----- in place, as functions -----
+
+
+def _publish_underscored(op: type[Operator]) -> None:
+    def in_place(input, *args, **keywords):
+        return op.call(input, *args, inplace=True, **keywords)
+
+    in_place.__name__ = op.name + "_"
+    in_place.__doc__ = f"`{op.name}`, in place."
+    export("F")(in_place)
+
+
+for _op in (Relu, LeakyRelu, Elu, Celu, Selu, Threshold, Hardtanh, Rrelu):
+    _publish_underscored(_op)

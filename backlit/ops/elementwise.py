@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from backlit import dtypes as dt
 from backlit.errors import ArgumentError, DTypeError
 from backlit.ops.op import Elementwise, Spec, apply, broadcast_shapes, spec_of
@@ -109,7 +111,8 @@ class Div(Elementwise):
         if rounding_mode == "trunc":
             quotient = apply(Trunc, apply(Div, input, other))
             return quotient.to(dt.result_type(input, other))
-        raise ArgumentError(f"rounding_mode must be None, 'trunc' or 'floor', got {rounding_mode!r}")
+        known = "None, 'trunc' or 'floor'"
+        raise ArgumentError(f"rounding_mode must be {known}, got {rounding_mode!r}")
 
     def formula(m, a, b):
         return a / b
@@ -283,11 +286,14 @@ class Pow(Elementwise):
 
     def d_a(m, a, b):
         if _is_number(b):
-            return 0.0 * a if b == 0 else b if b == 1 else 2 * a if b == 2 else b * Pow.formula(m, a, b - 1)
+            if b in (0, 1, 2):
+                return 0.0 * a if b == 0 else 1 if b == 1 else 2 * a
+            return b * Pow.formula(m, a, b - 1)
         return m.where(b == 0, 0.0, b * m.power(a, b - 1))
 
     def d_b(m, a, b, y):
-        return m.where(_both(m, a == 0, b >= 0), 0.0, y * (math.log(a) if _positive(a) else m.log(a)))
+        log = math.log(a) if _positive(a) else m.log(a)
+        return m.where(_both(m, a == 0, b >= 0), 0.0, y * log)
 
 
 def _positive(a: Any) -> bool:
@@ -827,7 +833,7 @@ class Where(Elementwise):
     @classmethod
     def run(cls, arrays, params):
         condition, *rest = arrays
-        if getattr(condition, "dtype", None) != bool:
+        if not isinstance(condition, np.ndarray) or condition.dtype.kind != "b":
             raise DTypeError("the condition must be a bool tensor", hint="compare: x > 0")
         specs = [spec_of(a) for a in arrays]
         cls.infer(*specs)

@@ -103,7 +103,8 @@ class NumpyMath:
     sin, cos, tan, asin, acos, atan = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan
     atan2, sinh, cosh, tanh = np.arctan2, np.sinh, np.cosh, np.tanh
     asinh, acosh, atanh = np.arcsinh, np.arccosh, np.arctanh
-    abs, sign, floor, ceil, round, trunc = np.abs, np.sign, np.floor, np.ceil, staticmethod(rint), np.trunc
+    abs, sign, floor, ceil, trunc = np.abs, np.sign, np.floor, np.ceil, np.trunc
+    round = staticmethod(rint)
     minimum, maximum, power = np.minimum, np.maximum, np.power
     fmod, remainder, copysign = np.fmod, np.remainder, np.copysign
     isnan, isfinite, isinf = np.isnan, np.isfinite, np.isinf

@@ -216,8 +216,10 @@ def _variances(input: Any, var: Any) -> Any:
     if var.shape == shape[:-1]:
         var = var.unsqueeze(-1)
     elif var.shape != shape and tuple(var.shape) != (*shape[:-1], 1):
-        raise ArgumentError(f"var of shape {tuple(var.shape)} for an input of {shape}",
-                            hint="the input's shape, without its last axis, or 1 there")  # fmt: skip
+        raise ArgumentError(
+            f"var of shape {tuple(var.shape)} for an input of {shape}",
+            hint="the input's shape, without its last axis, or with 1 there",
+        )
     if (var.cell.array < 0).any():
         raise ArgumentError("gaussian_nll_loss: var has negative elements")
     return var.clone()

@@ -14,7 +14,7 @@ from backlit import dtypes as dt
 from backlit.errors import ArgumentError
 from backlit.ops.activation import Sigmoid
 from backlit.ops.formula import LATEX, NUMPY, TENSOR, Tex, erf, erfc, parenthesize
-from backlit.ops.op import Elementwise, apply
+from backlit.ops.op import Composite, Elementwise, apply, export
 
 
 def primitive(m: Any, op: type[Elementwise], function: Any, *values: Any, **params: Any) -> Any:
@@ -251,6 +251,24 @@ class Erfinv(Elementwise):
         return m.exp(y * y) * (math.sqrt(math.pi) / 2)
 
 
+class Ndtr(Elementwise):
+    """The normal distribution function: the share below x.
+
+    >>> bl.special.ndtr(bl.tensor([0.0, 1.96]))
+    tensor([0.5000, 0.9750])
+    """
+
+    exports = "special"
+    result = "float"
+    symbol = r"\Phi"
+
+    def formula(m, x):
+        return Erfc.gate(m, x * -math.sqrt(0.5)) * 0.5
+
+    def d_x(m, x):
+        return m.exp(x * x * -0.5) * math.sqrt(0.5 / math.pi)
+
+
 # ----- the gamma function's kin -----
 
 
@@ -394,3 +412,29 @@ class Polygamma(Elementwise):
 
     def d_x(m, x, n):
         return Polygamma.gate(m, x, n=n + 1)
+
+
+class Multigammaln(Composite):
+    """The logarithm of the multivariate gamma function of dimension p.
+
+    >>> bl.mvlgamma(bl.tensor([2.0]), 2)
+    tensor([0.4516])
+    """
+
+    exports = "bl Tensor special"
+    aliases = ("mvlgamma",)
+
+    def expand(input, p):
+        if p < 1:
+            raise ArgumentError(f"mvlgamma: p must be positive, got {p}")
+        terms = [Lgamma.call(input - i / 2) for i in range(p)]
+        return sum(terms[1:], terms[0]) + p * (p - 1) / 4 * math.log(math.pi)
+
+
+def _polygamma_method(input, n):
+    """The n-th derivative of digamma, of the tensor itself."""
+    return Polygamma.call(n, input)
+
+
+_polygamma_method.public = "polygamma"  # type: ignore[attr-defined]
+export("Tensor")(_polygamma_method)

@@ -19,6 +19,9 @@ NAMED = T((6,), values=[0.0, -0.0, 1.0, INF, -INF, NAN], grad=False)
 OTHER = T((6,), values=[NAN, 0.0, NAN, 1.0, -INF, NAN], grad=False)
 CLASH = [((X, T((2, 4))), ShapeError, "do not broadcast")]
 AWAY = T((2, 3), kink=(0, 1, -1))
+HUGE = T((2,), values=[1e200, 3.0], dtype="float64")
+LEVELS = T((2, 3), values=[[0.0, -1.0, 2.0]] * 2, grad=False)
+ENDS = T((3,), values=[INF, -INF, 0.0], grad=False)
 STEPS = tuple(range(-2, 3))
 
 ROWS = [
@@ -30,8 +33,7 @@ ROWS = [
     Row("addcdiv", args=[(X, X, POSITIVE), (X, ROW, T((2, 1), domain=(1.0, 2.0))),
                          (X, X, POSITIVE, {"value": 0.5})],
         bad=[((WHOLE, WHOLE, WHOLE), DTypeError, "no quotient")]),
-    Row("hypot", args=[(X, X), (X, ROW), (T((2,), values=[1e200, 3.0], dtype="float64"), T((2,), grad=False))],
-        bad=CLASH),
+    Row("hypot", args=[(X, X), (X, ROW), (HUGE, T((2,), grad=False))], bad=CLASH),
     Row("copysign", args=[(AWAY, AWAY), (AWAY, -2.0), (AWAY, T((3,), kink=(0,))), (NAMED, OTHER),
                           (WHOLE, WHOLE)], bad=CLASH),
     Row("float_power", args=[(POSITIVE, X), (WHOLE, 2), (POSITIVE, 2.5), (2.0, X), (SMALL, SMALL)],
@@ -44,8 +46,7 @@ ROWS = [
     Row("rad2deg", args=[(X,), (WHOLE,), (T(()),)]),
     Row("nan_to_num", args=[(X,), (NAMED,), (NAMED, 1.5, 2.5, -3.5), (NAMED, {"posinf": 1.0}),
                             (WHOLE,)], half=False),
-    Row("heaviside", args=[(T((2, 3), values=[[0.0, -1.0, 2.0]] * 2, grad=False), T((2, 3), grad=False)),
-                           (T((3,), values=[INF, -INF, 0.0], grad=False), T((1,), grad=False))],
+    Row("heaviside", args=[(LEVELS, T((2, 3), grad=False)), (ENDS, T((1,), grad=False))],
         bad=[((X, T((2, 3), dtype="float32")), DTypeError, "values are float32")]),
     Row("fmax", args=[(X, X), (X, ROW), (NAMED, OTHER), (WHOLE, WHOLE)], bad=CLASH),
     Row("fmin", args=[(X, X), (X, ROW), (NAMED, OTHER), (WHOLE, WHOLE)], bad=CLASH),
@@ -57,8 +58,8 @@ ROWS = [
       for n in ("gcd", "lcm")),
     *(Row(n, args=[(X,), (NAMED,), (WHOLE,), (T((0,)),)])
       for n in ("isposinf", "isneginf", "signbit", "isreal")),
-    Row("isclose", args=[(X, X), (NAMED, OTHER), (NAMED, NAMED), (NAMED, NAMED, {"equal_nan": True}),
-                         (X, X, 0.5, 0.5), (X, ROW), (WHOLE, WHOLE)],
+    Row("isclose", args=[(X, X), (NAMED, OTHER), (NAMED, NAMED), (X, X, 0.5, 0.5),
+                         (NAMED, NAMED, {"equal_nan": True}), (X, ROW), (WHOLE, WHOLE)],
         bad=[((X, T((2, 3), dtype="float32")), DTypeError, "float32 differ")]),
     Row("allclose", op=(), grad=False, args=[(X, X), (NAMED, NAMED), (X, X, 10.0)]),
     Row("equal", op=(), grad=False, args=[(X, X), (X, ROW), (WHOLE, WHOLE), (NAMED, NAMED)]),

@@ -20,10 +20,12 @@ ROWS = [
         (X, 3, -1, True), (T(()),), (T((0, 3)), 2, 0), (X, {"p": 1}),
     ], bad=[
         ((WHOLE,), DTypeError, "floating point"), ((X, "x"), ArgumentError, "'fro' or 'nuc'"),
-        ((X, 2, 3), IndexOutOfRange, "out of range"), ((T((0,)), math.inf), ArgumentError, "size 0"),
+        ((X, 2, 3), IndexOutOfRange, "out of range"),
+        ((T((0,)), math.inf), ArgumentError, "size 0"),
     ]),
     # At 0 the gradient is PyTorch's choice; there is no derivative to compare with.
-    Row("norm", op=(), args=[(ZERO, p, 1) for p in (1, 1.5, 2, 3, math.inf)], grad=True, smooth=False),
+    Row("norm", op=(), args=[(ZERO, p, 1) for p in (1, 1.5, 2, 3, math.inf)], grad=True,
+        smooth=False),
     Row("F.normalize", args=[(X,), (X, 1.0), (X, 2.0, 0), (X, 3.0, -1), (T((0, 3)),)]),
     Row("F.cosine_similarity", args=[(X, X), (X, T((3, 4))), (X, X, -1), (X, X, {"dim": 0})],
         bad=[((X, X, 3), IndexOutOfRange, "out of range")]),

@@ -12,6 +12,7 @@ X = T((2, 3, 4), distinct=True)
 WHOLE = T((2, 4), domain=(-5, 5), dtype="int64")
 TIES = T((2, 4), values=[[1.0, 3.0, 3.0, 2.0], [5.0, 5.0, 5.0, 5.0]])
 HOLES = T((2, 4), values=[[1.0, math.nan, 3.0, math.nan], [4.0, 2.0, 3.0, 0.5]], grad=False)
+LEVELS = T((2,), (0, 1), grad=False)
 EMPTY = T((0, 3))
 SCALAR = T(())
 BAD_DIM = [((X, 3), IndexOutOfRange, "out of range"), ((EMPTY, 0), IndexOutOfRange, "of size 0")]
@@ -35,16 +36,18 @@ ROWS = [
     Row("aminmax", args=[(X,), (X, {"dim": 1}), (X, {"dim": -1, "keepdim": True}), (WHOLE,)],
         bad=[((EMPTY,), ArgumentError, "empty tensor")]),
     *(Row(n, args=[*ALONG, (X, {"keepdim": True}), (HOLES,), (TIES, 1)],
-          bad=[*BAD_DIM, ((EMPTY,), IndexOutOfRange, "empty tensor")]) for n in ("argmax", "argmin")),
-    *(Row(n, op=(n, f"{n}_dim", "middle"), args=[*ALONG, (T((5,), distinct=True),), (HOLES,), (HOLES, 0)],
+          bad=[*BAD_DIM, ((EMPTY,), IndexOutOfRange, "empty tensor")])
+      for n in ("argmax", "argmin")),
+    *(Row(n, op=(n, f"{n}_dim", "middle"),
+          args=[*ALONG, (T((5,), distinct=True),), (HOLES,), (HOLES, 0)],
           bad=BAD_DIM, grad=True) for n in ("median", "nanmedian")),
     Row("mode", op=("mode", "mode_dim"), args=[
         (T((3, 7), domain=(0, 3), dtype="int64"),), (T((3, 7), domain=(0, 3), dtype="int64"), 0),
         (T((5,), values=[2.0, 1.0, 2.0, 1.0, 3.0]), -1, True), (SCALAR, 0),
     ], bad=BAD_DIM, smooth=False),
     *(Row(n, args=[
-        (T((5,), distinct=True), 0.3), (X, 0.3, 1), (X, 0.5, -1, True), (X, T((2,), (0, 1), grad=False)),
-        (X, T((2,), (0, 1), grad=False), 0), (X, T((3,), (0, 1), grad=False), 1, True), (X, 0.0), (X, 1.0, 2),
+        (T((5,), distinct=True), 0.3), (X, 0.3, 1), (X, 0.5, -1, True), (X, 0.0), (X, 1.0, 2),
+        (X, LEVELS), (X, LEVELS, 0), (X, LEVELS, 1, True),
         (HOLES, 0.4, 1), (HOLES, 0.6), (SCALAR, 0.2),
         *((X, 0.35, 1, False, {"interpolation": i})
           for i in ("lower", "higher", "midpoint", "nearest")),

@@ -82,7 +82,8 @@ REGRESSION = [
     ], bad=[((X, Y, {"delta": 0.0}), ArgumentError, "delta must be positive"),
             ((X, Y, BAD_REDUCTION), *UNKNOWN)]),
     Row("F.smooth_l1_loss", args=[
-        *reduced(X, Y), *reduced(X, AWAY), (X, Y, {"beta": 0.5}), (X, Y, {"beta": 0.0}), (NONE, NONE),
+        *reduced(X, Y), *reduced(X, AWAY), (X, Y, {"beta": 0.5}), (X, Y, {"beta": 0.0}),
+        (NONE, NONE),
     ], bad=[((X, Y, {"beta": -1.0}), ArgumentError, "beta must not be negative"),
             ((X, Y, BAD_REDUCTION), *UNKNOWN)]),
     Row("F.poisson_nll_loss", args=[
@@ -119,7 +120,8 @@ EDGES = T((3,), values=[0.0, 1.0, 1.0], grad=False)
 
 BINARY = [
     Row("F.binary_cross_entropy", op=("binary_cross_entropy", "binary_entropy"), args=[
-        *reduced(INSIDE, INSIDE), *reduced(INSIDE, INSIDE, WEIGHTS), (INSIDE, LABEL_BITS, PER_CLASS),
+        *reduced(INSIDE, INSIDE), *reduced(INSIDE, INSIDE, WEIGHTS),
+        (INSIDE, LABEL_BITS, PER_CLASS),
         (EDGES, T((3,), values=[1.0, 1.0, 0.0], grad=False)), (NONE, NONE),
     ], bad=[
         ((INSIDE, T((3,), domain=(0, 1))), ArgumentError, "a target of size (3,)"),
@@ -175,7 +177,8 @@ MARGINS = [
     Row("F.cosine_embedding_loss", args=[
         *((X, Y, ROW_SIGNS, r) for r in REDUCTIONS), (X, Y, ROW_SIGNS, 0.3),
         (T((3,)), T((3,)), T((), values=-1.0, grad=False)),
-    ], bad=[((X, Y, SIGNS), ShapeError, "do not fit"), ((X, Y, ROW_SIGNS, BAD_REDUCTION), *UNKNOWN)]),
+    ], bad=[((X, Y, SIGNS), ShapeError, "do not fit"),
+            ((X, Y, ROW_SIGNS, BAD_REDUCTION), *UNKNOWN)]),
     Row("F.triplet_margin_loss", args=[
         *((X, Y, T((4, 3)), r) for r in REDUCTIONS), (X, Y, Y, 5.0, 1), (X, Y, T((4, 3)), 4.0, 3),
         (X, Y, T((4, 3)), {"swap": True, "margin": 4.0}), (X, Y, T((4, 3)), {"p": math.inf}),

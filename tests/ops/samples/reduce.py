@@ -28,8 +28,8 @@ SUMS = [
         bad=BAD_DIM),
     Row("mean", args=[*DIMS, (NONE,), (NONE, 0), (X, ())],
         bad=[*BAD_DIM, ((WHOLE,), DTypeError, "floating point")]),
-    Row("prod", args=[(MATRIX,), (X, 1), (X, -1, True), (SCALAR,), (SCALAR, 0), (EMPTY,), (EMPTY, 0),
-                      (WHOLE,), (FLAGS, 1), (ZEROS,), (ZEROS, 1), (ZEROS, 0)],
+    Row("prod", args=[(MATRIX,), (X, 1), (X, -1, True), (SCALAR,), (SCALAR, 0), (EMPTY,),
+                      (EMPTY, 0), (WHOLE,), (FLAGS, 1), (ZEROS,), (ZEROS, 1), (ZEROS, 0)],
         bad=[((X, 3), IndexOutOfRange, "out of range")]),
     Row("Tensor.sum", args=[(X, 1)]),
     Row("Tensor.mean", args=[(X, 1)]),
@@ -43,7 +43,7 @@ SPREAD = [
     ], bad=[*BAD_DIM, ((WHOLE,), DTypeError, "floating point")])
     for n in ("var", "std")
 ] + [
-    Row("Tensor.std", args=[(X, 1), (X, False), (T((3,), values=[2.0, 2.0, 2.0]),)], op=(), grad=True,
+    Row("Tensor.std", args=[(X, 1), (X, False), (T((3,), values=[2.0] * 3),)], op=(), grad=True,
         smooth=False),
     Row("var_mean", args=[(X,), (X, 1), (X, {"dim": 1, "correction": 0, "keepdim": True})]),
     Row("std_mean", args=[(X,), (X, 1), (X, {"dim": 1, "correction": 0, "keepdim": True})]),

@@ -47,6 +47,10 @@ ROWS = [
     # PyTorch's trigamma keeps nine digits; differences check the gradients to seven.
     Row("digamma", tol=1e-9, args=[(POSITIVE,), (T((4,), domain=(-2.8, -2.2)),), (NAMED,), (WHOLE,),
                          (T((3,), domain=(50, 200)),)]),
-    Row("polygamma", args=[(n, POSITIVE) for n in (0, 1, 2, 3, 5)] + [(1, T((3,), domain=(20, 90)))],
+    Row("polygamma", args=[*((n, POSITIVE) for n in range(4)), (1, T((3,), domain=(20, 90)))],
         bad=[((-1, POSITIVE), ArgumentError, "must not be negative")], tol=1e-9, tol32=1e-4),
+    Row("special.ndtr", args=[(X,), (WIDE,), (WHOLE,), (NAMED,)]),
+    Row("mvlgamma", op="multigammaln", args=[(T((3,), domain=(2.0, 5.0)), n) for n in (1, 2, 4)],
+        bad=[((X, 0), ArgumentError, "p must be positive")], tol=1e-9),
+    Row("Tensor.polygamma", op=(), args=[(POSITIVE, 1)], torch="Tensor.polygamma", tol=1e-9),
 ]  # fmt: skip
