@@ -102,8 +102,9 @@ def source_of(n: int, before: int, after: int, mode: str) -> np.ndarray:
     at = np.arange(-before, n + after)
     if mode == "replicate":
         return at.clip(0, n - 1)
-    if mode == "circular":
-        return at % n
+    if mode == "circular":  # of what the cuts leave
+        start, kept = max(-before, 0), n + min(before, 0) + min(after, 0)
+        return start + (at - start) % kept
     return (n - 1) - np.abs((n - 1) - np.abs(at))
 
 

@@ -141,6 +141,8 @@ def index_copy(input, dim, index, source):
     >>> bl.index_copy(bl.zeros(3), 0, bl.tensor([2]), bl.ones(1))
     tensor([0., 0., 1.])
     """
+    if not input.ndim:
+        return index_copy(input.reshape(1), dim, index, source.reshape(1)).reshape(())
     index, parts, dim = _slices(input, dim, index, "index_copy")
     wanted = (*input.shape[:dim], index.shape[0], *input.shape[dim + 1 :])
     if tuple(source.shape) != wanted:
@@ -157,6 +159,8 @@ def index_fill(input, dim, index, value):
     >>> bl.index_fill(bl.zeros(3), 0, bl.tensor([2]), 5.0)
     tensor([0., 0., 5.])
     """
+    if not input.ndim:
+        return index_fill(input.reshape(1), dim, index, value).reshape(())
     index, parts, _ = _slices(input, dim, index, "index_fill")
     return apply(IndexPut, input, value, index, parts=parts, accumulate=False)
 

@@ -156,7 +156,7 @@ def movedim(input, source, destination):
     if len(set(sources)) != len(sources) or len(set(targets)) != len(targets):
         raise ArgumentError(f"movedim: an axis is named twice in {source} or {destination}")
     order = [a for a in range(ndim) if a not in sources]
-    for target, axis in sorted(zip(targets, sources)):
+    for target, axis in sorted(zip(targets, sources)) if ndim else ():
         order.insert(target, axis)
     return apply(Permute, input, dims=tuple(order))
 
