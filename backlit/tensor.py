@@ -84,6 +84,15 @@ class ViewCell:
             self._array, self._seen = self.look(self.root.array), self.root.version
         return self._array
 
+    @property
+    def fresh(self) -> bool:
+        """Whether the window shows the root as it is now."""
+        return self._seen == self.root.version
+
+    def see(self, array: np.ndarray) -> None:
+        """Take an array that was computed elsewhere as what the window shows now."""
+        self._array, self._seen = array, self.root.version
+
     def path(self) -> tuple[tuple[Any, dict], ...]:
         """The view operators from the root to here."""
         steps = []

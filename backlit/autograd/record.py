@@ -59,7 +59,7 @@ def apply(op: Any, *inputs: Any, **params: Any) -> Any:
     for x in inputs:
         edge = None
         if isinstance(x, Tensor):
-            if x._base is not None and x._base.node is not x._stamp:
+            if x._base is not None and (x._base.node is not x._stamp or state.observers):
                 follow_base(x)
             array = x.cell.array
             arrays.append(array)
@@ -210,15 +210,18 @@ def follow_base(view: Tensor) -> None:
     """Give a view the history of its base, which an in-place method has changed."""
     base = view._base
     assert base is not None
+    if base.node is view._stamp and view.cell.fresh:
+        return
     moved = base
     outer = state.grad
     state.grad = True
     try:
-        for op, params in view.cell.path():
+        for op, params in view.cell.path()[_depth(base) :]:
             moved = apply(op, moved, **params)
     finally:
         state.grad = outer
     view.node, view.index, view._stamp = moved.node, moved.index, base.node
+    view.cell.see(moved.cell.array)  # the array that was recorded, not another equal one
 
 
 # ----- in place -----
@@ -271,7 +274,12 @@ def refill(tensor: Tensor, value: Tensor) -> Tensor:
 def _refill_view(tensor: Tensor, value: Tensor) -> Tensor:
     """Write through to the base; under grad mode as a recorded operator."""
     cell, base = tensor.cell, tensor._base
-    tracked = state.grad and base is not None and (value.requires_grad or base.requires_grad)
+    if base is None and state.observers:  # a detached view: its root is all there is
+        base = tensor._base = Tensor.__new__(Tensor)
+        base.cell = cell.root
+    tracked = state.observers or (
+        state.grad and base is not None and (value.requires_grad or base.requires_grad)
+    )
     if not tracked:
         cell.put(value.cell.array)
         return tensor
