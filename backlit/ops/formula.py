@@ -54,6 +54,8 @@ def _tail(a: np.ndarray) -> np.ndarray:
     cut = np.trunc(a * 16) / 16  # e^(-a^2) keeps its digits when the square is split
     scale = np.exp(-cut * cut) * np.exp((cut - a) * (cut + a))
     middle = polynomial(_MIDDLE_P, a) / polynomial(_MIDDLE_Q, a)
+    if not a.size or a.max() <= 4.0:
+        return scale * middle
     z = 1.0 / np.maximum(a * a, 1.0)
     r = z * polynomial(_LARGE_P, z) / polynomial(_LARGE_Q, z)
     large = (1.0 / math.sqrt(math.pi) - r) / np.maximum(a, 1.0)
@@ -66,13 +68,19 @@ def _near_zero(x: np.ndarray) -> np.ndarray:
     return x * polynomial(_SMALL_P, s) / polynomial(_SMALL_Q, s)
 
 
-ERF_SMALL, ERF_MIDDLE, ERF_LARGE = (_SMALL_P, _SMALL_Q), (_MIDDLE_P, _MIDDLE_Q), (_LARGE_P, _LARGE_Q)
+ERF_SMALL, ERF_MIDDLE = (_SMALL_P, _SMALL_Q), (_MIDDLE_P, _MIDDLE_Q)
+ERF_LARGE = (_LARGE_P, _LARGE_Q)
+
+
+def _working(x: np.ndarray) -> np.ndarray:
+    """The array in the precision to compute in: single for 16 and 32 bits."""
+    return x.astype(np.float32 if x.dtype.kind in "fV" and x.itemsize < 8 else np.float64)
 
 
 def erf(x: Any) -> Any:
     """The error function of an array, by Cody's three ranges."""
     x = np.asarray(x)
-    work = x.astype(np.float64)
+    work = _working(x)
     a = np.abs(work)
     outer = np.copysign(1.0 - _tail(np.minimum(a, 6.0)), work)  # beyond 6 it is 1 in every digit
     found = np.where(a <= 0.46875, _near_zero(work), np.where(np.isnan(work), work, outer))
@@ -82,9 +90,9 @@ def erf(x: Any) -> Any:
 def erfc(x: Any) -> Any:
     """1 - erf of an array, with all digits where it is small."""
     x = np.asarray(x)
-    work = x.astype(np.float64)
+    work = _working(x)
     a = np.abs(work)
-    tail = _tail(np.clip(a, 0.4, 30.0))  # beyond 27 it is 0
+    tail = _tail(np.clip(a, 0.4, 30.0))  # from 27 on it is 0
     outer = np.where(work > 0, tail, 2.0 - tail)
     found = np.where(a <= 0.46875, 1.0 - _near_zero(work), np.where(np.isnan(work), work, outer))
     return found.astype(x.dtype if x.dtype.kind == "f" else np.float64)
