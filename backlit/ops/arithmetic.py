@@ -20,7 +20,7 @@ from backlit.ops.op import (
     apply,
     broadcast_shapes,
     export,
-    slot,
+    export_in_place,
     spec_of,
 )
 from backlit.ops.shape import to
@@ -324,20 +324,86 @@ def clamp_max(input, max):
     return Clamp.call(input, max=max)
 
 
-def _in_place(function, name: str) -> None:
-    def refill(input, *args, **keywords):
-        slot.refuse_leaf(input, name)
-        return slot.refill(input, function(input, *args, **keywords))
-
-    refill.__name__ = name
-    refill.__doc__ = f"`{name[:-1]}`, in place."
-    export("Tensor")(refill)
+export_in_place(clamp_min, "clamp_min_")
+export_in_place(clamp_max, "clamp_max_")
+export_in_place(FloatPower.call, "float_power_")
+export_in_place(Ldexp.call, "ldexp_")
 
 
-_in_place(clamp_min, "clamp_min_")
-_in_place(clamp_max, "clamp_max_")
-_in_place(FloatPower.call, "float_power_")
-_in_place(Ldexp.call, "ldexp_")
+# ----- what is the same for numbers without an imaginary part -----
+
+
+@export("bl Tensor")
+def positive(input):
+    """The tensor itself; a bool has no sign and is refused.
+
+    >>> bl.positive(bl.tensor([1.0, -2.0]))
+    tensor([ 1., -2.])
+    """
+    if input.dtype is dt.bool_:
+        raise DTypeError("positive: a bool has no sign", hint="convert it: x.int()")
+    return input
+
+
+@export("bl Tensor", "conj_physical", "resolve_conj", "resolve_neg")
+def conj(input):
+    """The complex conjugate: of real numbers, the tensor itself.
+
+    >>> bl.conj(bl.tensor([1.0]))
+    tensor([1.])
+    """
+    return input
+
+
+@export("bl Tensor")
+def real(input):
+    """The real part: of real numbers, the tensor itself.
+
+    >>> bl.real(bl.tensor([1.0]))
+    tensor([1.])
+    """
+    return input
+
+
+class Angle(Elementwise):
+    """The angle in the complex plane: pi for negative numbers, 0 for others, NaN for NaN.
+
+    >>> bl.angle(bl.tensor([1.0, -1.0]))
+    tensor([0.0000, 3.1416])
+    """
+
+    result = "float"
+
+    def formula(m, x):
+        return m.where(x < 0, math.pi, m.minimum(m.abs(x), 0))
+
+    def d_x(m):
+        return 0
+
+
+class Nextafter(Elementwise):
+    """The next representable number from the first towards the second.
+
+    >>> bl.nextafter(bl.tensor([1.0]), bl.tensor([2.0])) > 1
+    tensor([True])
+    """
+
+    symbol = r"\operatorname{nextafter}"
+
+    @classmethod
+    def run(cls, arrays, params):
+        cls.infer(*map(spec_of, arrays))
+        return super().run(arrays, params)
+
+    @classmethod
+    def infer(cls, *specs, **params):
+        found = super().infer(*specs)
+        if not found.dtype.is_floating_point:
+            raise DTypeError(f"whole numbers have no next one here: {found.dtype.name}")
+        return found
+
+    def formula(m, a, b):
+        return primitive(m, Nextafter, np.nextafter, a, b)
 
 
 # ----- divisors -----

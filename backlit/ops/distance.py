@@ -15,6 +15,7 @@ from backlit.ops.op import (
     Operator,
     Spec,
     apply,
+    export_in_place,
     normalize_axes,
     normalize_axis,
     require_float,
@@ -242,3 +243,6 @@ class Renorm(Composite):
         dim = normalize_axis(dim, input.ndim)
         norms = p_norm(input, p, [i for i in range(input.ndim) if i != dim], True)
         return input * apply(Where, norms > maxnorm, maxnorm / (norms + 1e-7), 1.0)
+
+
+export_in_place(Renorm.call, "renorm_")

@@ -494,3 +494,15 @@ def export(namespaces: str, *aliases: str) -> Callable[[Callable[..., Any]], Cal
         return function
 
     return publish
+
+
+def export_in_place(function: Callable[..., Any], name: str) -> None:
+    """Publish the method `name`: the function, into its first argument."""
+
+    def refill(input: Any, *args: Any, **keywords: Any) -> Any:
+        slot.refuse_leaf(input, name)
+        return slot.refill(input, function(input, *args, **keywords))
+
+    refill.__name__ = name
+    refill.__doc__ = f"`{name[:-1]}`, in place."
+    export("Tensor")(refill)

@@ -12,7 +12,16 @@ import numpy as np
 
 from backlit import dtypes as dt
 from backlit.errors import ArgumentError, ShapeError
-from backlit.ops.op import REGISTRY, Composite, Operator, Spec, apply, normalize_axis, require_float
+from backlit.ops.op import (
+    REGISTRY,
+    Composite,
+    Operator,
+    Spec,
+    apply,
+    export_in_place,
+    normalize_axis,
+    require_float,
+)
 from backlit.ops.reduce import Sum
 from backlit.ops.shape import accumulator, to
 from backlit.returns import named
@@ -168,6 +177,10 @@ class Logcumsumexp(Running):
 
     def latex(x, *, dim):
         return rf"\ln \sum_{{j \le i}} e^{{{x}_j}}"
+
+
+export_in_place(Cumsum.call, "cumsum_")
+export_in_place(Cumprod.call, "cumprod_")
 
 
 # ----- extremes so far -----
