@@ -88,7 +88,8 @@ def gradcheck(func: Callable[..., Any], inputs: Any, eps: float | None = None, a
     if not raise_exception:
         return False
     error = GradcheckError(str(report), hint="the operator's own backward is where to look")
-    error.operator = getattr(func, "__name__", "function")
+    owner = getattr(func, "__self__", func)  # of a Function's `apply`: the Function
+    error.operator = getattr(owner, "__name__", "function")
     error.report = report
     raise error
 
