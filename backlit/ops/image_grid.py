@@ -57,7 +57,7 @@ class PlanePut(Operator):
 
     def forward(g, places, *, size):
         count = math.prod(size)
-        flat = places.reshape(len(places), -1)
+        flat = places.reshape(len(places), math.prod(places.shape[1:]))
         win.check_places(np.maximum(flat, 0), max(count, 1))
         # One more slot per plane takes what lies outside.
         slots = np.where(flat < 0, count, flat)[:, None]
@@ -77,7 +77,7 @@ class PlanePut(Operator):
 
 def _flat(x: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     count = math.prod(x.shape[2:])
-    flat = places.reshape(len(places), -1)
+    flat = places.reshape(len(places), math.prod(places.shape[1:]))
     win.check_places(np.maximum(flat, 0), max(count, 1))
     return x.reshape(*x.shape[:2], count), flat
 

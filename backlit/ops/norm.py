@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from backlit import dtypes as dt
 from backlit.errors import ArgumentError, ShapeError
 from backlit.ops.norm_sums import channel_products, channel_sums, widened
 from backlit.ops.op import Elementwise, Operator, Spec, apply, require_float, slot, slot_scoped
@@ -69,7 +70,7 @@ class BatchNorm(Operator):
                 f"one value per channel has no variance: shape {x.shape}",
                 hint="train with more than one sample, or call model.eval()",
             )
-        values = Spec((x.shape[1],), x.dtype)
+        values = Spec((x.shape[1],), wide_dtype(x.dtype))
         return x, values, values
 
     def forward(x, w, b, *, eps):
@@ -81,13 +82,18 @@ class BatchNorm(Operator):
         centred *= per_channel(rstd if w is None else rstd * w.astype(rstd.dtype), x.ndim)
         if b is not None:
             centred += per_channel(b, x.ndim)
-        return tuple(v.astype(x.dtype, copy=False) for v in (centred, mean, rstd))
+        return centred.astype(x.dtype, copy=False), mean, rstd
 
     def backward(g_y, x, w, mean, rstd, eps):
         return apply(BatchNormGrad, g_y, x, w, mean, rstd, eps=eps)
 
     def latex(x, w=None, b=None, *, eps):
         return latex_normalized(x, w, b, eps)
+
+
+def wide_dtype(dtype: dt.dtype) -> dt.dtype:
+    """What statistics and their gradients are kept in: half precision loses too much."""
+    return dt.float32 if dtype in (dt.float16, dt.bfloat16) else dtype
 
 
 def latex_normalized(x: str, w: str | None, b: str | None, eps: float) -> str:
@@ -205,7 +211,7 @@ class BatchNormGrad(Operator):
         normal += g
         normal -= per_channel((gb / n).astype(wide.dtype), x.ndim)
         normal *= per_channel(scale, x.ndim)
-        return tuple(v.astype(x.dtype, copy=False) for v in (normal, gw, gb))
+        return normal.astype(x.dtype, copy=False), gw, gb
 
     def expand(g, x, w, mean, rstd, *, eps):
         # From x alone: mean and rstd depend on it, and the derivative must see that.

@@ -20,6 +20,7 @@ from backlit.ops.norm import (
     per_channel,
     projected,
     standardized,
+    wide_dtype,
 )
 from backlit.ops.norm_sums import channel_products, channel_sums, row_products, row_sums, widened
 from backlit.ops.op import Composite, Operator, Spec, apply, require_float
@@ -28,7 +29,7 @@ from backlit.ops.op import Composite, Operator, Spec, apply, require_float
 def _grouped(x: Any, groups: int) -> Any:
     """(N, C, *S) as one row per sample and group."""
     n = x.shape[0] * groups
-    return x.reshape((n, math.prod(x.shape) // n if n else 0))
+    return x.reshape((n, math.prod(x.shape[1:]) // groups))
 
 
 class GroupNorm(Operator):
@@ -54,7 +55,7 @@ class GroupNorm(Operator):
             raise ArgumentError(
                 f"{x.shape[1]} channels do not divide into {groups} groups: shape {x.shape}"
             )
-        kept = Spec((x.shape[0], groups), x.dtype)
+        kept = Spec((x.shape[0], groups), wide_dtype(x.dtype))
         return x, kept, kept
 
     def forward(x, w, b, *, groups, eps):
@@ -70,8 +71,7 @@ class GroupNorm(Operator):
         if b is not None:
             y += per_channel(b, x.ndim)
         kept = (x.shape[0], groups)
-        shaped = (y, mean.reshape(kept), rstd.reshape(kept))
-        return tuple(v.astype(x.dtype, copy=False) for v in shaped)
+        return y.astype(x.dtype, copy=False), mean.reshape(kept), rstd.reshape(kept)
 
     def backward(g_y, x, w, mean, rstd, groups, eps):
         return apply(GroupNormGrad, g_y, x, w, mean, rstd, groups=groups, eps=eps)
@@ -88,7 +88,7 @@ class GroupNormGrad(Operator):
     outputs = ("gx", "gw", "gb")
 
     def infer(g, x, w, mean, rstd, *, groups, eps):
-        value = Spec((x.shape[1],), x.dtype)
+        value = Spec((x.shape[1],), wide_dtype(x.dtype))
         return x, value, value
 
     def forward(g, x, w, mean, rstd, *, groups, eps):
@@ -103,7 +103,7 @@ class GroupNormGrad(Operator):
         inner -= row_sums(inner)[:, None] / n
         inner -= y
         inner *= rstd
-        return tuple(v.astype(x.dtype, copy=False) for v in (inner.reshape(x.shape), gw, gb))
+        return inner.reshape(x.shape).astype(x.dtype, copy=False), gw, gb
 
     def expand(g, x, w, mean, rstd, *, groups, eps):
         axes = (0, *range(2, x.ndim))

@@ -13,7 +13,13 @@ import numpy as np
 
 from backlit import dtypes as dt
 from backlit.errors import ArgumentTypeError, ShapeError
-from backlit.ops.norm import average, latex_normalized, projected, standardized
+from backlit.ops.norm import (
+    average,
+    latex_normalized,
+    projected,
+    standardized,
+    wide_dtype,
+)
 from backlit.ops.norm_sums import channel_products, channel_sums, row_products, row_sums, widened
 from backlit.ops.op import Operator, Spec, apply, require_float
 
@@ -38,12 +44,12 @@ def _check_rows(x: Spec, count: int, *values: Spec | None) -> Spec:
     for v in values:
         if v is not None and v.shape != x.shape[-count:]:
             raise ShapeError(f"weight and bias must be {x.shape[-count:]}, got {v.shape}")
-    return Spec((*x.shape[: x.ndim - count], *(1,) * count), x.dtype)
+    return Spec((*x.shape[: x.ndim - count], *(1,) * count), wide_dtype(x.dtype))
 
 
 def _rows(x: np.ndarray, count: int) -> np.ndarray:
-    n = math.prod(x.shape[x.ndim - count :])
-    return widened(x).reshape(x.size // n if n else 0, n)
+    lead = x.ndim - count
+    return widened(x).reshape(math.prod(x.shape[:lead]), math.prod(x.shape[lead:]))
 
 
 class LayerNorm(Operator):
@@ -80,8 +86,8 @@ class LayerNorm(Operator):
             y *= w.reshape(-1)
         if b is not None:
             y += b.reshape(-1)
-        shaped = (y.reshape(x.shape), mean.reshape(kept), rstd.reshape(kept))
-        return tuple(v.astype(x.dtype, copy=False) for v in shaped)
+        y = y.reshape(x.shape).astype(x.dtype, copy=False)
+        return y, mean.reshape(kept), rstd.reshape(kept)
 
     def backward(g_y, x, w, mean, rstd, count, eps):
         return apply(LayerNormGrad, g_y, x, w, mean, rstd, count=count, eps=eps)
@@ -98,7 +104,7 @@ class LayerNormGrad(Operator):
     outputs = ("gx", "gw", "gb")
 
     def infer(g, x, w, mean, rstd, *, count, eps):
-        value = Spec(x.shape[x.ndim - count :], x.dtype)
+        value = Spec(x.shape[x.ndim - count :], wide_dtype(x.dtype))
         return x, value, value
 
     def forward(g, x, w, mean, rstd, *, count, eps):
@@ -113,8 +119,8 @@ class LayerNormGrad(Operator):
         y *= along
         g -= y
         g *= rstd
-        shaped = (g.reshape(x.shape), gw.reshape(shape), gb.reshape(shape))
-        return tuple(v.astype(x.dtype, copy=False) for v in shaped)
+        gx = g.reshape(x.shape).astype(x.dtype, copy=False)
+        return gx, gw.reshape(shape), gb.reshape(shape)
 
     def expand(g, x, w, mean, rstd, *, count, eps):
         axes, lead = tuple(range(x.ndim - count, x.ndim)), tuple(range(x.ndim - count))
@@ -160,8 +166,7 @@ class RmsNorm(Operator):
         if w is not None:
             y *= w.reshape(-1)
         kept = (*x.shape[: x.ndim - count], *(1,) * count)
-        shaped = (y.reshape(x.shape), rstd.reshape(kept))
-        return tuple(v.astype(x.dtype, copy=False) for v in shaped)
+        return y.reshape(x.shape).astype(x.dtype, copy=False), rstd.reshape(kept)
 
     def backward(g_y, x, w, rstd, count, eps):
         return apply(RmsNormGrad, g_y, x, w, rstd, count=count, eps=eps)
@@ -179,7 +184,7 @@ class RmsNormGrad(Operator):
     outputs = ("gx", "gw")
 
     def infer(g, x, w, rstd, *, count, eps):
-        return x, Spec(x.shape[x.ndim - count :], x.dtype)
+        return x, Spec(x.shape[x.ndim - count :], wide_dtype(x.dtype))
 
     def forward(g, x, w, rstd, *, count, eps):
         g, rows, shape = _rows(g, count), _rows(x, count), x.shape[x.ndim - count :]
@@ -190,8 +195,7 @@ class RmsNormGrad(Operator):
         y *= row_products(g, y)[:, None] / y.dtype.type(rows.shape[1] or 1)
         g -= y
         g *= rstd
-        shaped = (g.reshape(x.shape), gw.reshape(shape))
-        return tuple(v.astype(x.dtype, copy=False) for v in shaped)
+        return g.reshape(x.shape).astype(x.dtype, copy=False), gw.reshape(shape)
 
     def expand(g, x, w, rstd, *, count, eps):
         axes, lead = tuple(range(x.ndim - count, x.ndim)), tuple(range(x.ndim - count))

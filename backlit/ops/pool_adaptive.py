@@ -93,7 +93,8 @@ class AdaptiveMaxPool(Operator):
         windows = [bounds(n, o) for n, o in zip(x.shape[2:], size)]
         for at in np.ndindex(*size):
             cut = tuple(slice(*windows[axis][i]) for axis, i in enumerate(at))
-            part = x[(..., *cut)].reshape(*x.shape[:2], -1)
+            count = math.prod(places[cut].shape)
+            part = x[(..., *cut)].reshape(*x.shape[:2], count)
             best = part.argmax(axis=2)
             y[(..., *at)] = np.take_along_axis(part, best[..., None], 2)[..., 0]
             indices[(..., *at)] = places[cut].reshape(-1)[best]

@@ -98,3 +98,16 @@ def test_many_rows_cost_no_digits(shape: tuple) -> None:
     want = BatchNormGrad.forward(*wide, None, *exact[1:], eps=1e-5)
     np.testing.assert_allclose(got[2], want[2], rtol=1e-5)
     np.testing.assert_allclose(got[0], want[0], atol=2e-4)
+
+
+@pytest.mark.parametrize("dtype", [bl.float16, bl.bfloat16])
+def test_half_precision_keeps_the_digits_of_statistics(dtype) -> None:
+    x = bl.tensor(normal(16, 3, 5)).to(dtype)
+    exact = x.double().numpy()
+    mean, var, weight = bl.zeros(3), bl.ones(3), bl.ones(3, requires_grad=True)
+    y = F.batch_norm(x, mean, var, weight, training=True, momentum=1.0)
+    assert y.dtype is dtype
+    np.testing.assert_allclose(mean.numpy(), exact.mean((0, 2)), rtol=1e-5)
+    np.testing.assert_allclose(var.numpy(), exact.var((0, 2), ddof=1), rtol=1e-5)
+    (y * x).sum().backward()
+    assert weight.grad.dtype is bl.float32

@@ -30,7 +30,7 @@ def batch_norm(
     """
     if x.dtype not in ELEMENTS:
         y, mean, rstd = batch_norm(x.astype(np.float32), _float32(weight), _float32(bias), eps=eps)
-        return y.astype(x.dtype), mean.astype(x.dtype), rstd.astype(x.dtype)
+        return y.astype(x.dtype), mean, rstd  # statistics keep the digits
     y = empty_channels_last(x.shape, x.dtype)
     source = channels_last(x)
     mean, variance = _statistics(source)
@@ -49,7 +49,7 @@ def batch_norm_grad(
     if x.dtype not in ELEMENTS:
         arrays = (_float32(a) for a in (g, x, weight, mean, rstd))
         gx, gw, gb = batch_norm_grad(*arrays)  # type: ignore[arg-type]
-        return gx.astype(x.dtype), gw.astype(x.dtype), gb.astype(x.dtype)
+        return gx.astype(x.dtype), gw, gb
     gx = empty_channels_last(x.shape, x.dtype)
     source, grad = channels_last(x), channels_last(g.astype(x.dtype, copy=False))
     mean = np.ascontiguousarray(mean, x.dtype)

@@ -42,7 +42,7 @@ DOT = [
             (Q, K, V), (Q, K, V, T((3, 6))), (Q, K, V, T((2, 1, 1, 6))), (Q, K, V, ALLOWED),
             (Q, K, V, CLOSED), (Q, K, V, CAUSAL), (Q, K, V, {"scale": 0.3}),
             (T((3, 5)), T((6, 5)), T((6, 2))), (Q, HALF_K, HALF_V, {"enable_gqa": True}),
-            (FAR, K, V),
+            (FAR, K, V), (T((2, 0, 5)), T((2, 6, 5)), T((2, 6, 3))),
         ], grad=True, bad=[
             ((Q, T((2, 4, 6, 4)), V), ShapeError, "last size"),
             ((Q, K, T((2, 4, 5, 2))), ShapeError, "length"),

@@ -27,7 +27,7 @@ SIZES = [
                   ["nearest", "nearest-exact", "bilinear", "bicubic"]),
         *_resized(VOLUME, [((5, 3, 4),), (None, 2.0)], ["nearest", "trilinear"]),
         (LINE, {**FACTORS, "mode": "linear"}), (IMAGE, {**FACTORS, "mode": "bicubic"}),
-        (IMAGE, (5, 4), {"mode": "bilinear"}),
+        (IMAGE, (5, 4), {"mode": "bilinear"}), (T((0, 3, 5, 4)), 7, {"mode": "bilinear"}),
     ], bad=[
         ((LINE, 4, {"mode": "bilinear"}), ShapeError, "axes"),
         ((LINE, 4, 2.0), ArgumentError, "either"), ((LINE,), ArgumentError, "either"),
@@ -66,6 +66,7 @@ GRIDS = [
         *_sampled(IMAGE, GRID, ["bilinear", "nearest", "bicubic"]),
         *_sampled(VOLUME, INSIDE, ["bilinear", "nearest"]),
         (IMAGE, GRID, {"align_corners": False}),
+        (T((0, 3, 5, 4)), T((0, 2, 2, 2)), {"align_corners": False}),
     ], half=False, bad=[
         ((IMAGE, T((3, 4, 3, 2))), ShapeError, "images"),
         ((IMAGE, T((2, 4, 3, 3))), ShapeError, "grid"),

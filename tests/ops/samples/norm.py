@@ -44,7 +44,7 @@ ROWWISE = [
     Row("F.layer_norm", op=("layer_norm", "layer_norm_grad"), args=[
         (LINE, (6,), T((6,)), T((6,))), (BLOCK, (5, 2), T((5, 2)), T((5, 2))),
         (BLOCK, (2, 5, 2)), (BLOCK, [5, 2], T((5, 2)), None, 0.1),
-        (T((6,), distinct=True), (6,), T((6,)), T((6,))), (T((0, 6)), (6,)),
+        (T((6,), distinct=True), (6,), T((6,)), T((6,))), (T((0, 6)), (6,)), (T((3, 0)), (0,)),
     ], bad=[
         ((X, (3,)), ShapeError, "normalized_shape"), ((X, ()), ShapeError, "normalized_shape"),
         ((X, (2,), T((3,))), ShapeError, "weight"), ((WHOLE, (4,)), DTypeError, "floating point"),

@@ -18,14 +18,15 @@ WINDOWS = [(2,), (3, 2, 1), (3, 1), (2, 3)]
 def _most(x: T, more: list, bad: list, name: str) -> Row:
     keep = {"return_indices": True}
     args = [*((x, *w) for w in WINDOWS), (x, 3, 2, 1, 1, True), (x, 2, 1, 0, 2),
-            (x, 3, 2, 1, 2, True), (x, 2, keep), (x, 3, 2, 1, 1, True, keep)]  # fmt: skip
+            (x, 3, 2, 1, 2, True), (x, 2, keep), (x, 3, 2, 1, 1, True, keep),
+            (T((0, *x.shape[1:])), 2)]  # fmt: skip
     return Row(name, op=("max_pool", "max_pool_grad", "max_pool_take"), args=[*args, *more],
                bad=[*bad, NOT_A_TENSOR])  # fmt: skip
 
 
 def _mean(x: T, more: list, bad: list, name: str) -> Row:
     args = [*((x, *w) for w in WINDOWS), (x, 3, 2, 1, True), (x, 3, 2, 1, True, False),
-            (x, 2, 3, 1, True, False)]  # fmt: skip
+            (x, 2, 3, 1, True, False), (T((0, *x.shape[1:])), 2)]  # fmt: skip
     return Row(name, op=("avg_pool", "avg_pool_grad"), args=[*args, *more],
                bad=[*bad, NOT_A_TENSOR])  # fmt: skip
 
@@ -56,13 +57,15 @@ MEAN = [
 
 
 def _sized(dims: int, x: T, sizes: list) -> list[Row]:
+    empty = (T((0, *x.shape[1:])), 3)
     bad = [((x, (2,) * (dims + 1)), ArgumentError, "output_size"),
            ((x, -1), ArgumentError, "not be negative")]  # fmt: skip
     means = ("adaptive_avg_pool", "adaptive_avg_pool_grad")
     return [
-        Row(f"F.adaptive_avg_pool{dims}d", op=means, args=[(x, s) for s in sizes], bad=bad),
+        Row(f"F.adaptive_avg_pool{dims}d", op=means, bad=bad,
+            args=[*((x, s) for s in sizes), empty]),
         Row(f"F.adaptive_max_pool{dims}d", op="adaptive_max_pool",
-            args=[*((x, s) for s in sizes), (x, sizes[1], True)], bad=bad),
+            args=[*((x, s) for s in sizes), (x, sizes[1], True), empty], bad=bad),
         Row(f"F.adaptive_max_pool{dims}d_with_indices", op=(), args=[(x, 2)], grad=True),
     ]  # fmt: skip
 

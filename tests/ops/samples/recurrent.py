@@ -28,10 +28,12 @@ def _weights(rows: int, layers: int, both: bool, bias: bool, proj: int) -> list[
 
 
 def _call(name: str, x: T = X, layers: int = 1, both: bool = False, first: bool = False,
-          bias: bool = True, proj: int = 0, hx: Any = None) -> tuple:  # fmt: skip
+          bias: bool = True, proj: int = 0, batch: int = BATCH,
+          hx: Any = None) -> tuple:  # fmt: skip
     count = layers * (1 + both)
-    h = T((count, BATCH, proj or SIZE))
-    state = (h, T((count, BATCH, SIZE))) if name == "lstm" else h
+    x = x if batch == BATCH else T((STEPS, batch, FEATURES))
+    h = T((count, batch, proj or SIZE))
+    state = (h, T((count, batch, SIZE))) if name == "lstm" else h
     params = _weights(GATES[name] * SIZE, layers, both, bias, proj)
     return (x, state if hx is None else hx, params, bias, layers, 0.0, True, both, first)
 
@@ -66,7 +68,8 @@ def _quiet(name: str) -> Callable[..., Any]:
 def _layers(name: str, op: str) -> Row:
     args = [
         _call(name), _call(name, SWAPPED, layers=2, both=True, first=True),
-        _call(name, both=True, bias=False), _call(name, T((1, BATCH, FEATURES)), layers=2),
+        _call(name, both=True, bias=False),
+        _call(name, batch=0), _call(name, T((1, BATCH, FEATURES)), layers=2),
     ]  # fmt: skip
     bad = _refused(name)
     if name == "lstm":
