@@ -16,21 +16,22 @@ import numpy as np
 from backlit.errors import ArgumentError
 
 _ROUNDS = 10
-_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
-_LOW = np.uint64(0xFFFFFFFF)
-_SHIFT = np.uint64(32)
+_LOW = 0xFFFFFFFF
+_SHIFT = 32
+_FEW = 8  # draws of so few elements cost less in Python's whole numbers than in arrays
 
 
-def philox(counter: tuple[np.ndarray, ...], seed: int) -> tuple[np.ndarray, ...]:
-    """Four 32-bit words (held in uint64) for each counter of four words."""
+def philox(counter: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
+    """Four 32-bit words for each counter of four words, whole numbers or uint64 arrays."""
     c0, c1, c2, c3 = counter
     k0, k1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
     for _ in range(_ROUNDS):
         p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
         c0, c1, c2, c3 = (
-            (p1 >> _SHIFT) ^ c1 ^ np.uint64(k0), p1 & _LOW,
-            (p0 >> _SHIFT) ^ c3 ^ np.uint64(k1), p0 & _LOW,
+            (p1 >> _SHIFT) ^ c1 ^ k0, p1 & _LOW,
+            (p0 >> _SHIFT) ^ c3 ^ k1, p0 & _LOW,
         )  # fmt: skip
         k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
     return c0, c1, c2, c3
@@ -39,6 +40,10 @@ def philox(counter: tuple[np.ndarray, ...], seed: int) -> tuple[np.ndarray, ...]
 def words(seed: int, offset: int, count: int, stream: int = 0) -> np.ndarray:
     """`count` 32-bit words (in uint64) of a stream, from element `offset` on."""
     first, last = offset // 4, (offset + count + 3) // 4
+    if count <= _FEW:
+        few = [w for b in range(first, last)
+               for w in philox((b & _LOW, b >> _SHIFT, stream, 0), seed)]  # fmt: skip
+        return np.array(few[offset - 4 * first :][:count], np.uint64)
     block = np.arange(first, max(last, first), dtype=np.uint64)
     shape = block.shape
     counter = (block & _LOW, block >> _SHIFT, np.full(shape, stream, np.uint64),
