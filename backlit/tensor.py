@@ -405,7 +405,8 @@ class Tensor:
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise ArgumentTypeError(f"data must be a Tensor, got {type(value).__name__}")
-        self.cell.put(value.cell.array)
+        # Another cell, not a refill: who holds the old `.data` keeps the old values.
+        self.cell, self._base, self._stamp = value.cell, None, None
 
     # ----- out to Python -----
 

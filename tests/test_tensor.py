@@ -71,8 +71,18 @@ def test_detach_and_data_share_the_cell():
     d = x.detach()
     d.add_(1)
     assert x.tolist() == [2, 2] and not d.requires_grad
-    x.data = bl.tensor([7.0, 8.0])
-    assert d.tolist() == [7, 8]
+
+
+def test_assigned_data_leaves_the_old_to_who_holds_it():
+    x = bl.nn.Parameter(bl.ones(2))
+    backup, shadow = x.data, bl.tensor([7.0, 8.0])
+    x.data = shadow
+    assert backup.tolist() == [1, 1] and x.tolist() == [7, 8]
+    shadow.add_(1)
+    assert x.tolist() == [8, 9], "one storage, as in PyTorch"
+    x.data = backup
+    x.data.mul_(3)
+    assert backup.tolist() == [3, 3] and shadow.tolist() == [8, 9]
 
 
 def test_numpy_is_a_read_only_snapshot():

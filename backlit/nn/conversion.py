@@ -37,7 +37,7 @@ class ConversionMethods:
                 converted = fn(values)
                 if converted is not values:
                     tensor.grad = None
-                    tensor.data = converted
+                    tensor.cell.put(converted.cell.array)  # the cell stays: so do ties
                     tensor.grad = None if grad is None else fn(grad)
         return self
 
