@@ -49,9 +49,11 @@ def backward(tensors: Any, grad_tensors: Any = None, retain_graph: bool | None =
 
 
 def grad(outputs: Any, inputs: Any, grad_outputs: Any = None, retain_graph: bool | None = None,
-         create_graph: bool = False, allow_unused: bool | None = None,
+         create_graph: bool = False, only_inputs: bool = True, allow_unused: bool | None = None,
          is_grads_batched: bool = False, materialize_grads: bool = False) -> tuple:  # fmt: skip
     """Gradients of `outputs` with respect to `inputs`, as a tuple; `.grad` stays untouched.
+
+    `only_inputs` is accepted for older programs; it has always been true.
 
     >>> x = bl.tensor(3.0, requires_grad=True)
     >>> bl.autograd.grad(x**3, x)
