@@ -205,6 +205,12 @@ def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, *, has_
     tensor([[2., 0.],
             [0., 4.]])
     """
+    return _jacobian(func, argnums, has_aux, _rows)
+
+
+def _jacobian(func: Callable[..., Any], argnums: int | tuple[int, ...], has_aux: bool,
+              blocks: Callable[..., list[Tensor]]) -> Callable[..., Any]:  # fmt: skip
+    """A function that returns the Jacobian, made of `blocks`: dy/dx for each input x."""
 
     def jacobian(*args: Any) -> Any:
         wanted = _chosen(argnums, args)
@@ -214,12 +220,12 @@ def jacrev(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, *, has_
             found = func(*made)
             output, aux = found if has_aux else (found, None)
 
-            def rows(y: Tensor) -> Any:
-                values = iter(_rows(y, inputs, keep))
+            def of_output(y: Tensor) -> Any:
+                values = iter(blocks(y, inputs, keep))
                 each = tuple(tree.rebuild(made[i], values) for i in wanted)
                 return each[0] if isinstance(argnums, int) else each
 
-            result = _finish(tree.over(output, rows), keep)
+            result = _finish(tree.over(output, of_output), keep)
         return (result, _finish(aux, keep)) if has_aux else result
 
     return jacobian
@@ -247,24 +253,9 @@ def jacfwd(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux
     tensor([[2., 0.],
             [0., 4.]])
     """
-
-    def jacobian(*args: Any) -> Any:
-        wanted = _chosen(argnums, args)
-        with _nested() as inside:
-            keep = inside or _tracked(args)
-            made, inputs = _replaced(args, wanted)
-            found = func(*made)
-            output, aux = found if has_aux else (found, None)
-
-            def columns(y: Tensor) -> Any:
-                values = iter([_columns(y, x, keep) for x in inputs])
-                each = tuple(tree.rebuild(made[i], values) for i in wanted)
-                return each[0] if isinstance(argnums, int) else each
-
-            result = _finish(tree.over(output, columns), keep)
-        return (result, _finish(aux, keep)) if has_aux else result
-
-    return jacobian
+    return _jacobian(
+        func, argnums, has_aux, lambda y, inputs, keep: [_columns(y, x, keep) for x in inputs]
+    )
 
 
 def _columns(y: Tensor, x: Tensor, keep: bool) -> Tensor:
