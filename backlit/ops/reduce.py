@@ -330,17 +330,18 @@ class Nanmean(Composite):
 # ----- truth and counts -----
 
 
-class Any(Operator):
+class AnyElement(Operator):
     """Whether any element is not 0.
 
     >>> bl.any(bl.tensor([[True, False], [False, False]]), dim=1)
     tensor([ True, False])
     """
 
+    name = "any"
     differentiable = False
 
     def call(input, dim=None, keepdim=False):
-        return apply(Any, input, dims=normalize_axes(dim, input.ndim), keepdim=bool(keepdim))
+        return apply(AnyElement, input, dims=normalize_axes(dim, input.ndim), keepdim=bool(keepdim))
 
     def infer(x, *, dims, keepdim):
         return Spec(reduced(x.shape, dims, keepdim), _truth(x.dtype))
@@ -354,17 +355,18 @@ class Any(Operator):
         return rf"\exists\, {x}"
 
 
-class All(Operator):
+class AllElements(Operator):
     """Whether every element is not 0.
 
     >>> bl.all(bl.tensor([[True, False], [True, True]]), dim=1)
     tensor([False,  True])
     """
 
+    name = "all"
     differentiable = False
 
     def call(input, dim=None, keepdim=False):
-        return apply(All, input, dims=normalize_axes(dim, input.ndim), keepdim=bool(keepdim))
+        return apply(AllElements, input, dims=normalize_axes(dim, input.ndim), keepdim=bool(keepdim))
 
     def infer(x, *, dims, keepdim):
         return Spec(reduced(x.shape, dims, keepdim), _truth(x.dtype))
