@@ -366,7 +366,8 @@ class AllElements(Operator):
     differentiable = False
 
     def call(input, dim=None, keepdim=False):
-        return apply(AllElements, input, dims=normalize_axes(dim, input.ndim), keepdim=bool(keepdim))
+        dims = normalize_axes(dim, input.ndim)
+        return apply(AllElements, input, dims=dims, keepdim=bool(keepdim))
 
     def infer(x, *, dims, keepdim):
         return Spec(reduced(x.shape, dims, keepdim), _truth(x.dtype))
