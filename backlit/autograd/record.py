@@ -110,7 +110,7 @@ def apply(op: Any, *inputs: Any, **params: Any) -> Any:
         for i, output in enumerate(outputs):
             if output is None or output.cell.array.dtype.kind not in "fV":
                 continue
-            if op.outputs[i] not in op.nondifferentiable:
+            if not op.nondifferentiable or op.outputs[i] not in op.nondifferentiable:
                 output.node, output.index = node, i
     if observers:
         _tell_after(op, inputs, params, outputs, node)

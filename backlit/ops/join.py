@@ -6,6 +6,7 @@ Joins are operators of any number of inputs; pieces are views, cut by basic indi
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from backlit.errors import ArgumentError, ArgumentTypeError, IndexOutOfRange, Sh
 from backlit.ops.index import Slice, position
 from backlit.ops.op import Operator, Spec, apply, export, normalize_axis
 from backlit.ops.shape import to
+from backlit.state import state
 
 
 def listed(tensors: Any, name: str) -> list:
@@ -125,6 +127,76 @@ class Stack(Operator):
 # ----- pieces -----
 
 
+class Pieces(Operator, abstract=True):
+    """All pieces of a tensor at once, so that one gradient serves all; views would sum many."""
+
+    exports = ""
+
+    @classmethod
+    def put_together(cls, gs: list, shapes: list[tuple], join: Any) -> Any:
+        """The gradients joined, zeros for pieces that nobody used; masks are joined as well."""
+        dtype = next(g for g in gs if g is not None).cell.array.dtype
+        zeros = {shape: np.zeros(shape, dtype) for g, shape in zip(gs, shapes) if g is None}
+        made = join([zeros[shape] if g is None else g for g, shape in zip(gs, shapes)])
+        masks = [None if g is None else g.support for g in gs]
+        if any(m is not None for m in masks):
+            full = [
+                np.full(shape, g is not None) if m is None else m
+                for g, m, shape in zip(gs, masks, shapes)
+            ]
+            made.support = join(full)
+        return made
+
+
+class Split(Pieces):
+    """The pieces of an axis, of the listed sizes."""
+
+    def infer(x, *, sizes, dim):
+        return tuple(Spec((*x.shape[:dim], n, *x.shape[dim + 1 :]), x.dtype) for n in sizes)
+
+    def forward(x, *, sizes, dim):
+        return tuple(np.split(x, list(itertools.accumulate(sizes))[:-1], axis=dim))
+
+    def backward(gs, x_spec, sizes, dim):
+        shapes = [(*x_spec.shape[:dim], n, *x_spec.shape[dim + 1 :]) for n in sizes]
+        return (Pieces.put_together(gs, shapes, lambda parts: apply(Cat, *parts, dim=dim)),)
+
+    def latex(x, *, sizes, dim):
+        return rf"\operatorname{{split}}\left({x}\right)"
+
+
+class Unbind(Pieces):
+    """The positions of an axis, each without the axis."""
+
+    def infer(x, *, dim):
+        return (Spec((*x.shape[:dim], *x.shape[dim + 1 :]), x.dtype),) * x.shape[dim]
+
+    def forward(x, *, dim):
+        return tuple(np.moveaxis(x, dim, 0)[:, ...])
+
+    def backward(gs, x_spec, dim):
+        shapes = [(*x_spec.shape[:dim], *x_spec.shape[dim + 1 :])] * x_spec.shape[dim]
+        return (Pieces.put_together(gs, shapes, lambda parts: apply(Stack, *parts, dim=dim)),)
+
+    def latex(x, *, dim):
+        return rf"\operatorname{{unbind}}\left({x}\right)"
+
+
+def _pieces(op: Any, x: Any, views: Callable[[], tuple], count: int, params: dict) -> tuple:
+    """The views, which share one Node where a gradient is due."""
+    if count < 2 or not state.grad or not x.requires_grad:
+        return views()
+    pieces = apply(op, x, **params)
+    state.grad = False
+    try:
+        found = views()
+    finally:
+        state.grad = True
+    for view, piece in zip(found, pieces):
+        view.node, view.index = piece.node, piece.index
+    return found
+
+
 def narrowed(x: Any, dim: int, start: int, stop: int) -> Any:
     """The view from `start` to `stop` along an axis."""
     whole = start == 0 and stop == x.cell.array.shape[dim]
@@ -162,7 +234,11 @@ def split(tensor, split_size_or_sections, dim=0):
     if any(n < 0 for n in sizes) or sum(sizes) != total:
         raise ArgumentError(f"split: sizes {list(sizes)} do not add up to {total} of axis {dim}")
     ends = list(itertools.accumulate(sizes))
-    return tuple(narrowed(tensor, dim, end - n, end) for n, end in zip(sizes, ends))
+    return _pieces(
+        Split, tensor,
+        lambda: tuple(narrowed(tensor, dim, end - n, end) for n, end in zip(sizes, ends)),
+        len(sizes), {"sizes": tuple(map(int, sizes)), "dim": dim},
+    )  # fmt: skip
 
 
 @export("bl Tensor", "unsafe_split_with_sizes")
@@ -219,7 +295,11 @@ def unbind(input, dim=0):
     (tensor([1, 2]), tensor([3, 4]))
     """
     dim = _axis(input, dim, "unbind")
-    return tuple(selected(input, dim, i) for i in range(input.shape[dim]))
+    count = input.shape[dim]
+    return _pieces(
+        Unbind, input, lambda: tuple(selected(input, dim, i) for i in range(count)), count,
+        {"dim": dim},
+    )  # fmt: skip
 
 
 @export("bl Tensor")
@@ -253,7 +333,8 @@ def _sectioned(input, cuts, dim: int, least: int, name: str):
         raise ShapeError(f"{name}: expected at least {least} axes, got {input.ndim}")
     count = None if isinstance(cuts, (list, tuple)) or hasattr(cuts, "cell") else cuts
     if count and input.shape[dim] % count:
-        raise ArgumentError(f"{name}: axis {dim} of size {input.shape[dim]} is no multiple of {cuts}",
+        size = input.shape[dim]
+        raise ArgumentError(f"{name}: axis {dim} of size {size} is no multiple of {cuts}",
                             hint="tensor_split takes any number")  # fmt: skip
     return tensor_split(input, cuts, dim)
 

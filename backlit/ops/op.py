@@ -128,6 +128,8 @@ class Operator:
         for name in (*first, *keywords):
             if name == "g":
                 grads.append(0)
+            elif name == "gs":
+                grads.append(slice(None))  # those of all outputs, as a list
             elif name.startswith("g_") and name[2:] in cls.outputs:
                 grads.append(cls.outputs.index(name[2:]))
             elif name in cls.inputs or name in cls.outputs or (cls.variadic and name == "xs"):

@@ -135,3 +135,42 @@ def test_filling_a_diagonal() -> None:
     np.testing.assert_array_equal(x.numpy(), expected)
     with pytest.raises(ShapeError, match="matrix"):
         bl.zeros(3).fill_diagonal_(1)
+
+
+def test_pieces_of_a_leaf_write_through_without_grad() -> None:
+    weight = bl.ones(4, 2, requires_grad=True)
+    pieces = weight.chunk(2)
+    with bl.no_grad():
+        pieces[0].zero_()
+        weight.unbind(1)[1].mul_(3)
+    assert weight.tolist() == [[0.0, 0.0], [0.0, 0.0], [1.0, 3.0], [1.0, 3.0]]
+    assert pieces[1].tolist() == [[1.0, 3.0], [1.0, 3.0]]
+    with pytest.raises(GradError, match="leaf"):
+        pieces[0].zero_()
+
+
+def test_pieces_follow_a_base_that_changes() -> None:
+    x = bl.ones(4, requires_grad=True)
+    y = x * 2
+    first, _ = y.split(2)
+    y.mul_(3)
+    (first * first).sum().backward()
+    assert x.grad.tolist() == [72.0, 72.0, 0.0, 0.0]
+
+
+def test_writing_into_a_piece_is_seen_by_its_base() -> None:
+    x = bl.ones(4, requires_grad=True)
+    y = x * 2
+    y.chunk(2)[1].mul_(5)
+    y.sum().backward()
+    assert y.tolist() == [2.0, 2.0, 10.0, 10.0]
+    assert x.grad.tolist() == [2.0, 2.0, 10.0, 10.0]
+
+
+def test_a_mask_reaches_through_pieces() -> None:
+    x = bl.tensor([0.0, 1.0, 4.0, 0.0], requires_grad=True)
+    for pieces in (x.sqrt().chunk(2), x.sqrt().unbind()):
+        total = sum(bl.where(p > 0, p, 0.0).sum() for p in pieces)
+        x.grad = None
+        total.backward()
+        assert x.grad.tolist() == [0.0, 0.5, 0.25, 0.0]

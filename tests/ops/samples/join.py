@@ -45,7 +45,7 @@ ROWS = [
     ),
     Row(
         "split",
-        op=(),
+        op="split",
         args=[(M, 2), (M, [1, 2]), (M, 3, 1), (T((0, 2)), 1)],
         bad=[((M, [1, 1]), ArgumentError, "do not add up"), ((M, 0), ArgumentError, "positive")],
     ),
@@ -62,7 +62,7 @@ ROWS = [
         args=[(M, 2), (M, (1, 3), 1), (M, 5), (M, (2, 1), 1), (M, (-1,), 1)],
         bad=[((M, 0), ArgumentError, "at least one")],
     ),
-    Row("unbind", op=(), args=[(M,), (M, -1)], bad=[((T(()),), ShapeError, "0-dim")]),
+    Row("unbind", op="unbind", args=[(M,), (M, -1)], bad=[((T(()),), ShapeError, "0-dim")]),
     Row(
         "narrow",
         op=(),
