@@ -1,10 +1,9 @@
 """Files without pickle: `bl.save` and `bl.load`.
 
-A saved object is one safetensors file: its tensors under dotted names, and, where the object is
-more than a flat dict of tensors, the structure around them as JSON in the file's metadata. A
-file can't run code, and other tools read it. Nothing here knows models or training. Next:
-files.py, how a file is replaced; train/checkpoint.py, what a training saves.
-Format: https://huggingface.co/docs/safetensors (8 bytes of header length, JSON header, data).
+A saved object is one safetensors file: its tensors under dotted names, and the structure around
+them, with a checksum, as JSON in the file's metadata. A file can't run code, and other tools
+read it. The package `safetensors` owns the format; nothing here knows models or training.
+Next: files.py, how a file is replaced; train/checkpoint.py, what a training saves.
 """
 
 from __future__ import annotations
@@ -24,16 +23,14 @@ from backlit.errors import ArgumentError, CheckpointError, DTypeError, NotAvaila
 from backlit.files import atomic_write, saving
 from backlit.tensor import Parameter, Size, Tensor, wrap
 
-STRUCTURE = "backlit"  # metadata key of the JSON structure
-CHECK = "crc32"  # metadata key of the checksum over header and data
-LONGEST_HEADER = 100_000_000  # the limit of the reference implementation, in bytes
+STRUCTURE = "backlit"  # metadata key of {"crc32": ..., "root": ...}
+LONGEST_HEADER = 100_000_000  # the limit of the package, in bytes
 
-CODES = {
-    "bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64",
-    "uint16": "U16", "uint32": "U32", "uint64": "U64",
-    "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64",
+NAMES = {
+    "BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64",
+    "U16": "uint16", "U32": "uint32", "U64": "uint64",
+    "F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64",
 }  # fmt: skip
-NAMES = {code: name for name, code in CODES.items()}
 
 
 def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
@@ -49,13 +46,13 @@ def save(obj: Any, f: str | os.PathLike[str] | IO[bytes]) -> None:
     >>> bl.load(file)
     {'weight': tensor([1., 1.]), 'epoch': 3}
     """
-    arrays, metadata = _flatten(obj)
+    packed = _pack(*_flatten(obj))
     if not isinstance(f, str | os.PathLike):
-        _write(f, arrays, metadata)
+        f.write(packed)
         return
     path = os.fspath(f)
     with saving(path), atomic_write(path) as file:
-        _write(file, arrays, metadata)
+        file.write(packed)
 
 
 def load(
@@ -73,25 +70,23 @@ def load(
     """
     _only_cpu(map_location)
     if not isinstance(f, str | os.PathLike):
-        return _assemble(*_read(f, getattr(f, "name", "file")))
+        name = str(getattr(f, "name", "file"))
+        return _assemble(*_read(f, name), name)
     path = os.fspath(f)
     with open(path, "rb") as file:
-        return _assemble(*_read(file, path, whole=True))
+        return _assemble(*_read(file, path, whole=True), path)
 
 
 # From an object to named arrays and a JSON structure
 
 
-def _flatten(obj: Any) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+def _flatten(obj: Any) -> tuple[dict[str, np.ndarray], str]:
     flatten = _Flatten()
     try:
-        root = flatten.node(obj, "")
-        structure = json.dumps(root, allow_nan=False, separators=(",", ":"))
+        root = json.dumps(flatten.node(obj, ""), allow_nan=False, separators=(",", ":"))
     except RecursionError:
         raise ArgumentError("save: the object is nested too deeply") from None
-    if type(obj) is dict and root == {"dict": [[k, {"tensor": k}] for k in obj]}:
-        return flatten.arrays, {}
-    return flatten.arrays, {STRUCTURE: structure}
+    return flatten.arrays, root
 
 
 class _Flatten:
@@ -150,7 +145,7 @@ class _Flatten:
         return node
 
     def array(self, value: Any, path: str) -> dict[str, Any]:
-        if value.dtype.name not in CODES:
+        if value.dtype.name not in NAMES.values():
             raise ArgumentError(f"{path or 'save'}: an array of {value.dtype} can't be saved")
         kind = "array" if isinstance(value, np.ndarray) else "scalar"
         return {kind: self.named(np.asarray(value), value, path)}
@@ -193,133 +188,96 @@ def _hint(value: Any) -> str:
 # The file itself
 
 
-def _write(file: IO[bytes], arrays: dict[str, np.ndarray], metadata: dict[str, str]) -> None:
-    # Widest elements first keeps every tensor aligned; the header keeps the object's order.
-    layout = sorted(arrays, key=lambda name: -arrays[name].itemsize)
-    end, spans = 0, {}
-    for name in layout:
-        spans[name] = [end, end + arrays[name].nbytes]
-        end = spans[name][1]
-    header: dict[str, Any] = {}
-    for name, array in arrays.items():
-        place = {"shape": list(array.shape), "data_offsets": spans[name]}
-        header[name] = {"dtype": CODES[array.dtype.name], **place}
-    check = _header_check(header, metadata)
-    for name in layout:
-        check = zlib.crc32(_bytes(arrays[name]), check)
-    header["__metadata__"] = {**metadata, CHECK: f"{check:08x}"}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    file.write(len(text).to_bytes(8, "little") + text)
-    for name in layout:
-        file.write(_bytes(arrays[name]))
+def _pack(arrays: dict[str, np.ndarray], root: str) -> bytes:
+    from safetensors.numpy import save as packed
+
+    native = {
+        name: a.astype(a.dtype.newbyteorder("="), "C", copy=False) for name, a in arrays.items()
+    }
+    # One key: the package writes several in random order, and equal objects are equal files.
+    return packed(native, {STRUCTURE: json.dumps({"crc32": _checksum(native, root), "root": root})})
 
 
-def _bytes(array: np.ndarray) -> memoryview:
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
-
-
-def _header_check(header: dict[str, Any], metadata: dict[str, str]) -> int:
-    """Checksum of what stands before the data; the data's continues it."""
-    return zlib.crc32(json.dumps([header, metadata]).encode())
+def _checksum(arrays: dict[str, np.ndarray], root: str) -> int:
+    check = zlib.crc32(root.encode())
+    for name, array in sorted(arrays.items()):
+        check = zlib.crc32(json.dumps([name, array.dtype.name, array.shape]).encode(), check)
+        check = zlib.crc32(array.reshape(-1).view(np.uint8).data, check)
+    return check
 
 
 def _read(
     file: IO[bytes], name: str, whole: bool = False
-) -> tuple[dict[str, np.ndarray], dict[str, str], str]:
-    """Named arrays, metadata and the file's name; every number in the header is checked."""
-    header = _read_header(file, name)
+) -> tuple[dict[str, np.ndarray], str | None]:
+    """Named arrays and the JSON structure; a stream is left where the object ends."""
+    raw = file.read()
+    metadata, promised = _header(raw, name)
+    if len(raw) < promised or (whole and len(raw) > promised):
+        state = "truncated" if len(raw) < promised else "corrupt"
+        numbers = f"{len(raw)} bytes where the header promises {promised}"
+        raise CheckpointError(f"load: {name}: {state}: {numbers}")
+    if len(raw) > promised:
+        file.seek(promised - len(raw), os.SEEK_CUR)
+    arrays = _unpack(raw[:promised], name)
+    # A damaged key must not turn our file into one of another tool.
+    texts = [text for text in metadata.values() if str(text).startswith('{"crc32"')]
+    if STRUCTURE not in metadata and not texts:
+        return arrays, None
     try:
-        metadata = header.pop("__metadata__", {})
-        end = _check_header(header, metadata)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(f"load: {name}: corrupt header: {error}") from None
-    if whole:
-        promised, size = file.tell() + end, os.fstat(file.fileno()).st_size
-        if size != promised:
-            state = "truncated" if size < promised else "corrupt"
-            numbers = f"{size} bytes where the header promises {promised}"
-            raise CheckpointError(f"load: {name}: {state}: {numbers}")
-    written = metadata.pop(CHECK, None)  # other tools write none
-    arrays, check = _read_arrays(file, header, name, _header_check(header, metadata))
-    if written is not None and written != f"{check:08x}":
+        seal = json.loads(metadata.get(STRUCTURE, *texts))
+        written, root = seal["crc32"], str(seal["root"])
+    except (ValueError, TypeError, LookupError) as error:
+        raise CheckpointError(f"load: {name}: corrupt structure: {error!r}") from None
+    if written != _checksum(arrays, root):
         raise CheckpointError(f"load: {name}: corrupt: its bytes differ from those written")
-    return arrays, metadata, name
+    return arrays, root
 
 
-def _read_header(file: IO[bytes], name: str) -> Any:
-    prefix = file.read(8)
-    length = int.from_bytes(prefix, "little")
-    if len(prefix) < 8 or not 2 <= length <= LONGEST_HEADER:
-        _refuse_foreign(prefix, file, name)
+def _header(raw: bytes, name: str) -> tuple[dict[str, str], int]:
+    """The metadata and the object's length in bytes, which the package does not hand out."""
+    length = int.from_bytes(raw[:8], "little")
+    if len(raw) < 8 or not 2 <= length <= LONGEST_HEADER:
+        _refuse_foreign(raw, name)
         raise CheckpointError(f"load: {name}: not a safetensors file, or its start is lost")
-    text = file.read(length)
-    if len(text) < length:
+    if len(raw) < 8 + length:
         raise CheckpointError(f"load: {name}: truncated inside the header")
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise CheckpointError(f"load: {name}: corrupt: the header is not JSON") from None
+        entries = json.loads(raw[8 : 8 + length])
+        metadata = dict(entries.pop("__metadata__", None) or {})
+        ends = [int(entry["data_offsets"][1]) for entry in entries.values()]
+    except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+        raise CheckpointError(f"load: {name}: corrupt header: {error!r}") from None
+    return metadata, 8 + length + max(ends, default=0)
 
 
-def _check_header(header: Any, metadata: Any) -> int:
-    """The number of data bytes; ValueError where the header contradicts itself."""
-    if not isinstance(metadata, dict):
-        raise ValueError("its metadata is no JSON object")
-    spans = []
-    for name, entry in header.items():
-        if not isinstance(entry, dict) or not {"dtype", "shape", "data_offsets"} <= set(entry):
-            raise ValueError(f"incomplete entry for {name!r}")
-        if entry["dtype"] not in NAMES:
-            raise ValueError(f"{name!r} has the dtype {entry['dtype']}, which Backlit has not")
-        numbers = [*entry["shape"], *entry["data_offsets"]]
-        if len(entry["data_offsets"]) != 2 or not all(type(n) is int and n >= 0 for n in numbers):
-            raise ValueError(f"{name!r} has a malformed shape or position")
-        start, end = entry["data_offsets"]
-        if math.prod(max(n, 1) for n in entry["shape"]) >= 1 << 60:
-            raise ValueError(f"{name!r} has the impossible shape {entry['shape']}")
-        if end - start != math.prod(entry["shape"]) * _numpy_dtype(entry["dtype"]).itemsize:
-            raise ValueError(f"{name!r} has {end - start} bytes for shape {entry['shape']}")
-        spans.append((start, end))
-    position = 0
-    for start, end in sorted(spans):
-        if start != position:
-            raise ValueError("the tensors overlap or leave holes")
-        position = end
-    return position
+def _unpack(raw: bytes, name: str) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        entries = deserialize(raw)
+        return {
+            key: np.frombuffer(entry["data"], _numpy_dtype(key, entry["dtype"])).reshape(
+                entry["shape"]
+            )
+            for key, entry in entries
+        }
+    except (SafetensorError, ValueError, OverflowError) as error:
+        raise CheckpointError(f"load: {name}: can't be read: {error}") from None
 
 
-def _read_arrays(
-    file: IO[bytes], header: dict[str, Any], name: str, check: int
-) -> tuple[dict[str, np.ndarray], int]:
-    arrays: dict[str, Any] = dict.fromkeys(header)  # in the order of the object
-    for key in sorted(header, key=lambda k: header[k]["data_offsets"]):
-        array = np.empty(header[key]["shape"], _numpy_dtype(header[key]["dtype"]))
-        data, filled = _bytes(array), 0
-        while filled < len(data):
-            piece = file.read(min(len(data) - filled, 1 << 24))
-            if not piece:
-                raise CheckpointError(f"load: {name}: truncated inside {key!r}")
-            data[filled : filled + len(piece)] = piece
-            filled += len(piece)
-        check = zlib.crc32(data, check)
-        arrays[key] = array
-    return arrays, check
+def _numpy_dtype(key: str, code: str) -> np.dtype:
+    if code not in NAMES:
+        raise ValueError(f"{key!r} has the dtype {code}, which Backlit has not")
+    return BY_NAME[NAMES[code]].numpy if NAMES[code] in BY_NAME else np.dtype(NAMES[code])
 
 
-def _numpy_dtype(code: str) -> np.dtype:
-    name = NAMES[code]
-    return BY_NAME[name].numpy if name in BY_NAME else np.dtype(name)
-
-
-def _refuse_foreign(prefix: bytes, file: IO[bytes], name: str) -> None:
+def _refuse_foreign(raw: bytes, name: str) -> None:
     """Pickles and zip files get an answer of their own: they are what people try first."""
-    if prefix[:4] == b"PK\x03\x04":
-        start = prefix + file.read(256)
-        if b".npy" in start:
+    if raw[:4] == b"PK\x03\x04":
+        if b".npy" in raw[:264]:
             raise CheckpointError(f"load: {name} is a NumPy .npz file", hint="use numpy.load")
         kind = "a PyTorch zip file, which holds a pickle"
-    elif prefix[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
+    elif raw[:2] in (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05"):
         kind = "a pickle"
     else:
         return
@@ -339,12 +297,12 @@ def _only_cpu(location: Any) -> None:
 # From named arrays and a JSON structure back to the object
 
 
-def _assemble(arrays: dict[str, np.ndarray], metadata: dict[str, str], name: str) -> Any:
+def _assemble(arrays: dict[str, np.ndarray], root: str | None, name: str) -> Any:
     restore = _Restore(arrays)
     try:
-        if STRUCTURE not in metadata:
+        if root is None:
             return {key: restore.tensor({"tensor": key}) for key in arrays}
-        return restore.value(json.loads(metadata[STRUCTURE]))
+        return restore.value(json.loads(root))
     except DTypeError as error:
         raise CheckpointError(f"load: {name}: {error.message}") from None
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

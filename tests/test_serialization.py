@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pickle
+import zlib
 from collections import OrderedDict, defaultdict, namedtuple
 
 import numpy as np
@@ -115,6 +116,18 @@ def test_a_shortened_file_is_refused(tmp_path_factory, obj, data):
 def test_numpy_arrays_and_scalars_come_back():
     obj = {"a": np.arange(3, dtype=np.uint32), "b": np.float64(0.1), "c": np.zeros((2, 0))}
     assert same(through(obj), obj)
+
+
+def test_arrays_of_foreign_byte_order_come_back_in_ours():
+    array = through(np.arange(3, dtype=">i4"))
+    assert array.tolist() == [0, 1, 2] and array.dtype == np.dtype("int32")
+
+
+def test_equal_objects_are_equal_files():
+    files = [io.BytesIO() for _ in range(8)]
+    for file in files:
+        bl.save({"b": bl.ones(2), "a": [bl.zeros(0), 1]}, file)
+    assert len({file.getvalue() for file in files}) == 1
 
 
 def test_non_contiguous_and_strided_memory():
@@ -246,20 +259,34 @@ def header(entries: dict, data: int = 0) -> bytes:
     return len(text).to_bytes(8, "little") + text + b"\0" * data
 
 
+def sealed(root: str) -> str:
+    return json.dumps({"crc32": zlib.crc32(root.encode()), "root": root})
+
+
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (header({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, 4), "4 bytes for"),
-        (header({"a": {"dtype": "F9", "shape": [], "data_offsets": [0, 4]}}, 4), "dtype F9"),
-        (header({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, 4), "malformed"),
-        (header({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, 8), "holes"),
-        (header({"a": {"dtype": "F32", "shape": [1]}}, 4), "incomplete"),
-        (header({"a": {"dtype": "U8", "shape": [0, 1 << 62], "data_offsets": [0, 0]}}), "imposs"),
+        (header({"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, 4), "invalid shape"),
+        (header({"a": {"dtype": "F9", "shape": [], "data_offsets": [0, 4]}}, 4), "`F9`"),
+        (header({"a": {"dtype": "C64", "shape": [], "data_offsets": [0, 8]}}, 8), "dtype C64"),
+        (
+            header({"a": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}, 4),
+            "invalid value",
+        ),
+        (
+            header({"a": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, 8),
+            "invalid offset",
+        ),
+        (header({"a": {"dtype": "F32", "shape": [1]}}, 4), "data_offsets"),
+        (
+            header({"a": {"dtype": "U8", "shape": [0, 1 << 63], "data_offsets": [0, 0]}}),
+            "dimension",
+        ),
         (header({"a": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}, 2), "corrupt: "),
         (header({"__metadata__": {"backlit": "{"}}), "corrupt structure"),
-        (header({"__metadata__": {"backlit": '{"tensor": "no"}'}}), "corrupt structure"),
-        (header({"__metadata__": {"backlit": '{"set": []}'}}), "newer Backlit"),
-        ((5).to_bytes(8, "little") + b"nope!", "not JSON"),
+        (header({"__metadata__": {"backlit": sealed('{"tensor": "no"}')}}), "corrupt structure"),
+        (header({"__metadata__": {"backlit": sealed('{"set": []}')}}), "newer Backlit"),
+        ((5).to_bytes(8, "little") + b"nope!", "corrupt header: JSON"),
         ((2).to_bytes(8, "little") + b"[]", "corrupt header"),
     ],
 )
