@@ -333,18 +333,6 @@ export_in_place(Ldexp.call, "ldexp_")
 # ----- what is the same for numbers without an imaginary part -----
 
 
-@export("bl Tensor")
-def positive(input):
-    """The tensor itself; a bool has no sign and is refused.
-
-    >>> bl.positive(bl.tensor([1.0, -2.0]))
-    tensor([ 1., -2.])
-    """
-    if input.dtype is dt.bool_:
-        raise DTypeError("positive: a bool has no sign", hint="convert it: x.int()")
-    return input
-
-
 @export("bl Tensor", "conj_physical", "resolve_conj", "resolve_neg")
 def conj(input):
     """The complex conjugate: of real numbers, the tensor itself.
