@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import backlit as bl  # first: a family collected before it would register its operators twice
+
 
 def _room(name: str) -> Any:
     """A part of the package, or its operators alone while that part is not importable."""
@@ -23,7 +25,5 @@ def _room(name: str) -> Any:
 @pytest.fixture(autouse=True)
 def _names(request: pytest.FixtureRequest) -> None:
     if isinstance(request.node, pytest.DoctestItem):
-        import backlit as bl
-
         namespace = request.getfixturevalue("doctest_namespace")
         namespace.update(bl=bl, np=np, nn=_room("nn"), F=_room("nn.functional"))
