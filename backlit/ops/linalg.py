@@ -330,7 +330,12 @@ class CholeskyInverse(Composite):
 
 @export("linalg")
 def matmul(input, other, *, out=None):
-    """The matrix product, as bl.matmul."""
+    """The matrix product, as bl.matmul.
+
+    >>> bl.linalg.matmul(bl.ones(2, 3), bl.ones(3, 2))
+    tensor([[3., 3.],
+            [3., 3.]])
+    """
     return Matmul.call(input, other)
 
 

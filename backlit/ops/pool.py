@@ -278,21 +278,33 @@ def max_pool3d(input, kernel_size, stride=None, padding=0, dilation=1, ceil_mode
 @export("F")
 def max_pool1d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1,
                             ceil_mode=False, return_indices=True):  # fmt: skip
-    """`max_pool1d` and the places of the largest values."""
+    """`max_pool1d` and the places of the largest values.
+
+    >>> F.max_pool1d_with_indices(bl.zeros(1, 1, 4), 2)[1].shape
+    backlit.Size([1, 1, 2])
+    """
     return pool_max(1, input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
 @export("F")
 def max_pool2d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1,
                             ceil_mode=False, return_indices=True):  # fmt: skip
-    """`max_pool2d` and the places of the largest values."""
+    """`max_pool2d` and the places of the largest values.
+
+    >>> F.max_pool2d_with_indices(bl.zeros(1, 1, 4, 4), 2)[1].shape
+    backlit.Size([1, 1, 2, 2])
+    """
     return pool_max(2, input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
 @export("F")
 def max_pool3d_with_indices(input, kernel_size, stride=None, padding=0, dilation=1,
                             ceil_mode=False, return_indices=True):  # fmt: skip
-    """`max_pool3d` and the places of the largest values."""
+    """`max_pool3d` and the places of the largest values.
+
+    >>> F.max_pool3d_with_indices(bl.zeros(1, 1, 4, 4, 4), 2)[1].shape
+    backlit.Size([1, 1, 2, 2, 2])
+    """
     return pool_max(3, input, kernel_size, stride, padding, dilation, ceil_mode, True)
 
 
