@@ -94,9 +94,17 @@ inf, nan, pi, e = (getattr(__import__("math"), n) for n in ("inf", "nan", "pi", 
 
 _ROOMS = (
     "autograd", "check", "cuda", "data", "func", "linalg", "models", "nn", "optim", "program",
-    "random", "serialization", "special", "train", "utils", "backends",
+    "random", "serialization", "special", "train", "utils", "backends", "version",
 )  # fmt: skip
-_LAZY = {"save": "serialization", "load": "serialization"}
+_LAZY = {
+    **dict.fromkeys(("save", "load"), "serialization"),
+    **dict.fromkeys(
+        ("is_tensor", "is_floating_point", "is_nonzero", "numel", "typename", "can_cast", "range",
+         "get_default_device", "set_default_device", "set_default_tensor_type",
+         "get_float32_matmul_precision", "set_float32_matmul_precision",
+         "use_deterministic_algorithms", "are_deterministic_algorithms_enabled",
+         *_formats.TYPE_NAMES), "legacy"),
+}  # fmt: skip
 
 
 def __getattr__(name: str) -> _Any:

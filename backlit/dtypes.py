@@ -77,7 +77,18 @@ bool_ = dtype("bool", "b", 1)
 ALL = (float64, float32, float16, bfloat16, int64, int32, int16, int8, uint8, bool_)
 FROM_NUMPY: dict[np.dtype, dtype] = {d.numpy: d for d in ALL if d is not bfloat16}
 BY_NAME = {d.name: d for d in ALL}
+TYPE_NAMES = {
+    "FloatTensor": float32, "DoubleTensor": float64, "HalfTensor": float16,
+    "BFloat16Tensor": bfloat16, "ByteTensor": uint8, "CharTensor": int8, "ShortTensor": int16,
+    "IntTensor": int32, "LongTensor": int64, "BoolTensor": bool_,
+}  # fmt: skip
 _default = [float32]
+
+
+def type_name(d: dtype) -> str:
+    """The older name of a dtype's tensors, such as FloatTensor."""
+    names = {dtype: name for name, dtype in TYPE_NAMES.items()}
+    return names.get(d, f"{d.name.capitalize()}Tensor")
 
 
 def get_default_dtype() -> dtype:
@@ -125,8 +136,12 @@ def as_dtype(value: Any) -> dtype:
     python = {bool: bool_, _INT: int64, _FLOAT: _default[0]}
     if value in python:
         return python[value]
-    if isinstance(value, str) and value.removeprefix("torch.").removeprefix("backlit.") in BY_NAME:
-        return BY_NAME[value.removeprefix("torch.").removeprefix("backlit.")]
+    if isinstance(value, str):
+        name = value.removeprefix("torch.").removeprefix("backlit.")
+        if name in BY_NAME or name in TYPE_NAMES:
+            return BY_NAME.get(name) or TYPE_NAMES[name]
+    if isinstance(getattr(value, "dtype", None), dtype):  # FloatTensor and its kin
+        return value.dtype
     return of_numpy(value)
 
 

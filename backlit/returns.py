@@ -7,9 +7,17 @@ from functools import cache
 from typing import Any
 
 
+def _written(self: Any) -> str:
+    """One output per line, as their values fill lines of their own."""
+    parts = ",\n".join(f"{name}={value!r}" for name, value in self._asdict().items())
+    return f"backlit.return_types.{type(self).__name__}(\n{parts})"
+
+
 @cache
 def _type(name: str, fields: tuple[str, ...]) -> Any:
-    return namedtuple(name, fields)  # noqa: PYI024
+    made = namedtuple(name, fields)  # noqa: PYI024
+    made.__repr__ = _written  # type: ignore[method-assign]
+    return made
 
 
 def named(name: str, **values: Any) -> Any:

@@ -9,6 +9,10 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from backlit.autograd.anomaly import (
+    detect_anomaly as detect_anomaly,
+    set_detect_anomaly as set_detect_anomaly,
+)
 from backlit.autograd.engine import backward as backward, grad as grad
 from backlit.autograd.function import Function as Function
 from backlit.autograd.modes import (
@@ -31,7 +35,9 @@ def __getattr__(name: str) -> Any:
 
         return gradcheck
     if name == "Variable":
-        from backlit.tensor import Tensor
+        from backlit.legacy import Variable
 
-        return Tensor
-    raise AttributeError(f"module 'backlit.autograd' has no attribute {name!r}")
+        return Variable
+    from backlit.absent import refuse
+
+    raise refuse("autograd", name)

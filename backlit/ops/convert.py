@@ -8,7 +8,7 @@ import numpy as np
 
 from backlit import devices
 from backlit import dtypes as dt
-from backlit.errors import ArgumentTypeError, NotAvailable
+from backlit.errors import ArgumentTypeError, DTypeError, NotAvailable
 from backlit.ops.op import Operator, apply, broadcast_shapes, export, slot
 from backlit.ops.shape import Expand, to
 
@@ -84,7 +84,7 @@ _converter("byte", dt.uint8)
 def type(input, dtype=None, non_blocking=False):
     """The name of the tensor type, or the tensor in another dtype."""
     if dtype is None:
-        return f"backlit.{input.dtype.name.capitalize()}Tensor"
+        return f"backlit.{dt.type_name(input.dtype)}"
     return to(input, dt.as_dtype(dtype))
 
 
@@ -218,6 +218,18 @@ _random_refill("random_", "Refill with random whole numbers.", _random)
 _random_refill("exponential_", "Refill with exponential random numbers.", _exponential)
 
 
+@export("bl Tensor")
+def positive(input):
+    """The tensor itself; refuses booleans, as `+x` does.
+
+    >>> bl.positive(bl.tensor([-1.0]))
+    tensor([-1.])
+    """
+    if input.dtype is dt.bool_:
+        raise DTypeError("positive: booleans have no sign")
+    return input
+
+
 # ----- similar tensors -----
 
 
@@ -253,6 +265,14 @@ def new_tensor(input, data, *, dtype=None, device=None, requires_grad=False):
     from backlit.creation import tensor
 
     return tensor(data, dtype=dtype or input.dtype, device=device, requires_grad=requires_grad)
+
+
+@export("Tensor")
+def new(input, *data):
+    """The older form of `new_tensor` (from data) and `new_empty` (from sizes)."""
+    if len(data) == 1 and not isinstance(data[0], int):
+        return new_tensor(input, data[0])
+    return input.new_empty(data or (0,))
 
 
 @export("Tensor")
