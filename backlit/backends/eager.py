@@ -27,8 +27,9 @@ KERNELS = {
 }
 
 
-# Below this many elements NumPy's few passes cost less than the call of a kernel.
-SMALLEST = 16384
+# Below so many elements NumPy's few passes cost less than the call of a kernel.
+SMALLEST, SMALLEST_COSTLY = 16384, 2048
+COSTLY = {"exp", "expm1", "log", "log1p", "tanh", "erf", "gate"}  # functions of many instructions
 
 
 def install() -> None:
@@ -36,7 +37,8 @@ def install() -> None:
     theirs from the generator that reads them."""
     for op in REGISTRY.values():
         if issubclass(op, Elementwise) and op.result != "bool":
-            op.smallest = SMALLEST
+            costly = COSTLY.intersection(op.formula.__code__.co_names)
+            op.smallest = SMALLEST_COSTLY if costly else SMALLEST
             op.kernel = staticmethod(_formula_loader(op))
     for name, (module, function) in KERNELS.items():
         if name in REGISTRY:

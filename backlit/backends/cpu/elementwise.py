@@ -48,34 +48,36 @@ def _run(op: Any, index: int | None, operands: tuple, params: dict) -> Any:
     if type(first) is not np.ndarray or first.dtype not in ELEMENTS:
         return None
     numbers = tuple(type(x) is not np.ndarray for x in operands)
-    if not all(n or _alike(x, first) for x, n in zip(operands, numbers)):
+    arrays = [x for x, number in zip(operands, numbers) if not number]
+    if any(x.shape != first.shape or x.dtype is not first.dtype for x in arrays):
         return None
     key = tuple(sorted(params.items()))
     address = address_of(op, index, features.machine(), ELEMENTS[first.dtype], numbers, key)
-    return None if address is None else _launch(address, operands, first)
+    return None if address is None else _launch(address, operands, arrays)
 
 
-def _alike(x: np.ndarray, first: np.ndarray) -> bool:
-    return x.dtype is first.dtype and x.shape == first.shape and x.strides == first.strides
-
-
-def _launch(address: int, operands: tuple, first: np.ndarray) -> Any:
-    """Run over the operands as flat memory; the result has their memory order."""
-    y = np.empty_like(first)
-    if y.strides != first.strides:  # not dense: holes, or a broadcast
-        operands = tuple(
-            np.ascontiguousarray(x) if type(x) is np.ndarray else x for x in operands
-        )
-        y = np.empty(first.shape, first.dtype)
-    words = [y.ctypes.data, y.size]
+def _launch(address: int, operands: tuple, arrays: list[np.ndarray]) -> Any:
+    """Run over the operands as flat memory; the result has the memory order of the first that
+    has neither holes nor repetitions."""
+    order = next((x for x in arrays if _dense(x)), None)
+    y = np.empty(arrays[0].shape, arrays[0].dtype) if order is None else np.empty_like(order)
+    words, alive = [y.ctypes.data, y.size], []
     for x in operands:
         if type(x) is np.ndarray:
+            if x.strides != y.strides:
+                alive.append(np.empty_like(y))
+                np.copyto(alive[-1], x)
+                x = alive[-1]
             words.append(x.ctypes.data)
         else:
             words.append(struct.unpack("<q", struct.pack("<d", float(x)))[0])
     chunks = -(-y.size // BLOCK)
     parallel_for(chunks, address, np.array(words, np.int64), small=y.size < SMALL_WORK)
     return y
+
+
+def _dense(x: np.ndarray) -> bool:
+    return x.flags.c_contiguous or np.empty_like(x).strides == x.strides
 
 
 @functools.lru_cache(maxsize=512)
