@@ -33,8 +33,12 @@ class BacklitError(Exception):
         """Add the operator and the user's line, once: the innermost knows best."""
         if self.operator is None:
             self.operator = operator
-            if where:
-                self.where.append(where)
+            self.place(where)
+
+    def place(self, where: str) -> None:
+        """Add the user's line to an error that has none yet."""
+        if where and not self.where:
+            self.where.append(where)
 
     def __str__(self) -> str:
         head = self.message if self.operator is None else f"{self.operator}: {self.message}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import backlit as bl
 from backlit import nn
+from backlit.errors import ArgumentError
 from backlit.nn import functional as F
 from backlit.tensor import Tensor
 
@@ -72,7 +73,7 @@ class DenseNet(nn.Module):
     ) -> None:
         super().__init__()
         if depth < 10 or (depth - 4) % 6:
-            raise ValueError(f"DenseNet: depth must be 6 n + 4, such as 40 or 100, got {depth}")
+            raise ArgumentError(f"DenseNet: depth must be 6 n + 4, such as 40 or 100, got {depth}")
         width = 2 * growth
         self.conv1 = nn.Conv2d(channels, width, 3, padding=1, bias=False)
         for stage in (1, 2, 3):

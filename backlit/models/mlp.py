@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from backlit import nn
+from backlit.errors import ArgumentError
 from backlit.tensor import Tensor
 
 
@@ -28,7 +29,9 @@ class MLP(nn.Sequential):
         last: Callable[[], nn.Module] | None = None,
     ) -> None:
         if len(sizes) < 2:
-            raise ValueError(f"MLP: needs at least an input and an output size, got {list(sizes)}")
+            raise ArgumentError(
+                f"MLP: needs at least an input and an output size, got {list(sizes)}"
+            )
         layers: list[nn.Module] = []
         for inside, outside in pairwise(sizes):
             layers += [nn.Linear(inside, outside), activation()]

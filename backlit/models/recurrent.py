@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from backlit import nn
+from backlit.errors import ArgumentError
 from backlit.tensor import Tensor
 
 _KINDS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -26,7 +27,7 @@ class RowClassifier(nn.Module):
     ) -> None:
         super().__init__()
         if kind not in _KINDS:
-            raise ValueError(f"RowClassifier: kind must be one of {list(_KINDS)}, got {kind!r}")
+            raise ArgumentError(f"RowClassifier: kind must be one of {list(_KINDS)}, got {kind!r}")
         self.rnn = _KINDS[kind](features, hidden, layers, batch_first=True)
         self.fc = nn.Linear(hidden, classes)
 

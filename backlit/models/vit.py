@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import backlit as bl
 from backlit import nn
+from backlit.errors import ArgumentError
 from backlit.nn import functional as F
 from backlit.tensor import Tensor
 
@@ -61,7 +62,7 @@ class VisionTransformer(nn.Module):
     ) -> None:
         super().__init__()
         if image % patch or width % heads:
-            raise ValueError(
+            raise ArgumentError(
                 f"VisionTransformer: image {image} must be a multiple of patch {patch}, "
                 f"width {width} of heads {heads}"
             )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from backlit.errors import ArgumentError
 from backlit.nn import functional as F
 from backlit.nn import init
 from backlit.nn.module import Module
@@ -410,7 +411,7 @@ class Softmax2d(Module):
 
     def forward(self, input: Tensor) -> Tensor:
         if input.ndim not in (3, 4):
-            raise ValueError(f"Softmax2d: expected 3D or 4D input, got {tuple(input.shape)}")
+            raise ArgumentError(f"Softmax2d: expected 3D or 4D input, got {tuple(input.shape)}")
         return F.softmax(input, -3)
 
 
@@ -424,7 +425,7 @@ class Hardtanh(Module):
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         if not max_val > min_val:
-            raise ValueError(f"Hardtanh: max_val {max_val} must exceed min_val {min_val}")
+            raise ArgumentError(f"Hardtanh: max_val {max_val} must exceed min_val {min_val}")
         self.min_val, self.max_val, self.inplace = min_val, max_val, inplace
 
     def forward(self, input: Tensor) -> Tensor:

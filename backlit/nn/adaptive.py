@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import backlit as bl
-from backlit.errors import IndexOutOfRange, ShapeError
+from backlit.errors import ArgumentError, IndexOutOfRange, ShapeError
 from backlit.nn import functional as F
 from backlit.nn.containers import ModuleList, Sequential
 from backlit.nn.linear import Linear
@@ -53,7 +53,7 @@ class AdaptiveLogSoftmaxWithLoss(Module):
         super().__init__()
         edges = [0, *cutoffs, n_classes]
         if len(edges) < 3 or any(b <= a for a, b in pairwise(edges)):
-            raise ValueError(
+            raise ArgumentError(
                 "AdaptiveLogSoftmaxWithLoss: cutoffs must grow from above 0 to below "
                 f"{n_classes} classes, got {list(cutoffs)}"
             )

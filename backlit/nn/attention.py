@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import backlit as bl
-from backlit.errors import DTypeError, ShapeError
+from backlit.errors import ArgumentError, DTypeError, ShapeError
 from backlit.nn import functional as F
 from backlit.nn import init
 from backlit.nn.linear import Linear
@@ -56,7 +56,7 @@ class MultiheadAttention(Module):
     ) -> None:
         super().__init__()
         if embed_dim <= 0 or num_heads <= 0 or embed_dim % num_heads:
-            raise ValueError(
+            raise ArgumentError(
                 f"MultiheadAttention: embed_dim {embed_dim} must be a positive multiple of "
                 f"num_heads {num_heads}"
             )
@@ -106,7 +106,7 @@ class MultiheadAttention(Module):
     ) -> tuple[Tensor, Tensor | None]:
         self._check_inputs(query, key, value)
         if is_causal and attn_mask is None:
-            raise RuntimeError(
+            raise ArgumentError(
                 "MultiheadAttention: is_causal only says that attn_mask is causal; "
                 "pass attn_mask as well (Transformer.generate_square_subsequent_mask)"
             )

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 import backlit as bl
-from backlit.errors import ShapeError
+from backlit.errors import ArgumentError, ShapeError
 from backlit.nn import functional as F
 from backlit.nn import init
 from backlit.nn.module import Module
@@ -62,7 +62,7 @@ class RNNCellBase(Module):
             ("hidden state", hidden, self.hidden_size),
         ):
             if value.ndim not in (1, 2):
-                raise ValueError(f"{name}: {which} must be 1D or 2D, got {tuple(value.shape)}")
+                raise ArgumentError(f"{name}: {which} must be 1D or 2D, got {tuple(value.shape)}")
             if value.shape[-1] != size:
                 raise ShapeError(f"{name}: {which} has {value.shape[-1]} features, expected {size}")
         return (
@@ -98,7 +98,7 @@ class RNNCell(RNNCellBase):
     ) -> None:
         super().__init__(input_size, hidden_size, bias, 1, device, dtype)
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"RNNCell: nonlinearity must be tanh or relu, got {nonlinearity!r}")
+            raise ArgumentError(f"RNNCell: nonlinearity must be tanh or relu, got {nonlinearity!r}")
         self.nonlinearity = nonlinearity
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:

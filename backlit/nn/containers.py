@@ -9,6 +9,7 @@ import operator
 from collections.abc import Iterable, Iterator, KeysView, Mapping
 from typing import Any, Self, overload
 
+from backlit.errors import ArgumentError, ArgumentTypeError, IndexOutOfRange
 from backlit.nn.module import Module
 from backlit.nn.parameter import Parameter
 from backlit.tensor import Tensor
@@ -21,7 +22,7 @@ class _Indexed(Module):
         """The name at a position; names need not be numbers in a Sequential."""
         size, position = len(self), operator.index(index)
         if not -size <= position < size:
-            raise IndexError(f"index {position} is out of range for {size} modules")
+            raise IndexOutOfRange(f"index {position} is out of range for {size} modules")
         return list(self._modules)[position]
 
     def _refill(self, modules: Iterable[Any]) -> None:
@@ -56,7 +57,7 @@ class _Indexed(Module):
         """Add several modules at the end."""
         if not isinstance(modules, Iterable):
             kind = type(modules).__name__
-            raise TypeError(f"{type(self).__name__}.extend: expected modules, got {kind}")
+            raise ArgumentTypeError(f"{type(self).__name__}.extend: expected modules, got {kind}")
         for module in list(modules):
             self.append(module)
         return self
@@ -64,9 +65,9 @@ class _Indexed(Module):
     def insert(self, index: int, module: Module) -> Any:
         """Put a module before a position."""
         if not isinstance(module, Module):
-            raise TypeError(f"insert: {type(module).__name__} is not a Module")
+            raise ArgumentTypeError(f"insert: {type(module).__name__} is not a Module")
         if not -len(self) <= index <= len(self):
-            raise IndexError(f"insert: index {index} is out of range for {len(self)} modules")
+            raise IndexOutOfRange(f"insert: index {index} is out of range for {len(self)} modules")
         modules = list(self)
         modules.insert(index, module)
         self._refill(modules)
@@ -110,14 +111,16 @@ class Sequential(_Indexed):
 
     def __add__(self, other: Sequential) -> Sequential:
         if not isinstance(other, Sequential):
-            raise ValueError(f"Sequential + {type(other).__name__}: only Sequentials can be joined")
+            raise ArgumentError(
+                f"Sequential + {type(other).__name__}: only Sequentials can be joined"
+            )
         return Sequential(*self, *other)
 
     def __mul__(self, times: int) -> Sequential:
         if not isinstance(times, int):
-            raise TypeError(f"Sequential * {type(times).__name__}: expected an int")
+            raise ArgumentTypeError(f"Sequential * {type(times).__name__}: expected an int")
         if times <= 0:
-            raise ValueError(f"Sequential * {times}: must be positive")
+            raise ArgumentError(f"Sequential * {times}: must be positive")
         return Sequential(*(module for _ in range(times) for module in self))
 
     __rmul__ = __mul__
@@ -246,7 +249,7 @@ class ParameterList(Module):
     def _key(self, index: int) -> str:
         position = operator.index(index)
         if not -self._size <= position < self._size:
-            raise IndexError(f"index {position} is out of range for {self._size} parameters")
+            raise IndexOutOfRange(f"index {position} is out of range for {self._size} parameters")
         return str(position % self._size)
 
     @overload
@@ -279,7 +282,7 @@ class ParameterList(Module):
     def extend(self, values: Iterable[Any]) -> Self:
         """Add several values at the end."""
         if not isinstance(values, Iterable) or isinstance(values, Tensor):
-            raise TypeError(f"ParameterList: expected a list, got {type(values).__name__}")
+            raise ArgumentTypeError(f"ParameterList: expected a list, got {type(values).__name__}")
         for value in list(values):
             self.append(value)
         return self
@@ -312,7 +315,7 @@ class ParameterDict(Module):
 
     def __setitem__(self, key: str, value: Any) -> None:
         if not isinstance(key, str):
-            raise TypeError(f"ParameterDict: keys are strings, got {type(key).__name__}")
+            raise ArgumentTypeError(f"ParameterDict: keys are strings, got {type(key).__name__}")
         self._keys[key] = None
         setattr(self, key, _as_parameter(value))
 
@@ -404,11 +407,11 @@ def _pairs(name: str, values: Any) -> list[tuple[str, Any]]:
     if isinstance(values, (Mapping, ModuleDict, ParameterDict)):
         return list(values.items())
     if not isinstance(values, Iterable):
-        raise TypeError(f"{name}: expected a mapping or pairs, got {type(values).__name__}")
+        raise ArgumentTypeError(f"{name}: expected a mapping or pairs, got {type(values).__name__}")
     pairs = [tuple(pair) for pair in values]
     for pair in pairs:
         if len(pair) != 2:
-            raise ValueError(f"{name}: expected (name, value) pairs, got {pair!r}")
+            raise ArgumentError(f"{name}: expected (name, value) pairs, got {pair!r}")
     return pairs  # type: ignore[return-value]
 
 

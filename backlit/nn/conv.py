@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from backlit.errors import ArgumentError
 from backlit.nn import functional as F
 from backlit.nn import init
 from backlit.nn.lazy import LazyModule
@@ -63,21 +64,21 @@ class _ConvNd(Module):
     def _check_arguments(self) -> None:
         name, groups = type(self).__name__, self.groups
         if groups <= 0:
-            raise ValueError(f"{name}: groups must be positive, got {groups}")
+            raise ArgumentError(f"{name}: groups must be positive, got {groups}")
         for which in ("in_channels", "out_channels"):
             if getattr(self, which) % groups:
-                raise ValueError(
+                raise ArgumentError(
                     f"{name}: {which} {getattr(self, which)} is not divisible by groups {groups}"
                 )
         if isinstance(self.padding, str):
             if self.padding not in ("same", "valid"):
-                raise ValueError(
+                raise ArgumentError(
                     f"{name}: padding must be 'same', 'valid' or numbers, got {self.padding!r}"
                 )
             if self.padding == "same" and any(s != 1 for s in self.stride):
-                raise ValueError(f"{name}: padding='same' needs stride 1, got {self.stride}")
+                raise ArgumentError(f"{name}: padding='same' needs stride 1, got {self.stride}")
         if self.padding_mode not in _MODES:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: padding_mode must be one of {_MODES}, got {self.padding_mode!r}"
             )
 
@@ -206,7 +207,9 @@ class _ConvTranspose(_ConvNd):
     ) -> None:
         if padding_mode != "zeros":
             name = type(self).__name__
-            raise ValueError(f"{name}: only padding_mode 'zeros' is possible, got {padding_mode!r}")
+            raise ArgumentError(
+                f"{name}: only padding_mode 'zeros' is possible, got {padding_mode!r}"
+            )
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, output_padding,
             groups, bias, padding_mode, device, dtype,
@@ -228,7 +231,7 @@ class _ConvTranspose(_ConvNd):
         if len(wanted) == input.ndim:
             wanted = wanted[-n:]
         if len(wanted) != n:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: output_size needs {n} or {input.ndim} numbers, got {len(wanted)}"
             )
         sizes = zip(
@@ -239,7 +242,7 @@ class _ConvTranspose(_ConvNd):
         for size, low, s in zip(wanted, least, self.stride, strict=True):
             if not low <= size < low + s:
                 most = [m + s - 1 for m, s in zip(least, self.stride, strict=True)]
-                raise ValueError(
+                raise ArgumentError(
                     f"{name}: output_size {wanted} is impossible; sizes from {least} to {most} "
                     f"are possible for input {tuple(input.shape)}"
                 )
@@ -292,7 +295,7 @@ class _LazyNd(LazyModule, _ConvNd):
         """Take in_channels from the input: (N, C, ...) or (C, ...)."""
         without_batch = self._dims + 1
         if input.ndim not in (without_batch, without_batch + 1):
-            raise RuntimeError(
+            raise ArgumentError(
                 f"{type(self).__name__}: expected {without_batch} or {without_batch + 1} "
                 f"dimensions, got shape {tuple(input.shape)}"
             )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import backlit as bl
 from backlit.dtypes import dtype as DType
-from backlit.errors import NotAvailable
+from backlit.errors import ArgumentTypeError, NotAvailable
 from backlit.nn.parameter import Parameter
 from backlit.tensor import Tensor
 
@@ -53,7 +53,7 @@ class ConversionMethods:
         kwargs.pop("non_blocking", None)
         dtype, device = kwargs.pop("dtype", None), kwargs.pop("device", None)
         if kwargs:
-            raise TypeError(f"to() got an unexpected argument '{next(iter(kwargs))}'")
+            raise ArgumentTypeError(f"to() got an unexpected argument '{next(iter(kwargs))}'")
         for value in args:
             if isinstance(value, Tensor):
                 dtype, device = value.dtype, value.device
@@ -62,7 +62,7 @@ class ConversionMethods:
             elif not isinstance(value, bool) and value is not None:
                 device = value
         if dtype is not None and not dtype.is_floating_point:
-            raise TypeError(f"to: modules take floating point dtypes only, got {dtype}")
+            raise ArgumentTypeError(f"to: modules take floating point dtypes only, got {dtype}")
         device = None if device is None else bl.device(device)
 
         def convert(tensor: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ The kept values are scaled by 1 / (1 - p); Srivastava et al. 2014. Next: functio
 
 from __future__ import annotations
 
+from backlit.errors import ArgumentError
 from backlit.nn import functional as F
 from backlit.nn.module import Module
 from backlit.tensor import Tensor
@@ -14,7 +15,7 @@ class _Dropout(Module):
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         if not 0 <= p <= 1:
-            raise ValueError(f"{type(self).__name__}: p must be between 0 and 1, got {p}")
+            raise ArgumentError(f"{type(self).__name__}: p must be between 0 and 1, got {p}")
         self.p, self.inplace = p, inplace
 
     def extra_repr(self) -> str:

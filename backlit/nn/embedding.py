@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import backlit as bl
-from backlit.errors import NotAvailable
+from backlit.errors import ArgumentError, NotAvailable
 from backlit.nn import functional as F
 from backlit.nn import init
 from backlit.nn.module import Module
@@ -35,7 +35,7 @@ class _Table(Module):
         if sparse:
             raise NotAvailable(f"{name}: sparse gradients do not exist", hint="use sparse=False")
         if padding_idx is not None and not -rows <= padding_idx < rows:
-            raise ValueError(f"{name}: padding_idx {padding_idx} is outside {rows} rows")
+            raise ArgumentError(f"{name}: padding_idx {padding_idx} is outside {rows} rows")
         self.num_embeddings, self.embedding_dim = rows, columns
         self.padding_idx = padding_idx if padding_idx is None else padding_idx % rows
         if weight is None:
@@ -43,7 +43,7 @@ class _Table(Module):
             self.reset_parameters()
             return
         if tuple(weight.shape) != (rows, columns):
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: weight has shape {tuple(weight.shape)}, expected {(rows, columns)}"
             )
         self.weight = Parameter(weight)
@@ -103,7 +103,9 @@ class Embedding(_Table):
         [[3.0, 4.0]]
         """
         if embeddings.ndim != 2:
-            raise ValueError(f"from_pretrained: expected 2D, got shape {tuple(embeddings.shape)}")
+            raise ArgumentError(
+                f"from_pretrained: expected 2D, got shape {tuple(embeddings.shape)}"
+            )
         rows, columns = embeddings.shape
         return cls(
             rows,
@@ -161,7 +163,7 @@ class EmbeddingBag(_Table):
     ) -> None:
         super().__init__()
         if mode not in ("sum", "mean", "max"):
-            raise ValueError(f"EmbeddingBag: mode must be sum, mean or max, got {mode!r}")
+            raise ArgumentError(f"EmbeddingBag: mode must be sum, mean or max, got {mode!r}")
         self.max_norm, self.norm_type, self.mode = max_norm, norm_type, mode
         self.scale_grad_by_freq, self.sparse = scale_grad_by_freq, sparse
         self.include_last_offset = include_last_offset
@@ -182,7 +184,9 @@ class EmbeddingBag(_Table):
     ) -> EmbeddingBag:
         """A table of given rows, (num_embeddings, embedding_dim); `freeze` stops training."""
         if embeddings.ndim != 2:
-            raise ValueError(f"from_pretrained: expected 2D, got shape {tuple(embeddings.shape)}")
+            raise ArgumentError(
+                f"from_pretrained: expected 2D, got shape {tuple(embeddings.shape)}"
+            )
         rows, columns = embeddings.shape
         bag = cls(
             rows,

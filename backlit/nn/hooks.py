@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import backlit as bl
 from backlit.autograd.function import Function
+from backlit.errors import ArgumentError
 from backlit.tensor import Tensor
 
 Grads = tuple[Tensor | None, ...]
@@ -167,7 +168,7 @@ class HookMethods:
             if changed is None:
                 continue
             if not isinstance(changed, tuple) or len(changed) != 2:
-                raise RuntimeError(
+                raise ArgumentError(
                     f"a pre-hook with kwargs must return None or (args, kwargs), got {changed!r}"
                 )
             args, kwargs = changed
@@ -246,7 +247,7 @@ def _replaced(grads: Grads, answer: Any, kind: str) -> Grads:
         return grads
     answer = answer if isinstance(answer, tuple) else (answer,)
     if len(answer) != len(grads):
-        raise RuntimeError(f"{kind} returned {len(answer)} gradients, expected {len(grads)}")
+        raise ArgumentError(f"{kind} returned {len(answer)} gradients, expected {len(grads)}")
     return answer
 
 

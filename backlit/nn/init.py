@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 import backlit as bl
+from backlit.errors import ArgumentError
 from backlit.tensor import Tensor
 
 _LINEAR_LIKE = {
@@ -32,12 +33,14 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
         return 1.0
     if nonlinearity == "leaky_relu":
         if isinstance(param, bool) or not isinstance(param, (int, float, type(None))):
-            raise ValueError(f"calculate_gain: negative slope must be a number, got {param!r}")
+            raise ArgumentError(f"calculate_gain: negative slope must be a number, got {param!r}")
         return math.sqrt(2.0 / (1 + (0.01 if param is None else param) ** 2))
     gains = {"tanh": 5.0 / 3, "relu": math.sqrt(2.0), "selu": 3.0 / 4}
     if nonlinearity not in gains:
         known = sorted(_LINEAR_LIKE | {"sigmoid", "leaky_relu"} | set(gains))
-        raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}; one of {known}")
+        raise ArgumentError(
+            f"calculate_gain: unknown nonlinearity {nonlinearity!r}; one of {known}"
+        )
     return gains[nonlinearity]
 
 
@@ -150,7 +153,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     _check_dims("dirac_", tensor, (3, 4, 5))
     out, inside, *kernel = tensor.shape
     if out % groups:
-        raise ValueError(f"dirac_: {out} output channels are not a multiple of {groups} groups")
+        raise ArgumentError(f"dirac_: {out} output channels are not a multiple of {groups} groups")
     values = np.zeros(tensor.shape)
     per_group = out // groups
     for channel in range(min(per_group, inside)):
@@ -162,7 +165,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
 def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
     """Inputs and outputs that a weight connects; custom layers of PyTorch users call it so."""
     if tensor.ndim < 2:
-        raise ValueError(
+        raise ArgumentError(
             f"fan in and fan out need at least 2 dimensions, got shape {tuple(tensor.shape)}"
         )
     field = math.prod(tensor.shape[2:])
@@ -172,7 +175,7 @@ def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
 def _fan(tensor: Tensor, mode: str) -> int:
     mode = mode.lower()
     if mode not in ("fan_in", "fan_out"):
-        raise ValueError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
+        raise ArgumentError(f"mode must be 'fan_in' or 'fan_out', got {mode!r}")
     return _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
 
 
@@ -263,7 +266,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Any = None) -> Ten
     True
     """
     if tensor.ndim < 2:
-        raise ValueError(f"orthogonal_: needs 2 dimensions or more, got {tuple(tensor.shape)}")
+        raise ArgumentError(f"orthogonal_: needs 2 dimensions or more, got {tuple(tensor.shape)}")
     if tensor.numel() == 0:
         return tensor
     rows, columns = tensor.shape[0], tensor.numel() // tensor.shape[0]
@@ -292,7 +295,7 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
 def _check_dims(name: str, tensor: Tensor, allowed: tuple[int, ...]) -> None:
     if tensor.ndim not in allowed:
         wanted = " or ".join(map(str, allowed))
-        raise ValueError(f"{name}: needs {wanted} dimensions, got shape {tuple(tensor.shape)}")
+        raise ArgumentError(f"{name}: needs {wanted} dimensions, got shape {tuple(tensor.shape)}")
 
 
 def _fill_from(tensor: Tensor, values: np.ndarray[Any, Any]) -> Tensor:

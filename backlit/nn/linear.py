@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from backlit.errors import ArgumentError, ArgumentTypeError
 from backlit.nn import functional as F
 from backlit.nn import init
 from backlit.nn.lazy import LazyModule
@@ -124,7 +125,7 @@ class Bilinear(Module):
     ) -> None:
         super().__init__()
         if in1_features <= 0:
-            raise ValueError(f"Bilinear: in1_features must be positive, got {in1_features}")
+            raise ArgumentError(f"Bilinear: in1_features must be positive, got {in1_features}")
         self.in1_features, self.in2_features = in1_features, in2_features
         self.out_features = out_features
         self.weight = empty(out_features, in1_features, in2_features, device=device, dtype=dtype)
@@ -177,11 +178,13 @@ class Unflatten(Module):
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
         if not isinstance(dim, int):
-            raise TypeError(f"Unflatten: dim must be an int, got {type(dim).__name__}")
+            raise ArgumentTypeError(f"Unflatten: dim must be an int, got {type(dim).__name__}")
         if not isinstance(unflattened_size, Sequence) or not all(
             isinstance(n, int) for n in unflattened_size
         ):
-            raise TypeError(f"Unflatten: sizes must be a tuple of ints, got {unflattened_size!r}")
+            raise ArgumentTypeError(
+                f"Unflatten: sizes must be a tuple of ints, got {unflattened_size!r}"
+            )
         self.dim, self.unflattened_size = dim, unflattened_size
 
     def forward(self, input: Tensor) -> Tensor:

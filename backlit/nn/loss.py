@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from backlit.errors import ArgumentError
 from backlit.nn import functional as F
 from backlit.nn.distance import PairwiseDistance
 from backlit.nn.module import Module
@@ -29,7 +30,7 @@ class _Loss(Module):
         if size_average is not None or reduce is not None:
             reduction = _reduction_from(size_average, reduce)
         if reduction not in self._reductions:
-            raise ValueError(
+            raise ArgumentError(
                 f"{type(self).__name__}: reduction must be one of {self._reductions}, "
                 f"got {reduction!r}"
             )
@@ -540,7 +541,9 @@ class TripletMarginWithDistanceLoss(_Loss):
         reduction: str = "mean",
     ) -> None:
         if margin <= 0:
-            raise ValueError(f"TripletMarginWithDistanceLoss: margin must exceed 0, got {margin}")
+            raise ArgumentError(
+                f"TripletMarginWithDistanceLoss: margin must exceed 0, got {margin}"
+            )
         super().__init__(reduction)
         default = PairwiseDistance()
         self.distance_function = default if distance_function is None else distance_function

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, Self
 
+from backlit.autograd.record import here
+from backlit.errors import ArgumentError, ArgumentTypeError, BacklitError
 from backlit.nn.conversion import ConversionMethods
 from backlit.nn.hooks import HookMethods
 from backlit.nn.parameter import Buffer, Parameter, is_lazy
@@ -78,6 +80,9 @@ class Module(StateDictMethods, HookMethods, ConversionMethods):
             ):
                 return self._call_with_hooks(args, kwargs)
             return self.forward(*args, **kwargs)
+        except BacklitError as error:
+            error.place(here())
+            raise
         finally:
             state.module = outer
 
@@ -106,9 +111,9 @@ class Module(StateDictMethods, HookMethods, ConversionMethods):
         self._check_new_name(name, "parameter", self._table("_parameters"))
         if param is not None and not isinstance(param, Parameter):
             kind = type(param).__name__
-            raise TypeError(f"parameter '{name}' must be a Parameter or None, got {kind}")
+            raise ArgumentTypeError(f"parameter '{name}' must be a Parameter or None, got {kind}")
         if param is not None and not is_lazy(param) and param.grad_fn is not None:
-            raise ValueError(
+            raise ArgumentError(
                 f"parameter '{name}' must be a leaf; to use a computed value, compute it in forward"
             )
         self._changed()
@@ -125,7 +130,7 @@ class Module(StateDictMethods, HookMethods, ConversionMethods):
         self._check_new_name(name, "buffer", self._table("_buffers"))
         if tensor is not None and not isinstance(tensor, Tensor):
             kind = type(tensor).__name__
-            raise TypeError(f"buffer '{name}' must be a Tensor or None, got {kind}")
+            raise ArgumentTypeError(f"buffer '{name}' must be a Tensor or None, got {kind}")
         self._changed()
         self._buffers[name] = tensor
         (self._non_persistent_buffers.discard if persistent else self._non_persistent_buffers.add)(
@@ -141,7 +146,7 @@ class Module(StateDictMethods, HookMethods, ConversionMethods):
         Linear(in_features=2, out_features=2, bias=True)
         """
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{type(module).__name__} is not a Module")
+            raise ArgumentTypeError(f"{type(module).__name__} is not a Module")
         self._check_new_name(name, "module", self._table("_modules"))
         self._changed()
         self._modules[name] = module
@@ -152,7 +157,7 @@ class Module(StateDictMethods, HookMethods, ConversionMethods):
 
     def _check_new_name(self, name: str, kind: str, table: dict[str, Any]) -> None:
         if not isinstance(name, str):
-            raise TypeError(f"{kind} name must be a string, got {type(name).__name__}")
+            raise ArgumentTypeError(f"{kind} name must be a string, got {type(name).__name__}")
         if name == "" or "." in name:
             raise KeyError(f"{kind} name must be non-empty and without '.', got {name!r}")
         if hasattr(self, name) and name not in table:
@@ -210,7 +215,9 @@ class Module(StateDictMethods, HookMethods, ConversionMethods):
                 continue
             if value is not None and not (table == "_buffers" and isinstance(value, Tensor)):
                 kind = type(value).__name__
-                raise TypeError(f"cannot assign {kind} to '{name}': {wanted} or None expected")
+                raise ArgumentTypeError(
+                    f"cannot assign {kind} to '{name}': {wanted} or None expected"
+                )
             registered[name] = value
             return True
         return False
@@ -379,7 +386,7 @@ class Module(StateDictMethods, HookMethods, ConversionMethods):
         False
         """
         if not isinstance(mode, bool):
-            raise ValueError(f"train: mode must be a bool, got {type(mode).__name__}")
+            raise ArgumentError(f"train: mode must be a bool, got {type(mode).__name__}")
         self.training = mode
         for module in self.children():
             module.train(mode)

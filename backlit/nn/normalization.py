@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import backlit as bl
+from backlit.errors import ArgumentError
 from backlit.nn import functional as F
 from backlit.nn import init
 from backlit.nn.lazy import LazyModule
@@ -94,7 +95,7 @@ class _RunningNorm(_Affine):
     def _check_input_dim(self, input: Tensor) -> None:
         if input.ndim not in self._dims:
             wanted = " or ".join(f"{d}D" for d in self._dims)
-            raise ValueError(
+            raise ArgumentError(
                 f"{type(self).__name__}: expected {wanted} input, got shape {tuple(input.shape)}"
             )
 
@@ -195,7 +196,7 @@ class _InstanceNorm(_RunningNorm):
         if channels != self.num_features:
             text = f"{type(self).__name__}: expected {self.num_features} channels, got {channels}"
             if self.affine:
-                raise ValueError(text)
+                raise ArgumentError(text)
             warnings.warn(text, stacklevel=2)
         output = F.instance_norm(
             input if batched else input.unsqueeze(0),
@@ -435,7 +436,7 @@ class GroupNorm(_Affine):
     ) -> None:
         super().__init__()
         if num_channels % num_groups:
-            raise ValueError(
+            raise ArgumentError(
                 f"GroupNorm: num_channels {num_channels} is not divisible by {num_groups} groups"
             )
         self.num_groups, self.num_channels = num_groups, num_channels

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from backlit.errors import ArgumentError
 from backlit.nn import functional as F
 from backlit.nn.conv import Size, spread
 from backlit.nn.module import Module
@@ -24,7 +25,7 @@ class _Pad(Module):
         self.padding = spread(padding, 2 * self._dims)
         if isinstance(padding, Sequence) and len(padding) != 2 * self._dims:
             name = type(self).__name__
-            raise ValueError(f"{name}: expected {2 * self._dims} numbers, got {padding}")
+            raise ArgumentError(f"{name}: expected {2 * self._dims} numbers, got {padding}")
 
     def forward(self, input: Tensor) -> Tensor:
         return F.pad(input, self.padding, self._mode, self.value)

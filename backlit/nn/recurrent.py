@@ -12,7 +12,7 @@ import warnings
 from typing import Any
 
 import backlit as bl
-from backlit.errors import ShapeError
+from backlit.errors import ArgumentError, ArgumentTypeError, ShapeError
 from backlit.nn import functional as F
 from backlit.nn import init
 from backlit.nn.module import Module
@@ -63,28 +63,32 @@ class RNNBase(Module):
     def _check_arguments(self) -> None:
         name = type(self).__name__
         if self.mode not in _GATES:
-            raise ValueError(f"{name}: mode must be one of {list(_GATES)}, got {self.mode!r}")
+            raise ArgumentError(f"{name}: mode must be one of {list(_GATES)}, got {self.mode!r}")
         for which in ("input_size", "hidden_size", "num_layers"):
             value = getattr(self, which)
             if not isinstance(value, int):
-                raise TypeError(f"{name}: {which} must be an int, got {type(value).__name__}")
+                raise ArgumentTypeError(
+                    f"{name}: {which} must be an int, got {type(value).__name__}"
+                )
         for which in ("hidden_size", "num_layers"):
             if getattr(self, which) <= 0:
-                raise ValueError(f"{name}: {which} must be positive, got {getattr(self, which)}")
+                raise ArgumentError(f"{name}: {which} must be positive, got {getattr(self, which)}")
         if not 0 <= self.dropout <= 1:
-            raise ValueError(f"{name}: dropout must be between 0 and 1, got {self.dropout}")
+            raise ArgumentError(f"{name}: dropout must be between 0 and 1, got {self.dropout}")
         if self.dropout > 0 and self.num_layers == 1:
             warnings.warn(
                 f"{name}: dropout acts between layers; with one layer it does nothing",
                 stacklevel=4,
             )
         if not 0 <= self.proj_size < self.hidden_size:
-            raise ValueError(
+            raise ArgumentError(
                 f"{name}: proj_size must be less than hidden_size {self.hidden_size}, "
                 f"got {self.proj_size}"
             )
         if self.proj_size and self.mode != "LSTM":
-            raise ValueError(f"{name}: only LSTM has projections, got proj_size {self.proj_size}")
+            raise ArgumentError(
+                f"{name}: only LSTM has projections, got proj_size {self.proj_size}"
+            )
 
     @property
     def directions(self) -> int:
@@ -219,7 +223,7 @@ class RNNBase(Module):
     def _check_input(self, input: Tensor) -> None:
         name = type(self).__name__
         if input.ndim not in (2, 3):
-            raise ValueError(f"{name}: expected 2D or 3D input, got shape {tuple(input.shape)}")
+            raise ArgumentError(f"{name}: expected 2D or 3D input, got shape {tuple(input.shape)}")
         if input.shape[-1] != self.input_size:
             raise ShapeError(
                 f"{name}: input has {input.shape[-1]} features, expected {self.input_size}",
@@ -230,7 +234,7 @@ class RNNBase(Module):
         name, lead = type(self).__name__, (self.num_layers * self.directions, batch)
         if self._two != isinstance(state, tuple):
             wanted = "a pair (h_0, c_0)" if self._two else "one tensor h_0"
-            raise TypeError(f"{name}: the initial state must be {wanted}")
+            raise ArgumentTypeError(f"{name}: the initial state must be {wanted}")
         hidden = (*lead, self.proj_size or self.hidden_size)
         expected = (hidden, (*lead, self.hidden_size)) if self._two else (hidden,)
         given = state if isinstance(state, tuple) else (state,)
@@ -279,7 +283,7 @@ class RNN(RNNBase):
         dtype: Any = None,
     ) -> None:
         if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
+            raise ArgumentError(f"RNN: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
         super().__init__(
             f"RNN_{nonlinearity.upper()}", input_size, hidden_size, num_layers, bias,
             batch_first, dropout, bidirectional, 0, device, dtype,

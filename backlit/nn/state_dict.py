@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import backlit as bl
-from backlit.errors import CheckpointError
+from backlit.errors import ArgumentError, ArgumentTypeError, CheckpointError
 from backlit.nn.hooks import Hook, RemovableHandle, register
 from backlit.nn.parameter import Parameter, is_lazy
 from backlit.tensor import Tensor
@@ -93,7 +93,9 @@ class StateDictMethods:
         True
         """
         if not isinstance(state_dict, Mapping):
-            raise TypeError(f"load_state_dict expects a dict, got {type(state_dict).__name__}")
+            raise ArgumentTypeError(
+                f"load_state_dict expects a dict, got {type(state_dict).__name__}"
+            )
         values = OrderedDict(state_dict)
         missing: list[str] = []
         unexpected: list[str] = []
@@ -270,7 +272,7 @@ def _load(
             _load(child, values, f"{prefix}{name}.", strict, assign, missing, unexpected, errors)
     for hook in list(module._load_state_dict_post_hooks.values()):
         if hook.function(module, IncompatibleKeys(missing, unexpected)) is not None:
-            raise RuntimeError("a load_state_dict post hook must edit the keys in place")
+            raise ArgumentError("a load_state_dict post hook must edit the keys in place")
 
 
 class _Snapshot:

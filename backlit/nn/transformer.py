@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import backlit as bl
-from backlit.errors import ShapeError
+from backlit.errors import ArgumentError, ShapeError
 from backlit.nn import functional as F
 from backlit.nn import init
 from backlit.nn.attention import MultiheadAttention
@@ -35,7 +35,7 @@ class _Layer(Module):
 
     def _make_activation(self, activation: Activation) -> None:
         if activation not in ("relu", "gelu") and not callable(activation):
-            raise RuntimeError(f"activation must be relu, gelu or callable, got {activation!r}")
+            raise ArgumentError(f"activation must be relu, gelu or callable, got {activation!r}")
         self.activation = getattr(F, activation) if isinstance(activation, str) else activation
 
     def _feed_forward(self, x: Tensor) -> Tensor:

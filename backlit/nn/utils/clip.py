@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 
 import backlit as bl
+from backlit.errors import ArgumentError
 from backlit.tensor import Tensor
 
 
@@ -31,7 +32,7 @@ def get_total_norm(
         norms = [bl.linalg.vector_norm(tensor, norm_type) for tensor in listed]
         total: Tensor = bl.linalg.vector_norm(bl.stack(norms), norm_type)
     if error_if_nonfinite and not math.isfinite(float(total)):
-        raise RuntimeError(
+        raise ArgumentError(
             f"the total norm of order {norm_type} is {float(total)}: nothing was clipped; "
             "error_if_nonfinite=False would scale by it"
         )

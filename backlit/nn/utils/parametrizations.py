@@ -6,6 +6,7 @@ The machinery that reads a parameter through them is in parametrize.py.
 from __future__ import annotations
 
 import backlit as bl
+from backlit.errors import ArgumentError, IndexOutOfRange
 from backlit.nn import functional as F
 from backlit.nn.conv import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from backlit.nn.module import Module
@@ -51,9 +52,9 @@ class _SpectralNorm(Module):
     def __init__(self, weight: Tensor, n_power_iterations: int, dim: int, eps: float) -> None:
         super().__init__()
         if not -weight.ndim <= dim < weight.ndim:
-            raise IndexError(f"spectral_norm: dim {dim} is outside {weight.ndim} dimensions")
+            raise IndexOutOfRange(f"spectral_norm: dim {dim} is outside {weight.ndim} dimensions")
         if n_power_iterations <= 0:
-            raise ValueError(
+            raise ArgumentError(
                 f"spectral_norm: n_power_iterations must be positive, got {n_power_iterations}"
             )
         self.dim, self.eps, self.n_power_iterations = dim % weight.ndim, eps, n_power_iterations
@@ -104,7 +105,7 @@ def spectral_norm(
     """
     weight = getattr(module, name, None)
     if not isinstance(weight, Tensor):
-        raise ValueError(f"spectral_norm: {type(module).__name__} has no tensor '{name}'")
+        raise ArgumentError(f"spectral_norm: {type(module).__name__} has no tensor '{name}'")
     if dim is None:
         transposed = isinstance(module, (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d))
         dim = 1 if transposed else 0

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import backlit as bl
+from backlit.errors import ArgumentError
 from backlit.nn.containers import ModuleDict, ModuleList
 from backlit.nn.module import Module
 from backlit.nn.parameter import Parameter
@@ -116,7 +117,7 @@ def register_parametrization(
     tensors: dict[str, Any] = {**module._parameters, **module._buffers}
     original = tensors.get(tensor_name)
     if original is None:
-        raise ValueError(
+        raise ArgumentError(
             f"{type(module).__name__} has no parameter or buffer '{tensor_name}' to parametrize"
         )
     chain = ParametrizationList([parametrization], original)
@@ -133,9 +134,9 @@ def register_parametrization(
 def _check_value(before: Tensor, after: Any, parametrization: Module) -> None:
     name = type(parametrization).__name__
     if not isinstance(after, Tensor):
-        raise ValueError(f"{name} must return a tensor, got {type(after).__name__}")
+        raise ArgumentError(f"{name} must return a tensor, got {type(after).__name__}")
     if after.shape != before.shape or after.dtype != before.dtype:
-        raise ValueError(
+        raise ArgumentError(
             f"{name} must keep shape and dtype: it makes {tuple(after.shape)} {after.dtype} of "
             f"{tuple(before.shape)} {before.dtype}; unsafe=True allows that"
         )
@@ -189,10 +190,10 @@ def remove_parametrizations(
     ['bias', 'weight']
     """
     if not is_parametrized(module, tensor_name):
-        raise ValueError(f"{type(module).__name__}: '{tensor_name}' is not parametrized")
+        raise ArgumentError(f"{type(module).__name__}: '{tensor_name}' is not parametrized")
     chain = _chains(module)[tensor_name]
     if not leave_parametrized and not chain.is_tensor:
-        raise ValueError(
+        raise ArgumentError(
             f"'{tensor_name}' starts from {chain.ntensors} tensors: only its computed value can "
             "be left"
         )

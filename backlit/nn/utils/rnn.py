@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import backlit as bl
-from backlit.errors import ShapeError
+from backlit.errors import ArgumentError, ShapeError
 from backlit.tensor import Tensor
 
 
@@ -58,10 +58,12 @@ def pad_sequence(
     [[1, 2], [3, 0]]
     """
     if padding_side not in ("left", "right"):
-        raise ValueError(f"pad_sequence: padding_side must be left or right, got {padding_side!r}")
+        raise ArgumentError(
+            f"pad_sequence: padding_side must be left or right, got {padding_side!r}"
+        )
     listed = list(sequences)
     if not listed:
-        raise ValueError("pad_sequence: got an empty list of sequences")
+        raise ArgumentError("pad_sequence: got an empty list of sequences")
     longest = max(len(sequence) for sequence in listed)
     padded = []
     for sequence in listed:
@@ -109,7 +111,7 @@ def pack_padded_sequence(
     sorted_indices = unsorted_indices = None
     if enforce_sorted:
         if (np.diff(sizes) > 0).any():
-            raise RuntimeError(
+            raise ArgumentError(
                 f"pack_padded_sequence: lengths {sizes.tolist()} are not sorted; "
                 "pass enforce_sorted=False to sort them here"
             )
@@ -134,7 +136,7 @@ def _check_lengths(sizes: np.ndarray[Any, Any], padded: Tensor) -> None:
             f"{tuple(padded.shape)} in (T, N, ...) order"
         )
     if len(sizes) == 0 or sizes.min() <= 0 or sizes.max() > padded.shape[0]:
-        raise RuntimeError(
+        raise ArgumentError(
             f"pack_padded_sequence: every length must be from 1 to {padded.shape[0]}, "
             f"got {sizes.tolist()}"
         )
@@ -155,7 +157,7 @@ def pad_packed_sequence(
     counts = sequence.batch_sizes.numpy()
     steps, batch = len(counts), int(counts[0])
     if total_length is not None and total_length < steps:
-        raise ValueError(
+        raise ArgumentError(
             f"pad_packed_sequence: total_length {total_length} is less than the longest, {steps}"
         )
     present = np.arange(batch)[None, :] < counts[:, None]

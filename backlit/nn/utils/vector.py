@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import backlit as bl
-from backlit.errors import ShapeError
+from backlit.errors import ArgumentTypeError, ShapeError
 from backlit.tensor import Tensor
 
 
@@ -27,7 +27,9 @@ def vector_to_parameters(vec: Tensor, parameters: Iterable[Tensor]) -> None:
     (5.0, 6.0)
     """
     if not isinstance(vec, Tensor):
-        raise TypeError(f"vector_to_parameters: expected a Tensor, got {type(vec).__name__}")
+        raise ArgumentTypeError(
+            f"vector_to_parameters: expected a Tensor, got {type(vec).__name__}"
+        )
     listed = list(parameters)
     total = sum(parameter.numel() for parameter in listed)
     if vec.numel() < total:
