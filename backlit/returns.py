@@ -15,7 +15,7 @@ def _written(self: Any) -> str:
 
 @cache
 def _type(name: str, fields: tuple[str, ...]) -> Any:
-    made = namedtuple(name, fields)  # noqa: PYI024
+    made = namedtuple(name, fields)
     made.__repr__ = _written  # type: ignore[method-assign]
     return made
 

@@ -276,6 +276,22 @@ def new(input, *data):
 
 
 @export("Tensor")
+def bernoulli(input, p=None, *, generator=None):
+    """1 with the probability that each element, or `p`, says; else 0."""
+    from backlit.creation import bernoulli, full_like
+
+    return bernoulli(input if p is None else full_like(input, p), generator=generator)
+
+
+@export("Tensor")
+def multinomial(input, num_samples, replacement=False, *, generator=None):
+    """Indices drawn with the weights of each row."""
+    from backlit.creation import multinomial
+
+    return multinomial(input, num_samples, replacement, generator=generator)
+
+
+@export("Tensor")
 def sum_to_size(input, *size):
     """Sum over the axes along which a tensor of `size` would have been broadcast to this one."""
     from backlit.ops.shape import SumTo, sizes_of

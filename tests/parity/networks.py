@@ -80,9 +80,13 @@ def images(torch: Any) -> dict[str, Any]:
             for width in (6, 10, 14):
                 self.layers.append(
                     nn.Sequential(
-                        nn.BatchNorm2d(width), nn.ReLU(inplace=True), nn.Conv2d(width, 16, 1),
-                        nn.BatchNorm2d(16), nn.ReLU(inplace=True), nn.Conv2d(16, 4, 3, padding=1),
-                    )  # fmt: skip
+                        nn.BatchNorm2d(width),
+                        nn.ReLU(inplace=True),
+                        nn.Conv2d(width, 16, 1),
+                        nn.BatchNorm2d(16),
+                        nn.ReLU(inplace=True),
+                        nn.Conv2d(16, 4, 3, padding=1),
+                    )
                 )
             self.fc = nn.Linear(18, 5)
 
