@@ -14,7 +14,7 @@ import numpy as np
 
 from backlit.errors import DTypeError
 
-_INT, _FLOAT, _BOOL = type(0), type(0.0), type(True)
+_INT, _FLOAT, _BOOL = int, float, bool  # below, these names are dtypes
 KIND = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2}
 
 
