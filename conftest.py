@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import os
 from types import SimpleNamespace
 from typing import Any
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one thread each: the workers share the cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
