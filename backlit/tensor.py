@@ -257,8 +257,17 @@ class Tensor:
 
     # ----- gradient -----
 
+    def _follow(self) -> None:
+        """Before the history of a view is looked at: an in-place method may have changed it."""
+        if self._base is not None and self._base.node is not self._stamp:
+            from backlit.ops.op import slot
+
+            slot.follow_base(self)
+
     @property
     def requires_grad(self) -> bool:
+        if self._base is not None:
+            self._follow()
         return self._requires_grad or self.node is not None
 
     @requires_grad.setter
@@ -280,10 +289,12 @@ class Tensor:
 
     @property
     def is_leaf(self) -> bool:
+        self._follow()
         return self.node is None
 
     @property
     def grad_fn(self) -> Any:
+        self._follow()
         return self.node if type(self.node).__name__ == "Node" else None
 
     @property
@@ -383,7 +394,7 @@ class Tensor:
                 kept.node, kept.index = grad.node, grad.index
                 tensor._grad = kept
 
-        self.register_hook(keep)
+        self.__dict__["_retaining"] = self.register_hook(keep)
 
     def detach(self) -> Tensor:
         """The same cell without its history."""

@@ -391,7 +391,7 @@ def pull_formula(node: Node, g: Tensor) -> list[Tensor | None]:
             if mask is not None and support is not None:
                 keep = support & mask
             made = made.where(keep, 0.0)
-            made.support = keep
+            made.support = keep.expand(made.shape)  # a condition may have been broadcast
         results.append(made)
     return results
 

@@ -13,7 +13,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from backlit.autograd.modes import no_grad
-from backlit.autograd.record import edges_of, here, make_node
+from backlit.autograd.record import (
+    edges_of,
+    here,
+    make_node,
+    refill,
+    refuse_leaf,
+    set_history,
+)
 from backlit.errors import ArgumentTypeError, GradError
 from backlit.ops.op import Operator, Rule
 from backlit.state import state
@@ -74,16 +81,17 @@ class Context:
                 continue
             outs = [i for i, o in enumerate(outputs) if o is t]
             ins = [i for i, a in enumerate(args) if a is t]
-            where = ("output", outs[0]) if outs else ("input", ins[0]) if ins else ("other", t)
+            where = ("output", outs[0]) if outs else ("input", ins[0]) if ins else ("other", _origin(t))
             self._saved.append((where[0], t.cell.array, where[1]))
         self._given = ()
 
     def _restore(self, kind: str, array: Any, where: Any) -> Any:
         if kind == "none":
             return None
-        if kind == "other":
-            return where
         made = wrap(array)
+        if kind == "other":
+            made.node, made.index = where
+            return made
         if state.grad and self._node is not None:
             node = self._node()
             if kind == "output" and node is not None:
@@ -91,6 +99,13 @@ class Context:
             elif kind == "input" and node is not None and node.edges[where] is not None:
                 made.node, made.index = node.edges[where]
         return made
+
+
+def _origin(t: Tensor) -> tuple[Any, int]:
+    """Where a tensor comes from: its Node, itself if it is a leaf to differentiate by, nothing."""
+    if not t.requires_grad:
+        return None, 0
+    return (t.node, t.index) if t.node is not None else (t, 0)
 
 
 class Function:
@@ -146,11 +161,13 @@ class Function:
             else:
                 found = cls.forward(ctx, *args)
         listed = found if isinstance(found, tuple) else (found,)
-        for o in listed:
-            if not isinstance(o, Tensor) and o is not None:
-                raise ArgumentTypeError(
-                    f"{cls.__name__}.forward must return tensors, got {type(o).__name__}"
-                )
+        if isinstance(found, list) or not any(isinstance(o, Tensor) for o in listed):
+            raise ArgumentTypeError(
+                f"{cls.__name__}.forward must return a tensor or a tuple of them, got"
+                f" {type(found).__name__}"
+            )
+        for dirty in ctx._dirty:
+            refuse_leaf(dirty, cls.__name__)
         outputs = tuple(_as_output(o, args, ctx) for o in listed)
         node = _tie(op, ctx, args, listed, outputs) if state.grad and any(needs) else None
         ctx._given = ()
@@ -171,16 +188,26 @@ def _tie(op: Any, ctx: Context, args: tuple, listed: tuple, outputs: tuple) -> A
     import weakref
 
     ctx._keep(args, listed)
-    results = tuple(None if o is None else o.cell.array for o in outputs)
+    results = tuple(o.cell.array if isinstance(o, Tensor) else None for o in outputs)
     node = make_node(op, *edges_of(args), {}, [], results)
     # Freed with the saved values, so that a second backward is refused.
     node.saved = {"ctx": ctx}
     ctx._node = weakref.ref(node)
     for i, o in enumerate(outputs):
         constant = any(listed[i] is c for c in ctx._constant)
-        if o is not None and not constant and o.cell.array.dtype.kind in "fV":
-            o.node, o.index = node, i
+        if isinstance(o, Tensor) and not constant and o.cell.array.dtype.kind in "fV":
+            if any(o is d for d in ctx._dirty) and o._base is not None:
+                _write_through(o, node, i)
+            else:
+                set_history(o, node, i)
     return node
+
+
+def _write_through(view: Tensor, node: Any, index: int) -> None:
+    """A view that `forward` changed: its base follows."""
+    value = wrap(view.cell.array)
+    value.node, value.index = node, index
+    refill(view, value)
 
 
 def _operator_of(cls: type[Function]) -> type[Operator]:
@@ -226,6 +253,12 @@ def _backward(cls: type[Function], ctx: Context, grads: list, node: Any) -> list
     return results
 
 
+def _expands(small: tuple, large: tuple) -> bool:
+    """Whether a gradient may come in the larger shape: the engine sums it down."""
+    pairs = zip(reversed(small), reversed(large))
+    return len(small) <= len(large) and all(a in (1, b) for a, b in pairs)
+
+
 def _check_shape(cls: type[Function], i: int, g: Tensor, edge: tuple) -> None:
     from backlit.autograd.engine import resolve
     from backlit.autograd.node import Node
@@ -233,7 +266,7 @@ def _check_shape(cls: type[Function], i: int, g: Tensor, edge: tuple) -> None:
 
     target, index = resolve(edge)
     shape = target.outputs[index][0] if isinstance(target, Node) else tuple(target.shape)
-    if tuple(g.shape) != tuple(shape):
+    if not _expands(tuple(shape), tuple(g.shape)):
         error = ShapeError(
             f"backward gave gradient {i} of shape {tuple(g.shape)} for an input of {tuple(shape)}"
         )

@@ -16,6 +16,7 @@ import numpy as np
 from backlit.autograd.node import Node, describe_line
 from backlit.errors import (
     PACKAGE_FOLDER,
+    ArgumentError,
     ArgumentTypeError,
     BacklitError,
     DTypeError,
@@ -194,10 +195,12 @@ def edges_of(inputs: tuple) -> tuple[list, int]:
 def wrap_view(op: Any, source: Any, array: np.ndarray, params: dict) -> Tensor:
     """The result of a view operator: a window where the memory is shared, else a new cell."""
     made = _new(Tensor)
-    base = array.base
-    if base is None or not isinstance(source, Tensor) or not np.may_share_memory(
-        array, source.cell.array
-    ):
+    if not isinstance(source, Tensor):
+        made.cell = Cell(array)
+        return made
+    if array is source.cell.array:  # nothing to do, and a window all the same
+        array = array.view()
+    elif array.base is None or not np.may_share_memory(array, source.cell.array):
         made.cell = Cell(array)
         return made
     made.cell = ViewCell(source.cell, op, params, array)
@@ -220,11 +223,22 @@ def follow_base(view: Tensor) -> None:
             moved = apply(op, moved, **params)
     finally:
         state.grad = outer
-    view.node, view.index, view._stamp = moved.node, moved.index, base.node
+    set_history(view, moved.node, moved.index)
+    view._stamp = base.node
     view.cell.see(moved.cell.array)  # the array that was recorded, not another equal one
 
 
 # ----- in place -----
+
+
+def set_history(tensor: Tensor, node: Any, index: int) -> None:
+    """Another Node makes the tensor from now on; `retain_grad` stays with the tensor."""
+    tensor.node, tensor.index = node, index
+    if tensor._retains:
+        tensor.__dict__.pop("_retaining").remove()
+        tensor._retains = False
+        if node is not None:
+            tensor.retain_grad()
 
 
 def refuse_leaf(tensor: Tensor, name: str) -> None:
@@ -259,16 +273,29 @@ def refill(tensor: Tensor, value: Tensor) -> Tensor:
             f"in place, a result of shape {array.shape} does not fit a tensor of {old.shape}"
         )
     if isinstance(tensor.cell, ViewCell):
-        return _refill_view(tensor, value)
+        _refuse_overlap(tensor)
+        if tensor._base is not None or state.observers:
+            return _refill_view(tensor, value)
     if value.cell is not tensor.cell:
         tensor.cell.put(array)
     if state.grad and value.requires_grad:
-        tensor.node, tensor.index = (
-            (value.node, value.index) if value.node is not None else (value, 0)
-        )
+        made_by = (value.node, value.index) if value.node is not None else (value, 0)
+        set_history(tensor, *made_by)
     elif state.grad and tensor.node is not None:
-        tensor.node, tensor.index = None, 0
+        set_history(tensor, None, 0)
     return tensor
+
+
+def _refuse_overlap(tensor: Tensor) -> None:
+    """An expanded tensor shows one place several times: it can't hold several values."""
+    cell = tensor.cell
+    if cell.array.flags.writeable:
+        return
+    if not cell.look(cell.root.array.copy(order="K")).flags.writeable:
+        raise ArgumentError(
+            f"in place on an expanded tensor of shape {cell.array.shape}: several of its elements"
+            " share one place in memory", hint="x.clone() has a place for each"
+        )  # fmt: skip
 
 
 def _refill_view(tensor: Tensor, value: Tensor) -> Tensor:
@@ -278,7 +305,7 @@ def _refill_view(tensor: Tensor, value: Tensor) -> Tensor:
         base = tensor._base = Tensor.__new__(Tensor)
         base.cell = cell.root
     tracked = state.observers or (
-        state.grad and base is not None and (value.requires_grad or base.requires_grad)
+        state.grad and (value.requires_grad or base.requires_grad)  # type: ignore[union-attr]
     )
     if not tracked:
         cell.put(value.cell.array)
@@ -344,11 +371,10 @@ def _overwrite(op: Any, tensor: Tensor, others: tuple, arrays: list, params: dic
     cell.version += 1
     edges, bits = edges_of((tensor, *others))
     if state.grad and bits:
-        tensor.node = make_node(op, edges, bits, params, arrays, (array,))
-        tensor.index = 0
+        set_history(tensor, make_node(op, edges, bits, params, arrays, (array,)), 0)
     return tensor
 
 
 contract.slot.apply, contract.slot.wrap = apply, wrap
 contract.slot.refill, contract.slot.refuse_leaf = refill, refuse_leaf
-contract.slot.in_place = in_place
+contract.slot.in_place, contract.slot.follow_base = in_place, follow_base

@@ -43,6 +43,7 @@ class _Slot:
     refill: Callable[..., Any]  # by autograd.record: the end of every in-place method
     refuse_leaf: Callable[..., Any]  # by autograd.record: a leaf is not changed in place
     in_place: Callable[..., Any]  # by autograd.record: an operator into its first input
+    follow_base: Callable[..., Any]  # by autograd.record: a view takes the history of its base
 
 
 slot = _Slot()

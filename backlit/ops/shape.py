@@ -94,6 +94,7 @@ class Expand(Operator):
     """
 
     exports = "Tensor"
+    view = True
     moves = True
 
     def call(input, *sizes):
@@ -117,6 +118,8 @@ class Expand(Operator):
         return Spec(tuple(shape), x.dtype)
 
     def forward(x, *, shape):
+        if x.size == math.prod(shape):  # nothing repeats: a window that can be written
+            return x.reshape(shape)
         return np.broadcast_to(x, shape)
 
     def grad_x(g, x_spec):
