@@ -83,6 +83,11 @@ class Module(StateDictMethods, HookMethods, ConversionMethods):
         except BacklitError as error:
             error.place(here())
             raise
+        except AttributeError as error:
+            wrong = _not_a_tensor(self, error, args)
+            if wrong is None:
+                raise
+            raise wrong from error
         finally:
             state.module = outer
 
@@ -450,3 +455,16 @@ _KINDS = (("_parameters", "Parameter"), ("_modules", "Module"), ("_buffers", "Te
 
 def _indented(text: str) -> str:
     return text.replace("\n", "\n  ")
+
+
+def _not_a_tensor(module: Module, error: AttributeError, args: tuple) -> BacklitError | None:
+    """What to say where a layer asked its input for what only tensors have."""
+    found = error.obj
+    ours = type(module).__module__.startswith("backlit.nn.")
+    if not ours or isinstance(found, Tensor) or not any(found is x for x in args):
+        return None
+    name, kind = type(module).__name__, type(found).__name__
+    hint = "make one with bl.tensor(...)"
+    wrong = ArgumentTypeError(f"{name}: expected a Tensor, got {kind}", hint=hint)
+    wrong.place(here())
+    return wrong

@@ -11,7 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from backlit.errors import ArgumentError, DTypeError, IndexOutOfRange
+from backlit.errors import (
+    ArgumentError,
+    ArgumentTypeError,
+    BacklitError,
+    DTypeError,
+    IndexOutOfRange,
+)
 from backlit.ops.op import Composite, Operator, Spec, apply
 from backlit.ops.softmax import LogSoftmax
 
@@ -40,8 +46,17 @@ def reduce_loss(loss: Any, reduction: str) -> Any:
     return loss.sum() if reduction == "sum" else loss
 
 
+def require_tensors(name: str, *inputs: Any) -> None:
+    for x in inputs:
+        if not hasattr(x, "cell"):
+            found = type(x).__name__
+            hint = "make one with bl.tensor(...)"
+            raise ArgumentTypeError(f"{name}: expected a Tensor, got {found}", hint=hint)
+
+
 def warn_sizes(input: Any, target: Any) -> None:
     """Broadcasting a target is allowed, and nearly always a mistake."""
+    require_tensors("loss", input, target)
     if input.cell.array.shape != target.cell.array.shape:
         warnings.warn(
             f"a target of size {tuple(target.shape)} differs from the input's"
@@ -173,14 +188,21 @@ class CrossEntropy(Composite):
 
     def expand(input, target, weight=None, size_average=None, ignore_index=-100, reduce=None,
                reduction="mean", label_smoothing=0.0):  # fmt: skip
+        require_tensors("cross_entropy", input, target)
         reduction = legacy_reduction(size_average, reduce, reduction)
         if not 0.0 <= label_smoothing <= 1.0:
-            raise ArgumentError(f"label_smoothing must be in [0, 1], got {label_smoothing}")
+            raise ArgumentError(
+                f"cross_entropy: label_smoothing must be in [0, 1], got {label_smoothing}"
+            )
         axis = 0 if input.ndim == 1 else 1
         log_p = LogSoftmax.call(input, axis)
         if target.dtype.is_floating_point:
             return soft_cross_entropy(log_p, target, weight, axis, reduction, label_smoothing)
-        loss = NllLoss.call(log_p, target, weight, None, ignore_index, None, reduction)
+        try:
+            loss = NllLoss.call(log_p, target, weight, None, ignore_index, None, reduction)
+        except BacklitError as error:
+            error.operator = "cross_entropy"  # what the user called
+            raise
         if not label_smoothing:
             return loss
         uniform = smooth_part(log_p, target, weight, axis, ignore_index, reduction)
@@ -195,7 +217,8 @@ def soft_cross_entropy(log_p: Any, target: Any, weight: Any, axis: int, reductio
     """The target is a distribution over classes."""
     if target.shape != log_p.shape:
         raise ArgumentError(
-            f"probabilities of shape {tuple(target.shape)} for an input of {tuple(log_p.shape)}",
+            f"cross_entropy: probabilities of shape {tuple(target.shape)} for an input of"
+            f" {tuple(log_p.shape)}",
             hint="class indices must be whole numbers",
         )
     if smoothing:
