@@ -106,16 +106,23 @@ def _train(given: dict[str, Any], runs: Path, name: str, which: str | None, resu
     progress.message(f"run {folder}")
     try:
         history = recipe.train_digits(settings, folder, resume=resume, progress=progress)
-    except KeyboardInterrupt as interrupted:
+    except BaseException as failure:
+        if not resume:
+            recipe.discard_unstarted(folder)
+        if not isinstance(failure, KeyboardInterrupt):
+            raise
         where = "" if runs == Path("runs") else f" --runs {runs}"
-        _say(str(interrupted) or "interrupted", "yellow")
+        _say(str(failure) or "interrupted", "yellow")
+        if not folder.exists():
+            raise typer.Exit(INTERRUPTED) from None
         print(f"  go on with: backlit train --resume {folder.name}{where}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
     last = history.rows[-1]
     seconds = sum(row["seconds"] for row in history)
+    epochs = "epoch" if len(history) == 1 else "epochs"
     print(
         f"{100 * last['val_accuracy']:.2f} % of the held-out digits are right "
-        f"after {len(history)} epochs in {seconds:.1f} s; see {folder}"
+        f"after {len(history)} {epochs} in {seconds:.1f} s; see {folder}"
     )
 
 

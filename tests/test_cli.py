@@ -152,7 +152,8 @@ def test_interrupted_says_how_to_resume(finished, tmp_path, number):
 
 def test_errors_are_one_line_and_a_hint(tmp_path, few, finished):
     code, output = backlit("train", "--data", tmp_path / "none", "--runs", tmp_path / "a")
-    assert code == 1 and "none" in output and "Traceback" not in output
+    assert code == 1 and "none: no such folder" in output and "Traceback" not in output
+    assert list((tmp_path / "a").iterdir()) == []  # what never started leaves no run behind
     code, output = backlit("train", "--resume", "--runs", tmp_path / "b")
     assert code == 1 and "there is no run" in output and "hint" in output
     _, folder, _ = finished

@@ -109,7 +109,9 @@ def _download(url: str, part: Path, advance: Advance) -> None:
             break
     raise DataError(
         f"{url}: download failed: {reason}",
-        hint=f"what has arrived is kept in {part}; calling again goes on from there",
+        hint=f"what has arrived is kept in {part}; calling again goes on from there"
+        if part.exists()
+        else "nothing has arrived; a folder with the files needs no network",
     )
 
 

@@ -37,7 +37,7 @@ class MNIST(Dataset[tuple[Any, Any]]):
 
     >>> bl.data.MNIST("/no/such/folder")
     Traceback (most recent call last):
-    backlit.errors.DataError: /no/such/folder: MNIST needs train-images-idx3-ubyte ...
+    backlit.errors.DataError: /no/such/folder: no such folder
     """
 
     classes = [
@@ -81,6 +81,9 @@ class MNIST(Dataset[tuple[Any, Any]]):
                 path = Path(self.root) / below / (name + ending)
                 if path.is_file():
                     return path
+        if not os.path.isdir(self.root):
+            what = "not a folder" if os.path.exists(self.root) else "no such folder"
+            raise DataError(f"{self.root}: {what}")
         raise DataError(
             f"{self.root}: {type(self).__name__} needs {name} or {name}.gz in this folder"
         )

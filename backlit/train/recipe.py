@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,12 @@ def new_run(runs: Path, name: str, settings: Settings) -> Path:
                     raise
                 continue
             return folder
+
+
+def discard_unstarted(folder: Path) -> None:
+    """Remove a run that ended before its first checkpoint: nothing of it could be resumed."""
+    if not any(folder.glob("checkpoints/*.json")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def find_run(runs: Path, name: str | None) -> Path:
