@@ -124,7 +124,11 @@ class Operator:
 
     @classmethod
     def _rule(cls, function: Callable[..., Any]) -> Rule:
-        grads, saved, specs, params, needs = [], [], [], [], False
+        grads: list[Any] = []
+        saved: list[str] = []
+        specs: list[str] = []
+        params: list[str] = []
+        needs = False
         first, keywords = names_of(function)
         for name in (*first, *keywords):
             if name == "g":
@@ -208,6 +212,7 @@ class Elementwise(Operator, abstract=True):
     """
 
     promotes = True
+    formula: ClassVar[Callable[..., Any]]
     result: ClassVar[str] = "promote"  # or "float" (whole numbers become floats), or "bool"
     symbol: ClassVar[str] = ""  # LaTeX of the function, where it has a name
     inplace: ClassVar[bool] = False  # the public function takes `inplace=`
@@ -401,6 +406,8 @@ class Composite(Operator, abstract=True):
     A subclass gives `expand`, which is also the public function. Nothing is closed, so its
     gradient is theirs; readers may fold the Nodes of one scope into one gate.
     """
+
+    expand: ClassVar[Callable[..., Any]]
 
     @classmethod
     def _complete(cls) -> None:
