@@ -9,7 +9,7 @@ tensor([18., 36.])
 from __future__ import annotations
 
 from importlib import import_module as _import_module
-from typing import Any as _Any
+from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 from backlit import config as config, errors as errors
 from backlit.api import NAMESPACES as _NAMESPACES
@@ -87,6 +87,8 @@ from backlit import dtypes as _formats
 
 __version__ = "0.1.0"
 
+if _TYPE_CHECKING:
+    from backlit._stubs.functions import *
 globals().update(_NAMESPACES["bl"])
 double, half, long, short = float64, float16, int64, int16
 float, int, bool = _formats.float32, _formats.int32, _formats.bool_

@@ -96,28 +96,27 @@ def _binary(op: Any) -> tuple[Callable[..., Any], Callable[..., Any]]:
 
 
 def _attach_arithmetic() -> None:
+    cls: Any = Tensor  # what the stubs declare is attached here
     table = {"add": Add, "sub": Sub, "mul": Mul, "truediv": Div, "floordiv": FloorDivide,
              "mod": Remainder, "pow": Pow, "and": BitwiseAnd, "or": BitwiseOr, "xor": BitwiseXor,
              "lshift": BitwiseLeftShift, "rshift": BitwiseRightShift}  # fmt: skip
     for name, op in table.items():
         forward, reflected = _binary(op)
-        setattr(Tensor, f"__{name}__", forward)
+        setattr(cls, f"__{name}__", forward)
         setattr(Tensor, f"__r{name}__", reflected)
         setattr(Tensor, f"__i{name}__", _augmented(op))
     for name, op in {"lt": Lt, "le": Le, "gt": Gt, "ge": Ge, "eq": Eq, "ne": Ne}.items():
-        setattr(Tensor, f"__{name}__", _binary(op)[0])
-    Tensor.__hash__ = object.__hash__  # type: ignore[method-assign]
+        setattr(cls, f"__{name}__", _binary(op)[0])
+    cls.__hash__ = object.__hash__
     methods = NAMESPACES["Tensor"]
-    Tensor.__neg__ = lambda self: record.apply(Neg, self)  # type: ignore[attr-defined]
-    Tensor.__invert__ = lambda self: record.apply(BitwiseNot, self)  # type: ignore[attr-defined]
-    Tensor.__pos__ = lambda self: self  # type: ignore[attr-defined]
-    Tensor.__abs__ = methods["abs"]  # type: ignore[attr-defined]
-    Tensor.__matmul__ = methods["matmul"]  # type: ignore[attr-defined]
-    Tensor.__rmatmul__ = lambda self, other: methods["matmul"](  # type: ignore[attr-defined]
-        slot.wrap(np.asarray(other)), self
-    )
-    Tensor.__getitem__ = getitem  # type: ignore[attr-defined]
-    Tensor.__setitem__ = setitem  # type: ignore[attr-defined]
+    cls.__neg__ = lambda self: record.apply(Neg, self)
+    cls.__invert__ = lambda self: record.apply(BitwiseNot, self)
+    cls.__pos__ = lambda self: self
+    cls.__abs__ = methods["abs"]
+    cls.__matmul__ = methods["matmul"]
+    cls.__rmatmul__ = lambda self, other: methods["matmul"](slot.wrap(np.asarray(other)), self)
+    cls.__getitem__ = getitem
+    cls.__setitem__ = setitem
 
 
 def _augmented(op: Any) -> Callable[..., Any]:
@@ -162,10 +161,9 @@ def attach() -> None:
     for name, function in NAMESPACES["Tensor"].items():
         if name not in vars(Tensor):
             setattr(Tensor, name, function)
-    Tensor.T = property(_transposed, doc="The axes in reverse order.")  # type: ignore[attr-defined]
-    Tensor.mT = Tensor.H = Tensor.mH = property(  # type: ignore[attr-defined]
-        _matrix_transposed, doc="The last two axes swapped."
-    )
+    cls: Any = Tensor
+    cls.T = property(_transposed, doc="The axes in reverse order.")
+    cls.mT = cls.H = cls.mH = property(_matrix_transposed, doc="The last two axes swapped.")
     _attach_arithmetic()
     eager.install()
 

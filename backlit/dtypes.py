@@ -8,6 +8,7 @@ Read next: ops/op.py, whose operators state their dtype rule in `infer`.
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class dtype:
 
     __slots__ = ("_numpy", "itemsize", "kind", "name")
 
-    def __init__(self, name: str, kind: str, itemsize: int):
+    def __init__(self, name: str, kind: str, itemsize: builtins.int):
         self.name, self.kind, self.itemsize = name, kind, itemsize
         self._numpy: np.dtype | None = None if name == "bfloat16" else np.dtype(name)
 

@@ -29,11 +29,12 @@ class BacklitError(Exception):
         self.operator: str | None = None
         self.where: list[str] = []
 
-    def locate(self, operator: str, where: str) -> None:
+    def locate(self, operator: str, where: str) -> BacklitError:
         """Add the operator and the user's line, once: the innermost knows best."""
         if self.operator is None:
             self.operator = operator
             self.place(where)
+        return self
 
     def place(self, where: str) -> None:
         """Add the user's line to an error that has none yet."""

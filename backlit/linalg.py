@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backlit.api import NAMESPACES
 from backlit.errors import LinAlgError as LinAlgError
 
+if TYPE_CHECKING:
+    from backlit._stubs.linalg import *
 globals().update(NAMESPACES["linalg"])
 
 

@@ -15,9 +15,8 @@ def _written(self: Any) -> str:
 
 @cache
 def _type(name: str, fields: tuple[str, ...]) -> Any:
-    made = namedtuple(name, fields)
-    made.__repr__ = _written  # type: ignore[method-assign]
-    return made
+    plain = namedtuple(name, fields)  # type: ignore[misc]
+    return type(name, (plain,), {"__slots__": (), "__repr__": _written})
 
 
 def named(name: str, **values: Any) -> Any:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backlit.api import NAMESPACES
 
+if TYPE_CHECKING:
+    from backlit._stubs.special import *
 globals().update(NAMESPACES["special"])
 
 

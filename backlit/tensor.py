@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from backlit import dtypes as dt
 from backlit.errors import ArgumentTypeError, GradError, NotAvailable
 from backlit.state import state
+
+if TYPE_CHECKING:
+    from backlit._stubs.methods import TensorMethods
+else:  # the registry attaches them; see api.py
+    TensorMethods = object
 
 
 class Size(tuple):
@@ -115,7 +120,7 @@ class ViewCell:
         self.root.put(fresh)
 
 
-class Tensor:
+class Tensor(TensorMethods):
     """An n-dimensional array that remembers how it was computed.
 
     >>> x = bl.tensor([1.0, 2.0], requires_grad=True)

@@ -105,8 +105,8 @@ def grad_batched(outputs: Any, inputs: Any, grad_outputs: Any, create_graph: boo
 
     rows = [grad_outputs] if isinstance(grad_outputs, Tensor) else list(grad_outputs)
     each = [
-        grad(outputs, inputs, [r[i] for r in rows], True, create_graph, allow_unused, False,  # type: ignore[index]
-             materialize_grads)
+        grad(outputs, inputs, [r[i] for r in rows], True, create_graph, allow_unused=allow_unused,
+             materialize_grads=materialize_grads)
         for i in range(len(rows[0]))
     ]  # fmt: skip
     return tuple(

@@ -73,7 +73,7 @@ class enable_grad(_Mode):
     def __init__(self, function: Callable[..., Any] | None = None):
         super().__init__(True)
 
-    __new__ = no_grad.__new__
+    __new__ = no_grad.__new__  # type: ignore[assignment]
 
 
 class inference_mode(_Mode):

@@ -29,7 +29,10 @@ from backlit.state import state
 from backlit.tensor import Cell, Tensor, ViewCell, wrap
 
 try:  # NumPy's warnings off for one operator; errstate costs more than a small operator
-    from numpy._core._ufunc_config import _extobj_contextvar, _make_extobj
+    from numpy._core._ufunc_config import (  # type: ignore[attr-defined]
+        _extobj_contextvar,
+        _make_extobj,
+    )
 
     _QUIET: Any = _make_extobj(all="ignore")
     _hush, _unhush = _extobj_contextvar.set, _extobj_contextvar.reset
@@ -108,11 +111,11 @@ def apply(op: Any, *inputs: Any, **params: Any) -> Any:
     outputs = tuple(None if r is None else wrap(r) for r in results)
     if bits and op.differentiable:
         node = make_node(op, edges, bits, params, arrays, results)
-        for i, output in enumerate(outputs):
-            if output is None or output.cell.array.dtype.kind not in "fV":
+        for i, made in enumerate(outputs):
+            if made is None or made.cell.array.dtype.kind not in "fV":
                 continue
             if not op.nondifferentiable or op.outputs[i] not in op.nondifferentiable:
-                output.node, output.index = node, i
+                made.node, made.index = node, i
     if observers:
         _tell_after(op, inputs, params, outputs, node)
     return outputs
@@ -163,7 +166,7 @@ def make_node(op: Any, edges: list, bits: int, params: dict, arrays: list,
     else:
         outputs = tuple(((), None) if r is None else (r.shape, r.dtype) for r in results)
     node = Node(op, tuple(edges), params, saved, specs, outputs)
-    frame = _getframe(2)
+    frame: Any = _getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(PACKAGE_FOLDER):
         frame = frame.f_back
     if frame is not None:

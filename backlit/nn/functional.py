@@ -6,10 +6,12 @@ tensor([0., 1.])
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from backlit.api import NAMESPACES
 
+if TYPE_CHECKING:
+    from backlit._stubs.functional import *
 globals().update(NAMESPACES["F"])
 
 
