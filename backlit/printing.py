@@ -44,26 +44,33 @@ def tensor_repr(tensor: Any) -> str:
     """`tensor([...], dtype=..., requires_grad=True)`, as PyTorch prints it."""
     array = tensor.cell.array
     d = tensor.dtype
-    body = "[]" if array.size == 0 else _body(array, d)
-    suffixes = []
-    if array.size == 0 and array.shape != (0,):
-        suffixes.append(f"size={tuple(array.shape)}")
-    if d not in (dt.get_default_dtype(), dt.int64, dt.bool_) or (array.size == 0 and d is dt.int64):
-        suffixes.append(f"dtype={d}")
+    text = "tensor(" + ("[]" if array.size == 0 else _body(array, d))
+    for suffix in _suffixes(tensor, array, d):
+        room = options.linewidth - (len(text) - text.rfind("\n") + 1)
+        text += (", " if len(suffix) + 2 <= room else ",\n       ") + suffix
+    return text + ")"
+
+
+def _suffixes(tensor: Any, array: np.ndarray, d: dt.dtype) -> list[str]:
+    found = []
+    if array.size == 0 and array.ndim != 1:
+        found.append(f"size={tuple(array.shape)}")
+    plain = (dt.int64, dt.bool_) if array.size else ()
+    if d not in (dt.get_default_dtype(), *plain):
+        found.append(f"dtype={d}")
     if tensor.grad_fn is not None:
-        suffixes.append(f"grad_fn=<{tensor.node.name()}>")
+        found.append(f"grad_fn=<{tensor.node.name()}>")
     elif tensor.requires_grad:
-        suffixes.append("requires_grad=True")
-    return "tensor(" + ", ".join([body, *suffixes]) + ")"
+        found.append("requires_grad=True")
+    return found
 
 
 def _body(array: np.ndarray, d: dt.dtype) -> str:
-    write = _writer(array, d)
+    shorten = array.size > options.threshold
+    write, width = _writer(_summarized(array) if shorten else array, d)
     if array.ndim == 0:
-        return write(array[()]).strip()
-    shown = _summarized(array) if array.size > options.threshold else array
-    width = max((len(write(v)) for v in shown.reshape(-1)), default=0) if shown.size else 0
-    return _nested(array, lambda v: write(v).rjust(width), 7, array.size > options.threshold)
+        return write(array[()]).rjust(width)
+    return _nested(array, lambda v: write(v).rjust(width), width, 7, shorten)
 
 
 def _summarized(array: np.ndarray) -> np.ndarray:
@@ -74,38 +81,45 @@ def _summarized(array: np.ndarray) -> np.ndarray:
     return array
 
 
-def _nested(array: np.ndarray, write: Any, indent: int, shorten: bool) -> str:
+def _nested(array: np.ndarray, write: Any, width: int, indent: int, shorten: bool) -> str:
     size, edge = array.shape[0], options.edgeitems
     cut = shorten and size > 2 * edge
     indices = [*range(edge), None, *range(size - edge, size)] if cut else list(range(size))
     if array.ndim == 1:
-        return _row(["..." if i is None else write(array[i]) for i in indices], indent)
-    parts = ["..." if i is None else _nested(array[i], write, indent + 1, shorten) for i in indices]
+        return _row([" ..." if i is None else write(array[i]) for i in indices], width, indent)
+    parts = ["..." if i is None else _nested(array[i], write, width, indent + 1, shorten)
+             for i in indices]  # fmt: skip
     gap = "," + "\n" * (array.ndim - 1) + " " * (indent + 1)
     return "[" + gap.join(parts) + "]"
 
 
-def _row(words: list[str], indent: int) -> str:
-    width = max((len(w) for w in words), default=0) + 2
-    per_line = max(1, (options.linewidth - indent) // width)
+def _row(words: list[str], width: int, indent: int) -> str:
+    per_line = max(1, (options.linewidth - indent) // (width + 2))
     lines = [", ".join(words[i : i + per_line]) for i in range(0, len(words), per_line)]
     return "[" + (",\n" + " " * (indent + 1)).join(lines) + "]"
 
 
-def _writer(array: np.ndarray, d: dt.dtype) -> Any:
-    """How one element is written, the same for the whole tensor."""
+def _writer(shown: np.ndarray, d: dt.dtype) -> tuple[Any, int]:
+    """How one element is written, the same for the whole tensor, and how wide. NaN, infinity
+    and zero do not count for the width, as in PyTorch."""
     if not d.is_floating_point:
-        return lambda v: str(v.item())
-    values = (_summarized(array) if array.size > options.threshold else array).astype(np.float64)
-    finite = np.abs(values[np.isfinite(values) & (values != 0)])
-    whole = finite.size == 0 or bool((values[np.isfinite(values)] % 1 == 0).all())
-    high, low = (finite.max(), finite.min()) if finite.size else (0.0, 0.0)
+        return (lambda v: str(v.item())), max((len(str(v.item())) for v in shown.flat), default=0)
+    values = shown.astype(np.float64)
+    finite = values[np.isfinite(values) & (values != 0)]
+    whole = bool((finite % 1 == 0).all())
     scientific = options.sci_mode
     if scientific is None:
-        wide = finite.size and (high / low > 1000.0 or high > 1e8 or low < 1e-4)
-        scientific = bool(high > 1e8 if whole and finite.size and high / low <= 1000.0 else wide and (not whole or high > 1e8))
+        scientific = bool(finite.size) and _ranges_far(np.abs(finite), whole)
     if scientific:
-        return lambda v: f"{float(v):.{options.precision}e}"
-    if whole:
-        return lambda v: f"{float(v):.0f}." if np.isfinite(float(v)) else f"{float(v)}"
-    return lambda v: f"{float(v):.{options.precision}f}"
+        write = lambda v: f"{float(v):.{options.precision}e}"  # noqa: E731
+    elif whole:
+        write = lambda v: f"{float(v):.0f}" + "." * bool(np.isfinite(float(v)))  # noqa: E731
+    else:
+        write = lambda v: f"{float(v):.{options.precision}f}"  # noqa: E731
+    return write, max((len(write(v)) for v in finite), default=1)
+
+
+def _ranges_far(sizes: np.ndarray, whole: bool) -> bool:
+    """Whether so many magnitudes meet that only powers of ten show them all."""
+    high, low = sizes.max(), sizes.min()
+    return bool(high / low > 1000.0 or high > 1e8 or (not whole and low < 1e-4))

@@ -1,5 +1,6 @@
 """What programs mean, where it is easy to get wrong: views and cells, histories, Functions."""
 
+import numpy as np
 import pytest
 
 import backlit as bl
@@ -174,3 +175,43 @@ def test_gradients_of_a_function_are_summed_down_but_not_stretched():
     assert x.grad.tolist() == [7.0] and w.grad.tolist() == [2.0, 2.0]
     with pytest.raises(ShapeError, match=r"Product: backward gave gradient 1 of shape \(\)"):
         Product.apply(x, w, True).sum().backward()
+
+
+# ----- printing -----
+
+
+def _printed():
+    r = np.random.default_rng(0)
+    shapes = [(), (3,), (2, 3), (2, 2, 3), (0,), (2, 0), (30,), (1,), (1100,), (40, 30), (2, 21, 30)]
+    for shape in shapes:
+        normal = r.standard_normal(shape)
+        holes = r.random(shape) > 0.6
+        yield normal
+        yield normal * 1e9
+        yield normal * 1e-6
+        yield np.round(normal * 3)
+        yield np.round(normal * 2000)
+        yield np.round(normal * 3) * 1e9
+        yield 10.0 ** (normal * 2)
+        yield np.where(holes, np.nan, normal)
+        yield np.where(holes, np.inf, np.where(normal > 0, -np.inf, np.round(normal)))
+        yield np.full(shape, np.nan)
+        yield np.zeros(shape)
+        yield -np.zeros(shape)
+        yield np.round(normal * 100).astype(np.int64)
+        yield holes
+
+
+def test_tensors_print_as_in_pytorch():
+    torch = pytest.importorskip("torch")
+    for array in _printed():
+        if array.size == 0 and array.dtype.kind == "b":
+            continue  # the names of the dtypes differ
+        array = array.astype(np.float32) if array.dtype.kind == "f" else array
+        ours, theirs = bl.from_numpy(np.asarray(array)), torch.from_numpy(np.array(array))
+        assert repr(ours).replace("backlit.", "torch.") == repr(theirs)
+
+
+def test_a_suffix_that_does_not_fit_gets_a_line_of_its_own():
+    x = bl.arange(24, dtype=bl.float64)[10:]
+    assert repr(x).endswith("22., 23.],\n       dtype=backlit.float64)")

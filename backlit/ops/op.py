@@ -338,6 +338,8 @@ class Elementwise(Operator, abstract=True):
 
     @classmethod
     def infer(cls, *specs: Any, **params: Any) -> Spec:
+        if len(specs) != len(cls.inputs) or not params.keys() <= cls.defaults.keys():
+            raise TypeError(f"{cls.name} takes {', '.join((*cls.inputs, *cls.defaults))}")
         shape = broadcast_shapes(*(s.shape for s in specs if isinstance(s, Spec)))
         common = cls._operand_dtype(list(specs))
         return Spec(shape, dt.bool_ if cls.result == "bool" else common)

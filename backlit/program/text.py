@@ -10,9 +10,9 @@ Text is read with Python's own grammar as data; nothing in it is ever executed.
 from __future__ import annotations
 
 import ast
+import keyword
 import math
 import re
-from collections.abc import Callable
 from typing import Any
 
 from backlit.dtypes import BY_NAME, dtype
@@ -40,7 +40,8 @@ def _write_instr(i: Instr) -> str:
 
 
 def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+    plain = text.replace("\\", "\\\\").replace('"', '\\"')
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in plain)
 
 
 def _operand(x: Operand) -> str:
@@ -59,8 +60,10 @@ def literal(x: Any) -> str:
         return "[" + ", ".join(map(literal, x)) + "]"
     if isinstance(x, dict):
         return "{" + ", ".join(f"{literal(k)}: {literal(v)}" for k, v in x.items()) + "}"
-    if x is None or isinstance(x, (bool, int, float, str)):
+    if x is None or isinstance(x, (bool, str)):
         return repr(x)
+    if isinstance(x, (int, float)):  # a NumPy float is one too, but prints its type
+        return repr(float(x) if isinstance(x, float) else int(x))
     raise ProgramError(f"a parameter of type {type(x).__name__} can't be written: {x!r}")
 
 
@@ -69,39 +72,54 @@ def literal(x: Any) -> str:
 
 def parse(text: str) -> Program:
     """The Program that a text describes; a fault is refused with its line."""
+    try:
+        return _parse(text)
+    except (RecursionError, MemoryError):  # both are how Python's parser refuses deep nesting
+        raise ProgramError("the text is nested too deep to be a program") from None
+
+
+def _parse(text: str) -> Program:
     lines = [(n, t.strip()) for n, t in enumerate(text.splitlines(), 1) if t.strip()]
     if len(lines) < 2:
         raise ProgramError("a program has a head, instructions and a return")
     number, head = lines[0]
     found = re.fullmatch(r"program (\w+)\((.*)\):", head)
-    if found is None:
+    if found is None or not found[1].isidentifier():
         raise ProgramError(f"line {number}: expected `program name(inputs):`, got {head!r}")
-    inputs = tuple(_values(found[2], number))
-    known = {v.name: v for v in inputs if v is not None}
+    named = _values(found[2], number)
+    inputs = tuple(v for v in named if v is not None)
+    if len(inputs) < len(named):
+        raise ProgramError(f"line {number}: an input must have a name, got {head!r}")
+    known = {v.name: v for v in inputs}
     instrs = []
     for number, line in lines[1:-1]:
         instr = _parse_instr(line, known, number)
         instrs.append(instr)
         known.update({v.name: v for v in instr.outputs if v is not None})
     number, last = lines[-1]
-    if not last.startswith("return"):
+    if last.split(maxsplit=1)[0] != "return":
         raise ProgramError(f"line {number}: expected `return`, got {last!r}")
     call = _expression(f"f({last.removeprefix('return').strip()})", number)
+    if call.keywords:
+        raise ProgramError(f"line {number}: what is returned has no names: {last!r}")
     outputs = tuple(_read_operand(a, known, number) for a in call.args)
     return Program(found[1], inputs, tuple(instrs), outputs)
 
 
 def _values(text: str, number: int) -> list[Value | None]:
     """A list of typed names."""
-    pattern = r"\s*(?:(_)|(\w+): (\w+)\[([\d, ]*)\])\s*(?:,|$)"
+    size = "[0-9]{1,18}"
+    pattern = rf"\s*(?:(_)|(\w+): (\w+)\[((?:{size}(?:, ?{size})*)?)\])\s*(?:,|$)"
     values: list[Value | None] = []
     position = 0
     while position < len(text):
         m = re.compile(pattern).match(text, position)
         if m is None or (m[3] is not None and m[3] not in BY_NAME):
             raise ProgramError(f"line {number}: expected `name: dtype[shape]`: {text[position:]!r}")
-        shape = tuple(int(n) for n in (m[4] or "").replace(" ", "").split(",") if n)
-        values.append(None if m[1] else Value(m[2], shape, BY_NAME[m[3]]))
+        if m[2] is not None and not is_name(m[2]):
+            raise ProgramError(f"line {number}: {m[2]!r} can't be the name of a value")
+        shape = tuple(int(n) for n in (m[4] or "").split(",") if n)
+        values.append(None if m[1] else Value(m[2], shape, BY_NAME[str(m[3])]))
         position = m.end()
     return values
 
@@ -110,33 +128,46 @@ def _parse_instr(line: str, known: dict[str, Value], number: int) -> Instr:
     left, equals, rest = line.partition(" = ")
     if not equals:
         raise ProgramError(f"line {number}: expected `outputs = operator(...)`, got {line!r}")
-    code, notes = _split_notes(rest)
-    call = _expression(code, number)
-    if not isinstance(call.func, ast.Name):
-        raise ProgramError(f"line {number}: an operator is a plain name")
+    call = _expression(rest, number)
+    comment = rest.encode()[call.end_col_offset :].decode()
+    notes = {key: _note(comment, word, number) for word, key in _NOTES}
     inputs = tuple(_read_operand(a, known, number) for a in call.args)
-    params = {k.arg: _read(k.value, number) for k in call.keywords if k.arg is not None}
+    params = {}
+    for k in call.keywords:
+        if k.arg is None:
+            raise ProgramError(f"line {number}: parameters are given by name: {rest!r}")
+        params[k.arg] = _read(k.value, number)
     outputs = tuple(_values(left, number))
+    assert isinstance(call.func, ast.Name)
     return Instr(call.func.id, inputs, outputs, params, **notes)
 
 
-def _split_notes(text: str) -> tuple[str, dict[str, str]]:
-    code, _, comment = text.partition("  # ")
-    notes = {}
-    for word, key in _NOTES:
-        m = re.search(rf'(?:^| ){word} "((?:[^"\\]|\\.)*)"', comment)
-        if m:
-            notes[key] = re.sub(r"\\(.)", r"\1", m[1])
-    return code, notes
+def is_name(name: str) -> bool:
+    """Whether a value may have this name: text could not tell others from literals."""
+    literals = name in BY_NAME or name in ("inf", "nan", "_")
+    plain = name.isascii() and name.isidentifier()
+    return plain and not keyword.iskeyword(name) and not literals
+
+
+def _note(comment: str, word: str, number: int) -> str:
+    """What a comment says after `word`."""
+    m = re.search(rf'(?:# | ){word} "((?:[^"\\]|\\.)*)"', comment)
+    if m is None:
+        return ""
+    try:
+        return str(ast.literal_eval(f'"{m[1]}"'))
+    except (SyntaxError, ValueError):
+        raise ProgramError(f"line {number}: {m[0].strip()!r} is not a string") from None
 
 
 def _expression(code: str, number: int) -> ast.Call:
+    """A call of a plain name; what follows in a comment is left out."""
     try:
-        tree = ast.parse(code.strip(), mode="eval").body
-    except SyntaxError as error:
-        raise ProgramError(f"line {number}: {error.msg}: {code!r}") from None
-    if not isinstance(tree, ast.Call):
-        raise ProgramError(f"line {number}: expected a call, got {code!r}")
+        tree = ast.parse(code, mode="eval").body
+    except (SyntaxError, ValueError) as error:
+        raise ProgramError(f"line {number}: {getattr(error, 'msg', error)}: {code!r}") from None
+    if not isinstance(tree, ast.Call) or not isinstance(tree.func, ast.Name):
+        raise ProgramError(f"line {number}: expected `operator(...)`, got {code!r}")
     return tree
 
 
@@ -151,18 +182,18 @@ def _read_operand(tree: ast.expr, known: dict[str, Value], number: int) -> Opera
 def _read(tree: ast.expr, number: int) -> Any:
     """A literal; anything else is refused."""
     names: dict[str, Any] = {**BY_NAME, "inf": math.inf, "nan": math.nan}
-    readers: dict[type, Callable[[Any], Any]] = {
-        ast.Constant: lambda t: t.value,
-        ast.Tuple: lambda t: tuple(_read(e, number) for e in t.elts),
-        ast.List: lambda t: [_read(e, number) for e in t.elts],
-        ast.Dict: lambda t: {
-            _read(k, number): _read(v, number) for k, v in zip(t.keys, t.values)
-        },
-    }
     if isinstance(tree, ast.Name) and tree.id in names:
         return names[tree.id]
+    if isinstance(tree, ast.Constant) and isinstance(tree.value, (int, float, str, type(None))):
+        return tree.value
     if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
-        return -_read(tree.operand, number)
-    if type(tree) in readers:
-        return readers[type(tree)](tree)
+        value = _read(tree.operand, number)
+        if type(value) in (int, float):
+            return -value
+    if isinstance(tree, (ast.Tuple, ast.List)):
+        values = [_read(e, number) for e in tree.elts]
+        return values if isinstance(tree, ast.List) else tuple(values)
+    if isinstance(tree, ast.Dict) and all(isinstance(k, ast.Constant) for k in tree.keys):
+        pairs = zip(tree.keys, tree.values)
+        return {_read(k, number): _read(v, number) for k, v in pairs if k is not None}
     raise ProgramError(f"line {number}: {ast.unparse(tree)!r} is not a literal")

@@ -11,6 +11,7 @@ from typing import Any
 
 from backlit.errors import BacklitError, ProgramError
 from backlit.program.ir import Instr, Program, Value
+from backlit.program.text import is_name
 
 
 def verify(program: Program, operators: Mapping[str, Any], spec: Any) -> Program:
@@ -26,15 +27,17 @@ def verify(program: Program, operators: Mapping[str, Any], spec: Any) -> Program
         for x in instr.inputs:
             _use(made, x, where)
         _check_types(instr, operators, spec, where)
-        for value in instr.outputs:
-            if value is not None:
-                _define(made, value, where)
+        for output in instr.outputs:
+            if output is not None:
+                _define(made, output, where)
     for x in program.outputs:
         _use(made, x, "return")
     return program
 
 
 def _define(made: dict[str, Value], value: Value, where: str) -> None:
+    if not is_name(value.name):
+        raise ProgramError(f"{where}: {value.name!r} can't be the name of a value")
     if value.name in made:
         raise ProgramError(f"{where}: {value.name!r} is made twice")
     made[value.name] = value
@@ -58,8 +61,8 @@ def _check_types(instr: Instr, operators: Mapping[str, Any], spec: Any, where: s
         found = op.infer(*given, **instr.params)
     except BacklitError as error:
         raise ProgramError(f"{where}: {error}") from None
-    except TypeError as error:
-        raise ProgramError(f"{where}: parameters do not fit: {error}") from None
+    except Exception as error:  # a rule reads its operands freely and trips over wrong ones
+        raise ProgramError(f"{where}: operands or parameters do not fit: {error}") from None
     if found is None:
         return  # its shape depends on values
     expected = found if isinstance(found, tuple) and not hasattr(found, "shape") else (found,)
