@@ -17,7 +17,7 @@ from backlit.autograd.node import FREED, Node
 from backlit.autograd.record import _QUIET, _hush, _unhush
 from backlit.errors import ArgumentTypeError, BacklitError, GradError, ShapeError
 from backlit.ops import formula as fm
-from backlit.ops.op import Elementwise, Rule, Spec
+from backlit.ops.op import Rule, Spec
 from backlit.state import state
 from backlit.tensor import Tensor, wrap
 
@@ -146,6 +146,7 @@ def walk(roots: list, seeds: list, keep: bool, create: bool, wanted: list | None
     captured: dict[int, Tensor] = {}
     outer = state.grad, state.backward_of, state.scope
     state.grad = create
+    silent = not create and not state.observers  # nothing that runs now leaves a Node
     token = _hush(_QUIET)
     try:
         for root, seed in zip(roots, seeds):
@@ -154,14 +155,17 @@ def walk(roots: list, seeds: list, keep: bool, create: bool, wanted: list | None
             grads = arrived.pop(node.id)
             if node.hooks is not None:
                 _run_hooks(node, grads)
-            for i, g in enumerate(grads):
-                for position in watched.get((node.id, i), ()):
-                    if g is not None:
-                        captured[position] = g
-            if all(g is None for g in grads) or (leading is not None and node.id not in leading):
+            if watched:
+                _capture(node, grads, watched, captured)
+            if leading is not None and node.id not in leading:
                 continue
-            state.backward_of, state.scope = node, node.scope
-            results = pull(node, grads)
+            if grads[0] is None and (len(grads) == 1 or all(g is None for g in grads)):
+                continue
+            if silent and node.op.elementwise and node.saved is not FREED:
+                results = pull_arrays(node, grads[0])
+            else:
+                state.backward_of, state.scope = node, node.scope
+                results = pull(node, grads)
             if not keep and node.saved:
                 node.saved = FREED
             for edge, g in zip(node.edges, results):
@@ -174,6 +178,14 @@ def walk(roots: list, seeds: list, keep: bool, create: bool, wanted: list | None
         if leaf._hooks:
             leaves[key] = (leaf, _hooked(leaf._hooks, total))
     return leaves, captured
+
+
+def _capture(node: Node, grads: list, watched: dict, captured: dict) -> None:
+    """Keep the gradients of wanted tensors that are not leaves."""
+    for i, g in enumerate(grads):
+        for position in watched.get((node.id, i), ()):
+            if g is not None:
+                captured[position] = g
 
 
 def collect(roots: list, wanted: list | None) -> tuple[list[Node], set[int] | None]:
@@ -228,7 +240,7 @@ def _deposit(edge: tuple, g: Tensor, arrived: dict, leaves: dict) -> None:
         if slots is None:
             return  # leads to nothing wanted
         shape, dtype = target.outputs[index]
-        if array.shape != shape or array.dtype != dtype:
+        if array.dtype is not dtype or array.shape != shape:
             g = fit(g, shape, dtype)
         before = slots[index]
         slots[index] = g if before is None else add(before, g)
@@ -313,7 +325,7 @@ def pull(node: Node, grads: list) -> Sequence[Tensor | None]:
     for observer in observers:
         observer.before_backward(node, grads)
     try:
-        if issubclass(node.op, Elementwise):
+        if node.op.elementwise:
             if state.grad or observers:
                 results = pull_formula(node, grads[0])
             else:
@@ -330,7 +342,7 @@ def pull(node: Node, grads: list) -> Sequence[Tensor | None]:
 
 def pull_arrays(node: Node, g: Tensor) -> list[Tensor | None]:
     """The elementwise rule on bare arrays, when nothing is recorded."""
-    op, array, support = node.op, g.cell.array, g.support
+    op, array, support, saved = node.op, g.cell.array, g.support, node.saved
     results: list[Tensor | None] = []
     for i, edge in enumerate(node.edges):
         if edge is None or i not in op.locals:
@@ -341,11 +353,15 @@ def pull_arrays(node: Node, g: Tensor) -> list[Tensor | None]:
             if made is not None:
                 results.append(wrap(made))
                 continue
-        d = op.local(fm.NUMPY, i, node.saved, node.params)
+        function, names, keywords = op.locals[i]
+        if keywords:
+            d = op.local(fm.NUMPY, i, saved, node.params)
+        else:
+            d = function(fm.NUMPY, *[saved[name] for name in names])
         if type(d) is np.ndarray and d.dtype is not array.dtype and d.dtype.kind == "f":
             d = d.astype(array.dtype)  # constants of a formula come as float64
         if support is not None or i in op.masks:
-            results.append(_masked_product(array, d, op.mask(fm.NUMPY, i, node.saved), support))
+            results.append(_masked_product(array, d, op.mask(fm.NUMPY, i, saved), support))
         elif type(d) is int and (d == 1 or d == -1):
             results.append(g if d == 1 else wrap(-array))
         else:

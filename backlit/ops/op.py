@@ -90,6 +90,7 @@ class Operator:
     rules: ClassVar[dict[str, Rule]] = {}
     plans: ClassVar[dict[int, tuple[tuple[str, str, int], ...]]] = {}
     wants_specs: ClassVar[bool] = False
+    elementwise: ClassVar[bool] = False
     call: ClassVar[Callable[..., Any]]  # the public function, where there is one
     kernel: ClassVar[Callable[..., Any] | None] = None  # a backend's eager form of `forward`
 
@@ -219,6 +220,8 @@ class Elementwise(Operator, abstract=True):
     derivatives: ClassVar[dict[int, Rule]] = {}
     locals: ClassVar[dict[int, tuple[Callable[..., Any], tuple[str, ...], tuple[str, ...]]]] = {}
     masks: ClassVar[dict[int, Any]] = {}
+    elementwise = True
+    bare: ClassVar[bool] = True  # `forward` is nothing but the formula
     smallest: ClassVar[int] = 0  # elements from which on a backend's kernels pay
     product: ClassVar[Callable[..., Any] | None] = None  # a backend's `g` times local derivative
     defaults: ClassVar[dict[str, Any]] = {}
@@ -241,6 +244,7 @@ class Elementwise(Operator, abstract=True):
                 if masked is not None:
                     cls.masks[i] = (masked, names_of(masked)[0][1:])
         cls.differentiable = bool(cls.derivatives)
+        cls.bare = getattr(cls.forward, "__func__", None) is Elementwise.forward.__func__  # type: ignore[attr-defined]
         if "call" not in vars(cls):
             cls.call = staticmethod(cls._public(keywords))
 
@@ -287,9 +291,12 @@ class Elementwise(Operator, abstract=True):
             if operand.kind == "f" and operand.itemsize == 2:
                 return cls._run_half(arrays, params), arrays
             return cls.forward(*arrays, **params), arrays
-        compute = cls.forward if cls.kernel is None or size < cls.smallest else cls.kernel
         try:
-            return compute(*arrays, **params), arrays
+            if cls.kernel is not None and size >= cls.smallest:
+                return cls.kernel(*arrays, **params), arrays
+            if cls.bare:
+                return cls.formula(fm.NUMPY, *arrays, **params), arrays
+            return cls.forward(*arrays, **params), arrays
         except ValueError:
             cls.infer(*map(spec_of, arrays))  # names the shapes, if it was they
             raise
