@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import backlit as bl
 from backlit.cli import app
-from backlit.train import recipe
+from backlit.train import checkpoint, recipe
 
 FILES = {
     "config.json", "metrics.jsonl", "checkpoints", "model.safetensors", "curves.png",
@@ -166,6 +166,27 @@ def test_errors_are_one_line_and_a_hint(tmp_path, few, finished):
     assert code == 1 and "can't be written" in output
     code, output = backlit("train", "--name", "../x", "--runs", tmp_path / "a")
     assert code == 1 and "can't be a run's name" in output
+
+
+def test_a_disk_too_full_for_the_last_checkpoint_leaves_the_weights(few, tmp_path, monkeypatch):
+    real = checkpoint._write_state
+
+    def full(path, state):
+        if state["checkpoint"]["epoch"]:
+            raise OSError(28, "No space left on device")
+        return real(path, state)
+
+    monkeypatch.setattr(checkpoint, "_write_state", full)
+    words = ["train", "--data", few, "--epochs", 2, "--runs", tmp_path, "--name", "x"]
+    code, output = backlit(*words)
+    assert code == 1 and "No space left" in output and "the weights alone are in" in output
+    weights = bl.load(tmp_path / "x" / "model.safetensors")
+    bl.models.LeNet().load_state_dict(weights)
+    monkeypatch.undo()
+    code, output = backlit("train", "--resume", "--runs", tmp_path)
+    assert code == 0 and "resumed from epoch0000-step00000000" in output
+    again = bl.load(tmp_path / "x" / "model.safetensors")
+    assert all(bl.equal(again[name], value) for name, value in weights.items())
 
 
 def test_the_flag_shows_the_traceback(tmp_path, monkeypatch):

@@ -334,6 +334,12 @@ def _split(run: Run, batch: Any) -> tuple[Sequence[Any], Any]:
             hint="let the dataset return (input, target) pairs",
         )
     *inputs, target = batch
+    for part in batch:
+        if not hasattr(part, "__len__"):
+            raise DataError(
+                f"fit: batch {number} holds the {type(part).__name__} {part!r}, which has no length",
+                hint="let the dataset return tensors, one entry a sample",
+            )
     sizes = {len(x) if getattr(x, "ndim", 1) else 0 for x in batch}
     if len(sizes) > 1:
         shapes = ", ".join(str(tuple(x.shape)) for x in batch if isinstance(x, Tensor))
@@ -409,6 +415,11 @@ def _check_arguments(run: Run, resume: bool) -> None:
                 hint="give a DataLoader or a list of batches",
             )
     for rule in run.rules:
+        if not hasattr(rule, "reason"):
+            raise ArgumentTypeError(
+                f"fit: stop takes rules, got {type(rule).__name__}",
+                hint="such as train.LossPlateau() or train.GradientNorm()",
+            )
         key = str(getattr(rule, "key", ""))
         if run.val_data is None and key.startswith("val_"):
             raise ArgumentError(f"fit: {type(rule).__name__} watches {key}: give val_data")

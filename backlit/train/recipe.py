@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -57,7 +58,8 @@ def train_digits(
     scheduler = bl.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=settings.lr, total_steps=settings.epochs * len(batches)
     )
-    history = fit(
+    history = _fit_or_keep(
+        folder / MODEL,
         model,
         batches,
         loss=cross_entropy,
@@ -76,6 +78,18 @@ def train_digits(
     plot_curves(history, folder / CURVES)
     plot_mistakes(model, val_batches, folder / MISTAKES, classes=held_out.classes)
     return history
+
+
+def _fit_or_keep(path: Path, model: Any, batches: Any, **arguments: Any) -> History:
+    """Fit; where the disk is too full for the last checkpoint, leave at least the weights."""
+    try:
+        return fit(model, batches, **arguments)
+    except CheckpointError as error:
+        if arguments["scheduler"].last_epoch > 0:
+            with suppress(CheckpointError):
+                save(model.state_dict(), path)
+                error.add_note(f"the weights alone are in {path}")
+        raise
 
 
 def is_complete(folder: Path) -> bool:
