@@ -52,7 +52,7 @@ def _publish_operators() -> None:
             continue
         name = getattr(op, "public", op.name)
         function.__name__ = function.__qualname__ = name
-        function.__module__ = "backlit"
+        function.__module__ = __name__
         function.__doc__ = op.__doc__
         function.operator = op
         _place(op.exports, (name, *op.aliases), function)
@@ -114,7 +114,11 @@ def _attach_arithmetic() -> None:
     cls.__pos__ = lambda self: self
     cls.__abs__ = methods["abs"]
     cls.__matmul__ = methods["matmul"]
-    cls.__rmatmul__ = lambda self, other: methods["matmul"](slot.wrap(np.asarray(other)), self)
+    cls.__rmatmul__ = lambda self, other: (
+        methods["matmul"](slot.wrap(np.asarray(other)), self)
+        if isinstance(other, _OPERANDS)
+        else NotImplemented
+    )
     cls.__getitem__ = getitem
     cls.__setitem__ = setitem
 

@@ -122,6 +122,24 @@ def user_frame(depth: int = 1) -> FrameType | None:
     return frame
 
 
+def describe_line(code: Any, instruction: int) -> str:
+    """`file:line` of an instruction in a code object; empty where there is none."""
+    if code is None:
+        return ""
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if number is not None and start <= instruction < end:
+            line = number
+            break
+    return f"{os.path.basename(code.co_filename)}:{line}"
+
+
+def user_line() -> str:
+    """The user's line that is running now: `train.py:41`."""
+    frame = user_frame(2)
+    return describe_line(frame.f_code, frame.f_lasti) if frame is not None else ""
+
+
 def hide_internal_frames() -> None:
     """Let an uncaught BacklitError show the user's own lines only."""
     previous = sys.excepthook

@@ -8,9 +8,10 @@ its memory is free as soon as the last tensor that leads to it is gone.
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Callable
 from typing import Any
+
+from backlit.errors import describe_line
 
 _count = itertools.count(1)
 
@@ -78,15 +79,3 @@ def _describe_edge(edge: tuple | None) -> str:
     if isinstance(target, Node):
         return f"#{target.id}" + (f".{index}" if len(target.outputs) > 1 else "")
     return f"leaf{tuple(target.shape)}"
-
-
-def describe_line(code: Any, instruction: int) -> str:
-    """`file:line` of an instruction in a code object."""
-    if code is None:
-        return ""
-    line = code.co_firstlineno
-    for start, end, number in code.co_lines():
-        if number is not None and start <= instruction < end:
-            line = number
-            break
-    return f"{os.path.basename(code.co_filename)}:{line}"

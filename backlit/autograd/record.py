@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit.autograd.node import Node, describe_line
+from backlit.autograd.node import Node
 from backlit.errors import (
     PACKAGE_FOLDER,
     ArgumentError,
@@ -22,7 +22,7 @@ from backlit.errors import (
     DTypeError,
     GradError,
     ShapeError,
-    user_frame,
+    user_line,
 )
 from backlit.ops import op as contract
 from backlit.state import state
@@ -132,6 +132,8 @@ def constant(op: Any, value: Any) -> Any:
         return value.item() if value.dtype.kind in "fiub" else value
     if isinstance(value, np.ndarray):
         return value
+    if isinstance(value, (int, float)):  # an IntEnum, for example
+        return int(value) if isinstance(value, int) else float(value)
     error = ArgumentTypeError(
         f"expected a Tensor, got {type(value).__name__}", hint="make one with bl.tensor(...)"
     )
@@ -141,8 +143,7 @@ def constant(op: Any, value: Any) -> Any:
 
 def here() -> str:
     """The user's line and the module path, for messages."""
-    frame = user_frame(2)
-    line = describe_line(frame.f_code, frame.f_lasti) if frame is not None else ""
+    line = user_line()
     return f"{line} in {state.module}" if state.module and line else line
 
 
@@ -264,7 +265,8 @@ def refill(tensor: Tensor, value: Tensor) -> Tensor:
     array = value.cell.array
     old = tensor.cell.array
     if array.dtype != old.dtype:
-        if array.dtype.kind in "fV" and old.dtype.kind not in "fV":
+        lossy = array.dtype.kind in "fV" and old.dtype.kind not in "fV"
+        if lossy or old.dtype.kind == "b":
             raise DTypeError(
                 f"in place, a result of {value.dtype.name} does not fit a tensor of"
                 f" {tensor.dtype.name}", hint="compute a new tensor, or convert it first"
@@ -329,7 +331,10 @@ def in_place(op: Any, tensor: Tensor, *others: Any, **params: Any) -> Tensor:
     """`tensor = op(tensor, ...)` in its own cell, writing in place where nobody else looks."""
     refuse_leaf(tensor, op.name + "_")
     if "into" in vars(op) and _sole_owner(tensor, op, others):
-        arrays = [x.cell.array if isinstance(x, Tensor) else x for x in (tensor, *others)]
+        arrays = [
+            x.cell.array if isinstance(x, Tensor) else x if type(x) in _NUMBERS else constant(op, x)
+            for x in (tensor, *others)
+        ]
         if _keeps_type(op, arrays, params):
             return _overwrite(op, tensor, others, arrays, params)
         del arrays
@@ -355,6 +360,9 @@ def _sole_owner(tensor: Tensor, op: Any, others: tuple) -> bool:
 def _keeps_type(op: Any, arrays: list, params: dict) -> bool:
     """Whether the result has the shape and dtype of the first input."""
     specs = [contract.spec_of(a) for a in arrays]
+    if specs[0].dtype.kind != "f" and issubclass(op, contract.Elementwise):
+        if any(not isinstance(s, contract.Spec) for s in specs):
+            return False  # NumPy refuses numbers outside the range; `apply` lets them wrap around
     try:
         return op.infer(*specs, **params) == specs[0]
     except BacklitError as error:

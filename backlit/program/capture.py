@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backlit import dtypes as dt
-from backlit.errors import ProgramError
+from backlit.errors import ProgramError, user_line
 from backlit.program.ir import Instr, Operand, Program, Value
 from backlit.state import state
 
@@ -108,8 +108,9 @@ class _Recorder:
         operands = tuple(self._operand(x) for x in inputs)
         values = tuple(self._output(op.name, t) for t in outputs)
         owner = state.backward_of
+        line = node.line if node is not None else user_line() if owner is None else ""
         instr = Instr(
-            op.name, operands, values, dict(params), node.line if node is not None else "",
+            op.name, operands, values, dict(params), line,
             state.module, state.scope, self._nodes.get(owner.id, "") if owner is not None else "",
         )  # fmt: skip
         self.instrs.append(instr)
