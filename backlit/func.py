@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from backlit import tree
-from backlit.autograd.engine import grad as _grad
+from backlit.autograd.engine import collect, grad as _grad, resolve
 from backlit.autograd.modes import enable_grad
 from backlit.errors import ArgumentError, ArgumentTypeError, GradError
 from backlit.ops.op import REGISTRY
+from backlit.state import state
 from backlit.tensor import Tensor, wrap
 
 _depth = threading.local()
@@ -30,15 +31,29 @@ def stack(tensors: list[Tensor], dim: int = 0) -> Tensor:
 
 
 @contextmanager
-def _nested() -> Iterator[bool]:
-    """Tells whether a transformation is already running around this one."""
-    level = getattr(_depth, "level", 0)
+def _nested() -> Iterator[Callable[..., bool]]:
+    """Records inside. Gives a function that tells whether the results keep their history: where a
+    transformation runs around this one, or a tensor outside is to be differentiated by."""
+    level, recording = getattr(_depth, "level", 0), state.grad
+
+    def keeps(args: tuple, output: Any, inputs: list[Tensor]) -> bool:
+        return recording and (level > 0 or _tracked(args) or _reaches_others(output, inputs))
+
     _depth.level = level + 1
     try:
         with enable_grad():
-            yield level > 0
+            yield keeps
     finally:
         _depth.level = level
+
+
+def _reaches_others(output: Any, inputs: list[Tensor]) -> bool:
+    """Whether the output depends on a leaf that is none of the inputs: a weight in a closure."""
+    roots = [t for t in tree.leaves(output) if t.requires_grad]
+    own = {id(x) for x in inputs}
+    ends = [edge[0] for n in collect(roots, None)[0] for edge in n.edges if edge is not None]
+    leaves = [resolve((end, 0))[0] for end in (*roots, *ends) if isinstance(end, Tensor)]
+    return any(isinstance(x, Tensor) and id(x) not in own for x in leaves)
 
 
 def _fresh(x: Tensor) -> Tensor:
@@ -86,11 +101,11 @@ def grad_and_value(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0,
 
     def gradient(*args: Any, **kwargs: Any) -> Any:
         wanted = _chosen(argnums, args)
-        with _nested() as inside:
-            keep = inside or _tracked(args)
+        with _nested() as keeps:
             made, inputs = _replaced(args, wanted)
             found = func(*made, **kwargs)
             value, aux = found if has_aux else (found, None)
+            keep = keeps(args, value, inputs)
             if not isinstance(value, Tensor) or value.numel() != 1:
                 raise GradError(
                     "grad: the function must return one scalar tensor", hint="use jacrev for others"
@@ -133,11 +148,11 @@ def vjp(func: Callable[..., Any], *primals: Any, has_aux: bool = False) -> tuple
     >>> pull(bl.ones(2))
     (tensor([2., 3.]),)
     """
-    with _nested() as inside:
-        keep = inside or _tracked(primals)
+    with _nested() as keeps:
         made, inputs = _replaced(primals, tuple(range(len(primals))))
         found = func(*made)
-    output, aux = found if has_aux else (found, None)
+        output, aux = found if has_aux else (found, None)
+        keep = keeps(primals, output, inputs)
 
     def pull(*cotangents: Any) -> tuple:
         given = cotangents[0] if len(cotangents) == 1 else cotangents
@@ -167,11 +182,11 @@ def jvp(func: Callable[..., Any], primals: tuple, tangents: tuple, *, strict: bo
     """
     if len(primals) != len(tangents):
         raise ArgumentError(f"jvp: {len(primals)} primals, {len(tangents)} tangents")
-    with _nested() as inside:
-        keep = inside or _tracked(primals) or _tracked(tangents)
+    with _nested() as keeps:
         made, inputs = _replaced(tuple(primals), tuple(range(len(primals))))
         found = func(*made)
         output, aux = found if has_aux else (found, None)
+        keep = keeps((primals, tangents), output, inputs)
         pushed = _push(output, inputs, list(tree.leaves(tuple(tangents))), keep)
     shown = (_finish(output, keep), _finish(pushed, keep))
     return (*shown, _finish(aux, keep)) if has_aux else shown
@@ -214,11 +229,11 @@ def _jacobian(func: Callable[..., Any], argnums: int | tuple[int, ...], has_aux:
 
     def jacobian(*args: Any) -> Any:
         wanted = _chosen(argnums, args)
-        with _nested() as inside:
-            keep = inside or _tracked(args)
+        with _nested() as keeps:
             made, inputs = _replaced(args, wanted)
             found = func(*made)
             output, aux = found if has_aux else (found, None)
+            keep = keeps(args, output, inputs)
 
             def of_output(y: Tensor) -> Any:
                 values = iter(blocks(y, inputs, keep))
@@ -288,10 +303,11 @@ def hvp(func: Callable[..., Any], primals: tuple, tangents: tuple) -> Any:
     tensor([ 6., 12.])
     """
     argnums = tuple(range(len(primals)))
-    with _nested() as inside:
-        keep = inside or _tracked(primals) or _tracked(tangents)
+    with _nested() as keeps:
         made, inputs = _replaced(tuple(primals), argnums)
-        first = _grad(func(*made), inputs, create_graph=True, materialize_grads=True)
+        value = func(*made)
+        keep = keeps((primals, tangents), value, inputs)
+        first = _grad(value, inputs, create_graph=True, materialize_grads=True)
         pairs = [(g, t) for g, t in zip(first, tree.leaves(tuple(tangents))) if g.requires_grad]
         if pairs:
             found = _grad([g for g, _ in pairs], inputs, [t for _, t in pairs], create_graph=keep,

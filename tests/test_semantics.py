@@ -1,10 +1,12 @@
 """What programs mean, where it is easy to get wrong: views and cells, histories, Functions."""
 
+import enum
+
 import numpy as np
 import pytest
 
 import backlit as bl
-from backlit.errors import ArgumentError, GradError, ShapeError
+from backlit.errors import ArgumentError, DTypeError, GradError, ShapeError
 
 
 def leaf(value):
@@ -175,6 +177,66 @@ def test_gradients_of_a_function_are_summed_down_but_not_stretched():
     assert x.grad.tolist() == [7.0] and w.grad.tolist() == [2.0, 2.0]
     with pytest.raises(ShapeError, match=r"Product: backward gave gradient 1 of shape \(\)"):
         Product.apply(x, w, True).sum().backward()
+
+
+# ----- operands -----
+
+
+def test_numbers_of_other_types_are_numbers():
+    class Two(enum.IntEnum):
+        TWO = 2
+
+    for two in (Two.TWO, np.int64(2), np.float32(2), np.uint8(2), 2):
+        x = bl.tensor([1.0, 3.0])
+        assert (x * two).tolist() == (two * x).tolist() == [2, 6]
+        assert (x * two).dtype is bl.float32
+        x *= two
+        assert x.tolist() == [2, 6] and x.dtype is bl.float32
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_whole_numbers_wrap_around_in_place_whoever_owns_them(shared):
+    x = bl.tensor([1, 2], dtype=bl.uint8)
+    other = x.numpy() if shared else None
+    x += -2
+    assert x.tolist() == [255, 0]
+    x += np.int64(2)
+    assert x.tolist() == [1, 2] and x.dtype is bl.uint8
+    assert other is None or other.tolist() == [1, 2]
+
+
+def test_in_place_does_not_make_bools_of_numbers():
+    x = bl.tensor([True, False])
+    with pytest.raises(DTypeError, match=r"int64 does not fit a tensor of bool"):
+        x += 2
+    assert x.tolist() == [True, False]
+
+
+def test_lists_are_no_operands():
+    x = bl.ones(3)
+    for wrong in (lambda: x + [1], lambda: [1] * x, lambda: [1, 2, 3] @ x, lambda: x @ [1, 2, 3]):
+        with pytest.raises(TypeError):
+            wrong()
+    assert (x == None) is False and (x != None) is True  # noqa: E711
+    with pytest.raises(TypeError):
+        _ = x < None
+    assert (np.ones(3, np.float32) @ x).item() == 3
+
+
+# ----- functions of functions -----
+
+
+@pytest.mark.parametrize("name", ["grad", "jacrev", "jacfwd", "hessian"])
+def test_derivatives_depend_on_the_weights_in_a_closure(name):
+    w, x = leaf([1.0, 2.0]), bl.tensor([3.0, 4.0], dtype=bl.float64)
+    made = getattr(bl.func, name)(lambda x: (w * x * x).sum())
+    found = made(x)
+    assert found.requires_grad
+    (g,) = bl.autograd.grad(found.sum(), w)
+    assert g.tolist() == ([2, 2] if name == "hessian" else [6, 8])
+    with bl.no_grad():
+        assert not made(x).requires_grad
+    assert not getattr(bl.func, name)(lambda x: (x * x).sum())(x).requires_grad
 
 
 # ----- printing -----
