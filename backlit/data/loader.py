@@ -23,7 +23,7 @@ from backlit.data.sampler import (
     Sampler,
     SequentialSampler,
 )
-from backlit.errors import ArgumentError, ArgumentTypeError, CheckpointError
+from backlit.errors import ArgumentError, ArgumentTypeError, CheckpointError, WorkerError
 
 if TYPE_CHECKING:
     from backlit import Generator
@@ -216,7 +216,15 @@ class DataLoader(Generic[T_co]):
         done = False
         try:
             assert self.prefetch_factor is not None
-            yield from pool.batches(tasks, seed, self.prefetch_factor, self.timeout)
+            for batch in pool.batches(tasks, seed, self.prefetch_factor, self.timeout):
+                mine = pool.epoch
+                yield batch
+                if pool.epoch != mine:
+                    done = True  # the pool is the newer iterator's
+                    raise WorkerError(
+                        "DataLoader: a newer iterator has taken over the persistent workers",
+                        hint="use one iterator at a time, or persistent_workers=False",
+                    )
             done = True
         except GeneratorExit:
             done = True

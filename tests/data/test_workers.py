@@ -275,6 +275,17 @@ def test_an_abandoned_epoch_leaves_nothing_behind():
     assert second == lists(fresh)
 
 
+def test_an_iterator_whose_workers_a_newer_one_took_says_so():
+    loader = DataLoader(Noisy(20), 2, num_workers=2, persistent_workers=True)
+    old = iter(loader)
+    next(old)
+    new = iter(loader)
+    next(new)
+    with pytest.raises(WorkerError, match=r"newer iterator.*\n  hint: use one iterator at a time"):
+        next(old)
+    assert len(list(new)) == 9
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_streams_in_workers_resume(workers):
     def make():
