@@ -179,6 +179,42 @@ def test_gradients_of_a_function_are_summed_down_but_not_stretched():
         Product.apply(x, w, True).sum().backward()
 
 
+# ----- hooks and modes -----
+
+
+def test_hooks_of_leaves_that_nobody_asked_for_do_not_run():
+    x, w = leaf([1.0]), leaf([3.0])
+    seen = []
+    x.register_hook(lambda g: seen.append("x"))
+    w.register_hook(lambda g: seen.append("w"))
+    (x * w).backward(inputs=[w])
+    bl.autograd.grad(x * w, w)
+    assert seen == ["w", "w"] and x.grad is None
+
+
+def test_a_generator_without_gradients_leaves_its_consumer_alone():
+    @bl.no_grad()
+    def batches():
+        told = []
+        while len(told) < 3:
+            try:
+                told.append((yield bl.is_grad_enabled()))
+            except KeyError:
+                told.append("caught")
+        return told
+
+    made = batches()
+    assert [next(made), bl.is_grad_enabled()] == [False, True]
+    assert made.send(1) is False and made.throw(KeyError("x")) is False
+    with pytest.raises(StopIteration) as end:
+        made.send(2)
+    assert end.value.value == [1, "caught", 2] and bl.is_grad_enabled()
+    unfinished = batches()
+    next(unfinished)
+    unfinished.close()
+    assert bl.is_grad_enabled()
+
+
 # ----- operands -----
 
 
@@ -214,7 +250,8 @@ def test_in_place_does_not_make_bools_of_numbers():
 
 def test_lists_are_no_operands():
     x = bl.ones(3)
-    for wrong in (lambda: x + [1], lambda: [1] * x, lambda: [1, 2, 3] @ x, lambda: x @ [1, 2, 3]):
+    some = [1, 2, 3]
+    for wrong in (lambda: x + some, lambda: some * x, lambda: some @ x, lambda: x @ some):
         with pytest.raises(TypeError):
             wrong()
     assert (x == None) is False and (x != None) is True  # noqa: E711
@@ -244,7 +281,8 @@ def test_derivatives_depend_on_the_weights_in_a_closure(name):
 
 def _printed():
     r = np.random.default_rng(0)
-    shapes = [(), (3,), (2, 3), (2, 2, 3), (0,), (2, 0), (30,), (1,), (1100,), (40, 30), (2, 21, 30)]
+    shapes = [(), (3,), (2, 3), (2, 2, 3), (0,), (2, 0), (30,), (1,), (1100,), (40, 30)]
+    shapes.append((2, 21, 30))
     for shape in shapes:
         normal = r.standard_normal(shape)
         holes = r.random(shape) > 0.6

@@ -174,8 +174,9 @@ def walk(roots: list, seeds: list, keep: bool, create: bool, wanted: list | None
     finally:
         _unhush(token)
         state.grad, state.backward_of, state.scope = outer
+    asked = None if wanted is None else {id(resolve((t, 0))[0]) for t in wanted}
     for key, (leaf, total) in leaves.items():
-        if leaf._hooks:
+        if leaf._hooks and (asked is None or key in asked):
             leaves[key] = (leaf, _hooked(leaf._hooks, total))
     return leaves, captured
 

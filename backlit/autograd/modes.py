@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -27,16 +28,41 @@ class _Mode:
         state.grad, state.inference = self._previous.pop()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def again() -> _Mode:
+            return type(self).__new__(type(self))._again(self._target)
+
         @functools.wraps(function)
         def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with type(self).__new__(type(self))._again(self._target):
+            with again():
                 return function(*args, **kwargs)
 
-        return wrapped
+        @functools.wraps(function)
+        def stepped(*args: Any, **kwargs: Any) -> Any:
+            return (yield from _steps(again, function(*args, **kwargs)))
+
+        return stepped if inspect.isgeneratorfunction(function) else wrapped
 
     def _again(self, target: tuple[bool, bool | None]) -> _Mode:
         self._target, self._previous = target, []
         return self
+
+
+def _steps(mode: Callable[[], _Mode], generator: Any) -> Any:
+    """A generator whose every step runs in the mode; who consumes it keeps its own."""
+    resume, value = generator.send, None
+    while True:
+        try:
+            with mode():
+                found = resume(value)
+        except StopIteration as end:
+            return end.value
+        try:
+            resume, value = generator.send, (yield found)
+        except GeneratorExit:
+            generator.close()
+            raise
+        except BaseException as error:
+            resume, value = generator.throw, error
 
 
 class no_grad(_Mode):
