@@ -73,6 +73,8 @@ def load(
         name = str(getattr(f, "name", "file"))
         return _assemble(*_read(f, name), name)
     path = os.fspath(f)
+    if os.path.isdir(path):
+        raise CheckpointError(f"load: {path} is a folder, not a file")
     with open(path, "rb") as file:
         return _assemble(*_read(file, path, whole=True), path)
 

@@ -301,6 +301,8 @@ def test_malformed_files_are_named_with_the_reason(tmp_path, raw, words):
 def test_missing_file_and_missing_folder(tmp_path):
     with pytest.raises(FileNotFoundError):
         bl.load(tmp_path / "none")
+    with pytest.raises(CheckpointError, match="is a folder, not a file"):
+        bl.load(tmp_path)
     with pytest.raises(CheckpointError, match="can't be written: No such file"):
         bl.save(1, tmp_path / "none" / "f")
 

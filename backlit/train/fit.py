@@ -337,7 +337,7 @@ def _split(run: Run, batch: Any) -> tuple[Sequence[Any], Any]:
     for part in batch:
         if not hasattr(part, "__len__"):
             raise DataError(
-                f"fit: batch {number} holds the {type(part).__name__} {part!r}, which has no length",
+                f"fit: batch {number} holds the {type(part).__name__} {part!r}, without a length",
                 hint="let the dataset return tensors, one entry a sample",
             )
     sizes = {len(x) if getattr(x, "ndim", 1) else 0 for x in batch}
