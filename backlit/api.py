@@ -15,8 +15,26 @@ from backlit import ops as ops
 from backlit.autograd import record
 from backlit.backends import eager
 from backlit.ops.elementwise import (
-    Add, BitwiseAnd, BitwiseLeftShift, BitwiseNot, BitwiseOr, BitwiseRightShift, BitwiseXor, Div,
-    Eq, FloorDivide, Ge, Gt, Le, Lt, Mul, Ne, Neg, Pow, Remainder, Sub,
+    Add,
+    BitwiseAnd,
+    BitwiseLeftShift,
+    BitwiseNot,
+    BitwiseOr,
+    BitwiseRightShift,
+    BitwiseXor,
+    Div,
+    Eq,
+    FloorDivide,
+    Ge,
+    Gt,
+    Le,
+    Lt,
+    Mul,
+    Ne,
+    Neg,
+    Pow,
+    Remainder,
+    Sub,
 )  # fmt: skip
 from backlit.ops.index import IndexPut, getitem, parse
 from backlit.ops.op import FUNCTIONS, REGISTRY, Elementwise, slot

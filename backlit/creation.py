@@ -147,8 +147,15 @@ def _size(*size: Any) -> tuple[int, ...]:
 
 
 def _filled(value: float) -> Any:
-    def make(*size: Any, dtype: dt.dtype | None = None, device: Any = None, layout: Any = None,
-             requires_grad: bool = False, out: None = None, names: None = None) -> Tensor:  # fmt: skip
+    def make(
+        *size: Any,
+        dtype: dt.dtype | None = None,
+        device: Any = None,
+        layout: Any = None,
+        requires_grad: bool = False,
+        out: None = None,
+        names: None = None,
+    ) -> Tensor:
         devices.check(device)
         target = (dtype or dt.get_default_dtype()).numpy
         return _made(np.full(_size(*size), value, target), requires_grad)
@@ -218,8 +225,16 @@ def empty_like(input: Tensor, **kwargs: Any) -> Tensor:
     return full_like(input, 0, **kwargs)
 
 
-def arange(start: Any, end: Any = None, step: Any = 1, *, dtype: dt.dtype | None = None,
-           device: Any = None, requires_grad: bool = False, out: None = None) -> Tensor:  # fmt: skip
+def arange(
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: dt.dtype | None = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    out: None = None,
+) -> Tensor:
     """Numbers from `start` (default 0) up to, not including, `end`.
 
     >>> bl.arange(4), bl.arange(1.0, 2.0, 0.5)

@@ -8,12 +8,14 @@ Each class also inherits the builtin that PyTorch raises for the same mistake, s
 from __future__ import annotations
 
 import os
+import re
 import sys
 import traceback
 from types import FrameType, TracebackType
 from typing import Any
 
 PACKAGE_FOLDER = os.path.dirname(os.path.abspath(__file__)) + os.sep
+OPERATORS = os.path.join(PACKAGE_FOLDER, "ops") + os.sep
 
 
 class BacklitError(Exception):
@@ -42,9 +44,28 @@ class BacklitError(Exception):
             self.where.append(where)
 
     def __str__(self) -> str:
-        head = self.message if self.operator is None else f"{self.operator}: {self.message}"
-        lines = [head, *(f"  at {w}" for w in self.where)]
+        operator, where = self.operator, self.where
+        if operator is None and not where and self.__traceback__ is not None:
+            operator, where = self._from_traceback()
+        named = operator is None or self.message.startswith(f"{operator}: ")
+        head = self.message if named else f"{operator}: {self.message}"
+        lines = [head, *(f"  at {w}" for w in where)]
         return "\n".join([*lines, f"  hint: {self.hint}"] if self.hint else lines)
+
+    def _from_traceback(self) -> tuple[str | None, list[str]]:
+        """What was called from which line, where a public function refused its arguments."""
+        line, operator = "", None
+        step = self.__traceback__
+        while step is not None:
+            code = step.tb_frame.f_code
+            if not code.co_filename.startswith(PACKAGE_FOLDER):
+                line, operator = describe_line(code, step.tb_lasti), None
+            elif line and operator is None and code.co_filename.startswith(OPERATORS):
+                operator = code.co_qualname.removesuffix(".call")
+            step = step.tb_next
+        if operator is None or not operator.isidentifier():
+            return None, []
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", operator).lower(), [line]
 
 
 class ShapeError(BacklitError, RuntimeError):

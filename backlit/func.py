@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from backlit import tree
-from backlit.autograd.engine import collect, grad as _grad, resolve
+from backlit.autograd.engine import collect, resolve
+from backlit.autograd.engine import grad as _grad
 from backlit.autograd.modes import enable_grad
 from backlit.errors import ArgumentError, ArgumentTypeError, GradError
 from backlit.ops.op import REGISTRY
@@ -371,6 +372,7 @@ def _pairs(value: Any, dims: Any) -> Iterator[tuple[Tensor, int | None]]:
 
 def _pick(value: Any, dims: Any, i: int) -> Any:
     """Sample `i` of every mapped tensor."""
+
     def sample(x: Tensor, d: int | None) -> Tensor:
         return x if d is None else x[(slice(None),) * (d % x.ndim) + (i,)]  # type: ignore[index]
 

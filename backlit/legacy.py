@@ -1,4 +1,4 @@
-"""Names from PyTorch's older days and its switches for other hardware, as far as they mean something.
+"""Names from PyTorch's older days and its switches for other hardware, where they mean something.
 
 `FloatTensor` and its kin, `is_tensor`, `typename`, the default tensor type and device, precision
 and determinism switches. New code needs none of them. Read next: absent.py, what is not there.

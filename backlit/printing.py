@@ -111,11 +111,11 @@ def _writer(shown: np.ndarray, d: dt.dtype) -> tuple[Any, int]:
     if scientific is None:
         scientific = bool(finite.size) and _ranges_far(np.abs(finite), whole)
     if scientific:
-        write = lambda v: f"{float(v):.{options.precision}e}"  # noqa: E731
+        write = lambda v: f"{float(v):.{options.precision}e}"
     elif whole:
-        write = lambda v: f"{float(v):.0f}" + "." * bool(np.isfinite(float(v)))  # noqa: E731
+        write = lambda v: f"{float(v):.0f}" + "." * bool(np.isfinite(float(v)))
     else:
-        write = lambda v: f"{float(v):.{options.precision}f}"  # noqa: E731
+        write = lambda v: f"{float(v):.{options.precision}f}"
     return write, max((len(write(v)) for v in finite), default=1)
 
 

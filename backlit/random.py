@@ -58,7 +58,7 @@ def uniform(seed: int, offset: int, count: int, dtype: np.dtype) -> np.ndarray:
         high = words(seed, offset, count, 0) >> np.uint64(5)
         low = words(seed, offset, count, 1) >> np.uint64(6)
         return (high * 67108864.0 + low) * 2.0**-53
-    return ((words(seed, offset, count) >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24))
+    return (words(seed, offset, count) >> np.uint64(8)).astype(np.float32) * np.float32(2.0**-24)
 
 
 def normal(seed: int, offset: int, count: int, dtype: np.dtype) -> np.ndarray:

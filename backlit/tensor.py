@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backlit import dtypes as dt
-from backlit.errors import ArgumentTypeError, GradError, NotAvailable
+from backlit.errors import ArgumentTypeError, GradError
 from backlit.state import state
 
 if TYPE_CHECKING:
@@ -515,7 +515,8 @@ class Tensor(TensorMethods):
     def __deepcopy__(self, memo: dict) -> Tensor:
         if self.node is not None:
             raise GradError(
-                "deepcopy of a tensor with history", hint="use x.detach().clone(), or deepcopy leaves"
+                "deepcopy of a tensor with history",
+                hint="use x.detach().clone(), or deepcopy leaves",
             )
         if id(self) in memo:
             return memo[id(self)]

@@ -35,9 +35,26 @@ def main() -> None:
                        check=True)  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         out = o.out or os.path.join(folder, "results.jsonl")
-        command = [sys.executable, str(HERE / "peers" / "run.py"), "--workload", o.workload,
-                   "--frameworks", ",".join(CELLS), "--repeats", str(o.repeats), "--windows", "3",
-                   "--window-s", "0.5", "--budget-s", "8", "--max-wait", "10", "--out", out]  # fmt: skip
+        command = [
+            sys.executable,
+            str(HERE / "peers" / "run.py"),
+            "--workload",
+            o.workload,
+            "--frameworks",
+            ",".join(CELLS),
+            "--repeats",
+            str(o.repeats),
+            "--windows",
+            "3",
+            "--window-s",
+            "0.5",
+            "--budget-s",
+            "8",
+            "--max-wait",
+            "10",
+            "--out",
+            out,
+        ]
         subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
         table([json.loads(line) for line in Path(out).read_text().splitlines() if line])
 

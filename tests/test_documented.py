@@ -26,10 +26,16 @@ def members():
         for name in dir(module):
             found = getattr(module, name)
             own = getattr(found, "__module__", "").startswith("backlit")
-            if name.startswith("_") or not own or not (inspect.isclass(found) or inspect.isfunction(found)):
+            if (
+                name.startswith("_")
+                or not own
+                or not (inspect.isclass(found) or inspect.isfunction(found))
+            ):
                 continue
-            if inspect.isfunction(found) and found.__module__ != module.__name__ and not hasattr(
-                module, "__path__"
+            if (
+                inspect.isfunction(found)
+                and found.__module__ != module.__name__
+                and not hasattr(module, "__path__")
             ):
                 continue
             yield pytest.param(found, id=f"{room}.{name}")

@@ -21,7 +21,6 @@ from backlit.ops.op import Rule, Spec
 from backlit.state import state
 from backlit.tensor import Tensor, wrap
 
-
 # ----- entrances -----
 
 
@@ -476,7 +475,6 @@ def _carry_support(node: Node, support: Tensor, results: list) -> None:
 
 def _call(rule: Rule, node: Node, grads: list) -> Any:
     """Call a rule with what its signature names."""
-    op = node.op
     given: dict[str, Any] = {name: saved_tensor(node, name) for name in rule.saved}
     for name in rule.specs:
         given[name] = _specs(node, name)

@@ -81,7 +81,9 @@ class Context:
                 continue
             outs = [i for i, o in enumerate(outputs) if o is t]
             ins = [i for i, a in enumerate(args) if a is t]
-            where = ("output", outs[0]) if outs else ("input", ins[0]) if ins else ("other", _origin(t))
+            where = (
+                ("output", outs[0]) if outs else ("input", ins[0]) if ins else ("other", _origin(t))
+            )
             self._saved.append((where[0], t.cell.array, where[1]))
         self._given = ()
 
@@ -231,7 +233,8 @@ def _operator_of(cls: type[Function]) -> type[Operator]:
 def _backward(cls: type[Function], ctx: Context, grads: list, node: Any) -> list:
     """Call the user's rule and hold it to its word."""
     given = [
-        wrap(np.zeros(shape, dtype)) if g is None and ctx.materialize_grads and dtype is not None
+        wrap(np.zeros(shape, dtype))
+        if g is None and ctx.materialize_grads and dtype is not None
         else g
         for g, (shape, dtype) in zip(grads, node.outputs)
     ]

@@ -15,7 +15,13 @@ from backlit.tensor import Tensor
 
 
 def _as_tuple(inputs: Any) -> tuple:
-    return inputs if isinstance(inputs, tuple) else tuple(inputs) if isinstance(inputs, list) else (inputs,)
+    return (
+        inputs
+        if isinstance(inputs, tuple)
+        else tuple(inputs)
+        if isinstance(inputs, list)
+        else (inputs,)
+    )
 
 
 def _settled(result: Any, create_graph: bool) -> Any:
@@ -24,8 +30,14 @@ def _settled(result: Any, create_graph: bool) -> Any:
     return result if create_graph else tree.over(result, Tensor.detach)
 
 
-def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False,
-             vectorize: bool = False, strategy: str = "reverse-mode") -> Any:  # fmt: skip
+def jacobian(
+    func: Callable[..., Any],
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    strategy: str = "reverse-mode",
+) -> Any:
     """The Jacobian of `func` at `inputs`, shape output + input, nested for tuples.
 
     >>> bl.autograd.functional.jacobian(lambda x: x.exp(), bl.zeros(2))
@@ -40,8 +52,14 @@ def jacobian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, 
     return _settled(transform(func, argnums)(*given), create_graph)
 
 
-def hessian(func: Callable[..., Any], inputs: Any, create_graph: bool = False, strict: bool = False,
-            vectorize: bool = False, outer_jacobian_strategy: str = "reverse-mode") -> Any:  # fmt: skip
+def hessian(
+    func: Callable[..., Any],
+    inputs: Any,
+    create_graph: bool = False,
+    strict: bool = False,
+    vectorize: bool = False,
+    outer_jacobian_strategy: str = "reverse-mode",
+) -> Any:
     """The Hessian of a scalar function at `inputs`.
 
     >>> bl.autograd.functional.hessian(lambda x: (x**2).sum(), bl.ones(2))

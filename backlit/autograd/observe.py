@@ -23,7 +23,9 @@ class Observer:
     def before_forward(self, op: Any, inputs: tuple, params: dict) -> None:
         """An operator is about to run on `inputs` (tensors, numbers, None)."""
 
-    def after_forward(self, op: Any, inputs: tuple, params: dict, outputs: tuple, node: Any) -> None:
+    def after_forward(
+        self, op: Any, inputs: tuple, params: dict, outputs: tuple, node: Any
+    ) -> None:
         """It ran; `node` is None where nothing was recorded."""
 
     def before_backward(self, node: Any, grads: list) -> None:

@@ -89,7 +89,8 @@ def apply(op: Any, *inputs: Any, **params: Any) -> Any:
     try:
         results, arrays = op.run(arrays, params)
     except BacklitError as error:
-        raise error.locate(op.name, here()) or error
+        error.locate(op.name, here())
+        raise
     finally:
         _unhush(token)
     node = None
@@ -360,13 +361,14 @@ def _sole_owner(tensor: Tensor, op: Any, others: tuple) -> bool:
 def _keeps_type(op: Any, arrays: list, params: dict) -> bool:
     """Whether the result has the shape and dtype of the first input."""
     specs = [contract.spec_of(a) for a in arrays]
-    if specs[0].dtype.kind != "f" and issubclass(op, contract.Elementwise):
-        if any(not isinstance(s, contract.Spec) for s in specs):
-            return False  # NumPy refuses numbers outside the range; `apply` lets them wrap around
+    whole = specs[0].dtype.kind != "f" and issubclass(op, contract.Elementwise)
+    if whole and any(not isinstance(s, contract.Spec) for s in specs):
+        return False  # NumPy refuses numbers outside the range; `apply` lets them wrap around
     try:
         return op.infer(*specs, **params) == specs[0]
     except BacklitError as error:
-        raise error.locate(op.name + "_", here()) or error
+        error.locate(op.name + "_", here())
+        raise
 
 
 def _overwrite(op: Any, tensor: Tensor, others: tuple, arrays: list, params: dict) -> Tensor:
@@ -376,7 +378,8 @@ def _overwrite(op: Any, tensor: Tensor, others: tuple, arrays: list, params: dic
     try:
         op.into(*arrays, **params)
     except BacklitError as error:
-        raise error.locate(op.name + "_", here()) or error
+        error.locate(op.name + "_", here())
+        raise
     finally:
         _unhush(token)
     cell.version += 1

@@ -72,8 +72,15 @@ class Report:
         return "\n".join(lines)
 
 
-def gradcheck(func: Callable[..., Any], inputs: Any, eps: float | None = None, atol: float = 1e-6,
-              rtol: float = 1e-6, raise_exception: bool = True, **ignored: Any) -> bool:  # fmt: skip
+def gradcheck(
+    func: Callable[..., Any],
+    inputs: Any,
+    eps: float | None = None,
+    atol: float = 1e-6,
+    rtol: float = 1e-6,
+    raise_exception: bool = True,
+    **ignored: Any,
+) -> bool:
     """Compare the gradients of `func` with central differences; raise where they disagree.
 
     Inputs are taken in float64; those of floating point are differentiated by. The error names
@@ -261,7 +268,9 @@ class _Applications(Observer):
     def __init__(self) -> None:
         self.found: list[tuple[Any, tuple, dict, Any]] = []
 
-    def after_forward(self, op: Any, inputs: tuple, params: dict, outputs: tuple, node: Any) -> None:
+    def after_forward(
+        self, op: Any, inputs: tuple, params: dict, outputs: tuple, node: Any
+    ) -> None:
         if node is not None:
             self.found.append((op, inputs, params, node))
 

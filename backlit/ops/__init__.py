@@ -7,7 +7,8 @@ from importlib import import_module
 FAMILIES = (
     "elementwise", "activation", "special", "shape", "arithmetic", "views", "index", "join",
     "scatter", "select", "arrange", "diagonal", "pad", "combine", "mask", "sort", "embedding",
-    "convert", "reduce", "extreme", "running", "distance", "statistics", "matmul", "products", "einsum",
+    "convert", "reduce", "extreme", "running", "distance", "statistics", "matmul",
+    "products", "einsum",
     "linalg", "spectral", "lu", "softmax", "conv", "norm", "pool", "pool_adaptive", "norm_rows",
     "norm_groups", "attention", "random", "loss", "loss_regression", "loss_binary",
     "loss_margin", "loss_ctc", "recurrent", "image", "image_grid", "multihead",

@@ -64,7 +64,6 @@ def column_stack(tensors):
     return _joined(tensors, "column_stack", lambda x: x.reshape(-1, 1) if x.ndim < 2 else x, 1)
 
 
-
 def _vectors(tensors: tuple, name: str) -> list:
     given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (list, tuple)) else tensors
     found = listed(given, name)

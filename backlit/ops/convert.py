@@ -38,7 +38,6 @@ class Clone(Operator):
         return x
 
 
-
 @export("Tensor")
 def to_(input, *args, dtype=None, device=None, non_blocking=False, copy=False, memory_format=None):
     """Convert to a dtype, a device (there is only the CPU) or another tensor's dtype.

@@ -928,7 +928,7 @@ class Ne(Compare):
     tensor([ True, False,  True])
     """
 
-    aliases = ('not_equal',)
+    aliases = ("not_equal",)
 
     def formula(m, a, b):
         return a != b
@@ -941,7 +941,7 @@ class Lt(Compare):
     tensor([ True, False, False])
     """
 
-    aliases = ('less',)
+    aliases = ("less",)
 
     def formula(m, a, b):
         return a < b
@@ -954,7 +954,7 @@ class Le(Compare):
     tensor([ True,  True, False])
     """
 
-    aliases = ('less_equal',)
+    aliases = ("less_equal",)
 
     def formula(m, a, b):
         return a <= b
@@ -967,7 +967,7 @@ class Gt(Compare):
     tensor([False, False,  True])
     """
 
-    aliases = ('greater',)
+    aliases = ("greater",)
 
     def formula(m, a, b):
         return a > b
@@ -980,7 +980,7 @@ class Ge(Compare):
     tensor([False,  True,  True])
     """
 
-    aliases = ('greater_equal',)
+    aliases = ("greater_equal",)
 
     def formula(m, a, b):
         return a >= b

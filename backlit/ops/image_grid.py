@@ -118,9 +118,7 @@ def _check(input: Any, grid: Any, mode: str, padding_mode: str) -> None:
         if not hasattr(x, "cell"):
             raise ArgumentTypeError(f"grid_sample: expected a Tensor, got {type(x).__name__}")
     if mode not in ("bilinear", "nearest", "bicubic"):
-        raise ArgumentError(
-            f"grid_sample: mode must be bilinear, nearest or bicubic, got {mode!r}"
-        )
+        raise ArgumentError(f"grid_sample: mode must be bilinear, nearest or bicubic, got {mode!r}")
     if padding_mode not in ("zeros", "border", "reflection"):
         raise ArgumentError(
             f"grid_sample: padding_mode must be zeros, border or reflection, got {padding_mode!r}"

@@ -195,9 +195,7 @@ def window(x: np.ndarray, parts: tuple[Part, ...]) -> np.ndarray:
 def tensor_index(parts: tuple[Part, ...], tensors: tuple) -> tuple:
     """The index tensors, for use on the window."""
     given = iter(tensors)
-    return tuple(
-        next(given) if p[0] == "tensor" else slice(None) for p in parts if p[0] != "int"
-    )
+    return tuple(next(given) if p[0] == "tensor" else slice(None) for p in parts if p[0] != "int")
 
 
 def window_shape(shape: tuple, parts: tuple[Part, ...]) -> tuple:

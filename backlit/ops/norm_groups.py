@@ -157,9 +157,7 @@ class LocalResponseNorm(Composite):
 
     def expand(input, size, alpha=1e-4, beta=0.75, k=1.0):
         if input.ndim < 3:
-            raise ShapeError(
-                f"local_response_norm: expected (N, C, *S), got {tuple(input.shape)}"
-            )
+            raise ShapeError(f"local_response_norm: expected (N, C, *S), got {tuple(input.shape)}")
         neighbours = apply(ChannelWindow, input * input, before=size // 2, after=(size - 1) // 2)
         return input / (neighbours * (alpha / size) + k) ** beta
 

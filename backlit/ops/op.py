@@ -114,7 +114,7 @@ class Operator:
         if not cls.inputs and not cls.variadic and "forward" in vars(cls):
             cls.inputs = names_of(cls.forward)[0]
         cls.rules = {}
-        for i, name in enumerate(cls.inputs):
+        for name in cls.inputs:
             function = getattr(cls, f"grad_{name}", None)
             if function is not None:
                 cls.rules[name] = cls._rule(function)
@@ -158,8 +158,10 @@ class Operator:
         if not cls.rules and hasattr(cls, "expand"):
             names = dict.fromkeys((*cls.inputs, *(("xs",) if cls.variadic else ())))
         cls.plans[bits] = tuple(
-            (name, "input", cls.inputs.index(name)) if name in cls.inputs
-            else (name, "rest", len(cls.inputs)) if name == "xs"
+            (name, "input", cls.inputs.index(name))
+            if name in cls.inputs
+            else (name, "rest", len(cls.inputs))
+            if name == "xs"
             else (name, "output", cls.outputs.index(name))
             for name in names
         )
@@ -167,7 +169,7 @@ class Operator:
 
     @classmethod
     def run(cls, arrays: list[Any], params: dict[str, Any]) -> tuple[Any, list[Any]]:
-        """Check with `infer`, then compute. Returns the outputs and the arrays as they were used."""
+        """Check with `infer`, then compute: the outputs, and the arrays as they were used."""
         cls.infer(*map(spec_of, arrays), **params)
         return (cls.kernel or cls.forward)(*arrays, **params), arrays
 
@@ -318,7 +320,10 @@ class Elementwise(Operator, abstract=True):
         target = common.numpy
         bare = common.kind == "f" and any(isinstance(a, np.ndarray) for a in arrays)
         return [
-            a.astype(target, copy=False) if isinstance(a, np.ndarray) else a if bare
+            a.astype(target, copy=False)
+            if isinstance(a, np.ndarray)
+            else a
+            if bare
             else np.asarray(a).astype(target)[()]  # whole numbers wrap around, as in PyTorch
             for a in arrays
         ]
@@ -401,11 +406,14 @@ def _in_place(op: type[Operator], input: Any, *others: Any, **params: Any) -> An
 def _plain(op: type[Elementwise], count: int) -> Callable[..., Any]:
     """The public function of one or two tensors and nothing else."""
     if count == 1:
+
         def call(input: Any) -> Any:
             return slot.apply(op, input)
     else:
+
         def call(input: Any, other: Any) -> Any:  # type: ignore[misc]
             return slot.apply(op, input, other)
+
     return call
 
 
@@ -509,7 +517,9 @@ def export(namespaces: str, *aliases: str) -> Callable[[Callable[..., Any]], Cal
     """Publish a plain function (not a gate of its own) in namespaces: `@export("bl Tensor")`."""
 
     def publish(function: Callable[..., Any]) -> Callable[..., Any]:
-        FUNCTIONS.append((namespaces, (getattr(function, "public", function.__name__), *aliases), function))
+        FUNCTIONS.append(
+            (namespaces, (getattr(function, "public", function.__name__), *aliases), function)
+        )
         return function
 
     return publish

@@ -13,7 +13,14 @@ import numpy as np
 from backlit.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from backlit.ops.matmul import Matmul
 from backlit.ops.op import (
-    Composite, Operator, Spec, apply, broadcast_shapes, export, normalize_axis, slot,
+    Composite,
+    Operator,
+    Spec,
+    apply,
+    broadcast_shapes,
+    export,
+    normalize_axis,
+    slot,
 )  # fmt: skip
 from backlit.ops.shape import Permute, Reshape
 

@@ -50,9 +50,7 @@ def check_layer(gates: int, x: Spec, w_ih: Spec, w_hh: Spec, biases: Sequence[Sp
 
 def wide(*arrays: np.ndarray | None) -> list[Any]:
     """Half precision as single; absent arrays stay absent."""
-    return [
-        a.astype(np.float32) if a is not None and a.dtype.itemsize == 2 else a for a in arrays
-    ]
+    return [a.astype(np.float32) if a is not None and a.dtype.itemsize == 2 else a for a in arrays]
 
 
 def narrow(like: np.ndarray, *arrays: np.ndarray | None) -> tuple:

@@ -104,7 +104,9 @@ class _Recorder:
                 hint="use a mask instead: where, masked_fill",
             )
 
-    def after_forward(self, op: Any, inputs: tuple, params: dict, outputs: tuple, node: Any) -> None:
+    def after_forward(
+        self, op: Any, inputs: tuple, params: dict, outputs: tuple, node: Any
+    ) -> None:
         operands = tuple(self._operand(x) for x in inputs)
         values = tuple(self._output(op.name, t) for t in outputs)
         owner = state.backward_of

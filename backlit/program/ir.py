@@ -8,7 +8,7 @@ prints and parses. Numbers and None stand in place of operands that are not Valu
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 from backlit.dtypes import dtype
 
@@ -25,7 +25,7 @@ class Value:
         return f"{self.name}: {self.dtype.name}[{', '.join(map(str, self.shape))}]"
 
 
-Operand = Union[Value, int, float, bool, None]
+Operand = Value | int | float | bool | None
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,9 @@ def _check_types(instr: Instr, operators: Mapping[str, Any], spec: Any, where: s
         return  # its shape depends on values
     expected = found if isinstance(found, tuple) and not hasattr(found, "shape") else (found,)
     if len(expected) != len(instr.outputs):
-        raise ProgramError(f"{where}: {len(instr.outputs)} outputs, the operator has {len(expected)}")
+        raise ProgramError(
+            f"{where}: {len(instr.outputs)} outputs, the operator has {len(expected)}"
+        )
     for value, s in zip(instr.outputs, expected):
         if value is not None and (value.shape, value.dtype) != (tuple(s.shape), s.dtype):
             raise ProgramError(f"{where}: {value} should be {s.dtype.name}{list(s.shape)}")

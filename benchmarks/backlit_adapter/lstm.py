@@ -7,6 +7,8 @@ from backlit import models
 from .common import Trainer, classifier, fill
 
 
-def build(inputs: Any, spec: Any, mode: str, dtype: str, threads: int, kind: str = "lstm") -> Trainer:
+def build(
+    inputs: Any, spec: Any, mode: str, dtype: str, threads: int, kind: str = "lstm"
+) -> Trainer:
     model = fill(models.RowClassifier(kind), inputs.params.values())
     return classifier(inputs, spec, model, mode)

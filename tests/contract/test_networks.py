@@ -148,7 +148,7 @@ def test_n6_the_loss_is_an_average_over_samples():
 
 
 def test_n11_delta_predicts_the_change_of_the_loss():
-    *_, z3, a3, C = fixture()
+    *_, z3, _, C = fixture()
     z3.retain_grad()
     C.backward()
     delta, y = z3.grad, t64([1, 0])
@@ -295,9 +295,7 @@ def test_n22_skips_keep_the_first_gradient_alive():
     F1 = lambda x: (x * x).tanh()
     x = t64([0.3, -0.5])
     whole = bl.func.jacrev(lambda v: v + F1(v))(x)
-    np.testing.assert_allclose(
-        whole.numpy(), np.eye(2) + bl.func.jacrev(F1)(x).numpy(), atol=1e-15
-    )
+    np.testing.assert_allclose(whole.numpy(), np.eye(2) + bl.func.jacrev(F1)(x).numpy(), atol=1e-15)
 
 
 @pytest.mark.parametrize("rho", [0.5, 1.0, 1.5])

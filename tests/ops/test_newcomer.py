@@ -1,4 +1,4 @@
-"""A newcomer's operator: one class gives eager, gradients, checks, a Program, LaTeX and a kernel."""
+"""A newcomer's operator: one class gives eager, gradients, checks, Program, LaTeX and kernel."""
 
 import numpy as np
 import pytest

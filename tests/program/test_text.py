@@ -5,7 +5,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import backlit as bl
 from backlit import dtypes
@@ -37,10 +38,12 @@ def programs(draw):
 
     known = [value() for _ in range(draw(st.integers(0, 3)))]
     inputs, instrs = tuple(known), []
-    operand = lambda: draw(st.one_of(NUMBERS, *([st.sampled_from(known)] if known else [])))  # noqa: E731
+    operand = lambda: draw(st.one_of(NUMBERS, *([st.sampled_from(known)] if known else [])))
     for _ in range(draw(st.integers(0, 4))):
         read = tuple(operand() for _ in range(draw(st.integers(0, 3))))
-        made = tuple(value() if draw(st.booleans()) else None for _ in range(draw(st.integers(1, 2))))
+        made = tuple(
+            value() if draw(st.booleans()) else None for _ in range(draw(st.integers(1, 2)))
+        )
         params = draw(st.dictionaries(NAMES, LITERALS, max_size=3))
         notes = draw(st.lists(st.text(max_size=8), min_size=4, max_size=4))
         instrs.append(Instr(draw(NAMES), read, made, params, *notes))
@@ -66,15 +69,38 @@ def example():
 
 EDITS = st.lists(
     st.tuples(
-        st.integers(0, 10**6), st.integers(0, 6),
+        st.integers(0, 10**6),
+        st.integers(0, 6),
         st.one_of(
             st.text(max_size=3),
-            st.sampled_from(["(", ")", "=", "**x", "-None", "{**a}", "{[]: 1}", "1j", "...", "9" * 5000,
-                             "[" * 300, "-" * 3000, "\x00", "\n", "return ", "#", '"', "\\", "_"]),
+            st.sampled_from(
+                [
+                    "(",
+                    ")",
+                    "=",
+                    "**x",
+                    "-None",
+                    "{**a}",
+                    "{[]: 1}",
+                    "1j",
+                    "...",
+                    "9" * 5000,
+                    "[" * 300,
+                    "-" * 3000,
+                    "\x00",
+                    "\n",
+                    "return ",
+                    "#",
+                    '"',
+                    "\\",
+                    "_",
+                ]
+            ),
         ),
     ),
-    min_size=1, max_size=3,
-)  # fmt: skip
+    min_size=1,
+    max_size=3,
+)
 
 
 @settings(max_examples=200, deadline=None)

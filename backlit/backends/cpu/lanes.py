@@ -132,7 +132,7 @@ class LaneMath:
 
     def _bits(self) -> tuple[str, int, int]:
         """Integer type of the same width, bits of the mantissa, bias of the exponent."""
-        return (("i32", 23, 127) if self.single else ("i64", 52, 1023))
+        return ("i32", 23, 127) if self.single else ("i64", 52, 1023)
 
     def _integer(self, operation: str, a: Value, b: int | Value) -> Value:
         kind = a.kind
@@ -308,7 +308,9 @@ class LaneMath:
         small = x * (self.polynomial(fm.ERF_SMALL[0], s) / self.polynomial(fm.ERF_SMALL[1], s))
         b = self.minimum(a, 6.0)
         tail = self.exp(-(b * b))
-        middle = tail * (self.polynomial(fm.ERF_MIDDLE[0], b) / self.polynomial(fm.ERF_MIDDLE[1], b))
+        middle = tail * (
+            self.polynomial(fm.ERF_MIDDLE[0], b) / self.polynomial(fm.ERF_MIDDLE[1], b)
+        )
         z = 1.0 / self.maximum(b * b, 1.0)
         r = z * (self.polynomial(fm.ERF_LARGE[0], z) / self.polynomial(fm.ERF_LARGE[1], z))
         large = tail * ((1 / math.sqrt(math.pi)) - r) / self.maximum(b, 1.0)

@@ -11,8 +11,28 @@ from backlit.ops.op import REGISTRY
 
 SIZE = 3 * elementwise.BLOCK + 17  # several chunks and a ragged end
 ACCURATE = {"exp": 1.0, "log": 1.0, "expm1": 2.5, "log1p": 2.5, "tanh": 3.5, "erf": 4.5}
-UNARY = ["exp", "expm1", "log", "log1p", "log2", "sqrt", "tanh", "erf", "sigmoid", "relu", "silu",
-         "softplus", "floor", "ceil", "round", "trunc", "abs", "sign", "neg", "reciprocal"]  # fmt: skip
+UNARY = [
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "log2",
+    "sqrt",
+    "tanh",
+    "erf",
+    "sigmoid",
+    "relu",
+    "silu",
+    "softplus",
+    "floor",
+    "ceil",
+    "round",
+    "trunc",
+    "abs",
+    "sign",
+    "neg",
+    "reciprocal",
+]
 
 
 @pytest.fixture(params=[16, 8, 4, 1])
@@ -43,7 +63,10 @@ def test_a_kernel_equals_numpy(name, dtype, width):
     )  # fmt: skip
     assert address is not None, f"{name} has no kernel"
     with np.errstate(all="ignore"):
-        found, expected = elementwise.kernel_of(op)(x, **params_of(op)), op.forward(x, **params_of(op))
+        found, expected = (
+            elementwise.kernel_of(op)(x, **params_of(op)),
+            op.forward(x, **params_of(op)),
+        )
     tolerance = 16 * np.finfo(dtype).eps
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 

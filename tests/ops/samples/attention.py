@@ -16,8 +16,15 @@ Q, K, V = T((2, 4, 3, 5)), T((2, 4, 6, 5)), T((2, 4, 6, 2))
 HALF_K, HALF_V = T((2, 2, 6, 5)), T((2, 2, 6, 2))
 # One row may look nowhere; the first may look at all.
 ALLOWED = T((3, 6), dtype="bool", values=[[1] * 6, [0] * 6, [1, 0, 0, 1, 1, 0]])
-CLOSED = T((3, 6), values=[[0.0] * 6, [0.5, -math.inf, -math.inf, 1.0, 2.0, -1.0],
-                           [-math.inf, 0.0, 1.0, 0.0, 0.0, 0.0]], grad=False)
+CLOSED = T(
+    (3, 6),
+    values=[
+        [0.0] * 6,
+        [0.5, -math.inf, -math.inf, 1.0, 2.0, -1.0],
+        [-math.inf, 0.0, 1.0, 0.0, 0.0, 0.0],
+    ],
+    grad=False,
+)
 FAR = T((2, 4, 3, 5), domain=(-1e4, 1e4), grad=False)
 CAUSAL = {"is_causal": True}
 

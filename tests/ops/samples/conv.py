@@ -47,7 +47,6 @@ CONVOLUTIONS = [
 ]  # fmt: skip
 
 
-
 def padded_to_the_same_size(x: Any, w: Any) -> Any:
     return F.conv2d(x, w, padding="same")
 

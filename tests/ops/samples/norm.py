@@ -78,7 +78,6 @@ EXACT = [
 ]
 
 
-
 def moved(running: Any, value: Any) -> Any:
     return apply(MovingAverage, running, value, momentum=0.25)
 
