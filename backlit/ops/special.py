@@ -91,7 +91,7 @@ class Entr(Elementwise):
     """-x ln x: 0 at 0, minus infinity below.
 
     >>> bl.special.entr(bl.tensor([0.0, 1.0]))
-    tensor([ 0., -0.])
+    tensor([0., -0.])
     """
 
     exports = "special"
