@@ -131,10 +131,6 @@ class TrainingInterrupted(KeyboardInterrupt):
         self.checkpoint, self.history = checkpoint, history
 
 
-class GraphError(BacklitError, ValueError):
-    """A graph of operators that is not a directed acyclic one."""
-
-
 def user_frame(depth: int = 1) -> FrameType | None:
     """The innermost frame outside this package, or None."""
     frame: FrameType | None = sys._getframe(depth)

@@ -314,7 +314,7 @@ def _hooked(hooks: list, g: Tensor) -> Tensor:
 
 
 def pull(node: Node, grads: list) -> Sequence[Tensor | None]:
-    """The gradients of a Node's inputs from those of its outputs."""
+    """The gradients of a Node's inputs from those of its outputs, by recorded operators."""
     if node.saved is FREED:
         error = GradError(
             "the saved values of this graph were freed by an earlier backward",
@@ -327,10 +327,7 @@ def pull(node: Node, grads: list) -> Sequence[Tensor | None]:
         observer.before_backward(node, grads)
     try:
         if node.op.elementwise:
-            if state.grad or observers:
-                results = pull_formula(node, grads[0])
-            else:
-                results = pull_arrays(node, grads[0])
+            results = pull_formula(node, grads[0])
         else:
             results = pull_rules(node, grads)
     except BacklitError as error:

@@ -219,7 +219,6 @@ class Elementwise(Operator, abstract=True):
     result: ClassVar[str] = "promote"  # or "float" (whole numbers become floats), or "bool"
     symbol: ClassVar[str] = ""  # LaTeX of the function, where it has a name
     inplace: ClassVar[bool] = False  # the public function takes `inplace=`
-    derivatives: ClassVar[dict[int, Rule]] = {}
     locals: ClassVar[dict[int, tuple[Callable[..., Any], tuple[str, ...], tuple[str, ...]]]] = {}
     masks: ClassVar[dict[int, Any]] = {}
     elementwise = True
@@ -233,19 +232,18 @@ class Elementwise(Operator, abstract=True):
         first, keywords = names_of(cls.formula)
         cls.inputs = first[1:]
         cls.defaults = dict.fromkeys(keywords) | (cls.formula.__kwdefaults__ or {})
-        cls.rules, cls.derivatives, cls.plans = {}, {}, {}
-        cls.locals, cls.masks = {}, {}
+        cls.rules, cls.plans, cls.locals, cls.masks = {}, {}, {}, {}
         for i, name in enumerate(cls.inputs):
             function = getattr(cls, f"d_{name}", None)
             if function is not None:
                 rule = cls._rule(function)
                 rule = rule._replace(params=tuple(p for p in rule.params if p != "m"))
-                cls.rules[name] = cls.derivatives[i] = rule
+                cls.rules[name] = rule
                 cls.locals[i] = (function, rule.saved, rule.params)
                 masked = getattr(cls, f"mask_{name}", None)
                 if masked is not None:
                     cls.masks[i] = (masked, names_of(masked)[0][1:])
-        cls.differentiable = bool(cls.derivatives)
+        cls.differentiable = bool(cls.locals)
         cls.bare = getattr(cls.forward, "__func__", None) is Elementwise.forward.__func__  # type: ignore[attr-defined]
         if "call" not in vars(cls):
             cls.call = staticmethod(cls._public(keywords))
