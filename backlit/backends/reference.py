@@ -7,30 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from backlit.errors import ProgramError
 from backlit.ops.op import REGISTRY, Spec
-from backlit.program.ir import Program, Value
+from backlit.program.interpret import interpret
+from backlit.program.ir import Program
 from backlit.program.verify import verify
 
 
 def run(program: Program, arrays: Sequence[np.ndarray]) -> tuple[Any, ...]:
     """The outputs of a Program for arrays of its inputs."""
-    if len(arrays) != len(program.inputs):
-        raise ProgramError(f"{len(program.inputs)} inputs, {len(arrays)} arrays")
-    env: dict[str, Any] = {v.name: a for v, a in zip(program.inputs, arrays)}
-
-    def look(x: Any) -> Any:
-        return env[x.name] if isinstance(x, Value) else x
-
-    with np.errstate(all="ignore"):
-        for instr in program.instrs:
-            op = REGISTRY[instr.op]
-            results, _ = op.run([look(x) for x in instr.inputs], instr.params)
-            listed = results if isinstance(results, tuple) else (results,)
-            for value, result in zip(instr.outputs, listed):
-                if value is not None:
-                    env[value.name] = np.asarray(result)
-    return tuple(look(x) for x in program.outputs)
+    return interpret(program, arrays, REGISTRY)
 
 
 def check(program: Program) -> Program:

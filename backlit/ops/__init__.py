@@ -10,7 +10,7 @@ FAMILIES = (
     "convert", "reduce", "extreme", "running", "distance", "statistics", "matmul",
     "products", "einsum",
     "linalg", "spectral", "lu", "softmax", "conv", "norm", "pool", "pool_adaptive", "norm_rows",
-    "norm_groups", "attention", "random", "loss", "loss_regression", "loss_binary",
+    "norm_groups", "attention", "random", "loss", "loss_regression", "loss_binary", "fused",
     "loss_margin", "loss_ctc", "recurrent", "image", "image_grid", "multihead",
 )  # fmt: skip
 
