@@ -31,9 +31,15 @@ class Buffer:
     size: int  # bytes
     memory: np.ndarray | None = None
     slot: int | None = None
-    address: int = 0
+    address: int = 0  # in the arena
     first: int = -1  # the tasks between which it is alive
     last: int = -1
+    shared: Buffer | None = None  # the buffer whose memory this one uses
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it lies outside the arena."""
+        return self.memory is not None or self.slot is not None
 
 
 @dataclass(frozen=True, eq=False)

@@ -62,6 +62,20 @@ def parallel_for(
         _team_lock.release()
 
 
+def together(address: int, header: np.ndarray, workers: int, ran: int) -> None:
+    """Run a function that needs all its workers at once, as it has barriers: alone where the team
+    is busy. It sets word `ran + worker` of `header` when a worker enters it.
+    """
+    header[ran:] = 0
+    if workers < 2 or sys.is_finalizing() or not _team_lock.acquire(blocking=False):
+        Gang(1, address, header, 0, ran).run(0)
+        return
+    try:
+        _current_team().run(Gang(workers, address, header, workers - 1, ran))
+    finally:
+        _team_lock.release()
+
+
 class Job:
     """One kernel call; it keeps its arguments alive for late workers."""
 
@@ -89,6 +103,18 @@ class Job:
             self.ends[helper].acquire(timeout=1.0)
 
 
+class Gang(Job):
+    """A call that every worker must enter, and only once: the others wait for it inside."""
+
+    def __init__(self, workers: int, address: int, header: np.ndarray, helpers: int, ran: int):
+        super().__init__(workers, address, header, helpers)
+        self.ran = ran
+
+    def run(self, worker: int) -> None:
+        if not self.words[self.ran + worker]:
+            super().run(worker)
+
+
 class Team:
     """Daemon threads that sleep on their inbox until a job comes."""
 
@@ -103,6 +129,12 @@ class Team:
             for helper in helpers:
                 self.inboxes[helper].put(job)
             job.run(0)
+        except KeyboardInterrupt:
+            if isinstance(job, Gang):  # helpers that have begun wait for this thread
+                for helper in helpers:
+                    self.inboxes[helper].put(job)
+                job.run(0)
+            raise
         finally:
             self._join(job)
 

@@ -1,0 +1,134 @@
+"""From the instructions of a Program to the tasks of a plan: one table, operator to lowering.
+
+A view is an alias with strides. What the table does not have, or what a lowering declines with
+NotImplemented, becomes a call back into Python that runs the operator's own rules, so every
+Program runs; `explain()` lists these. Next: plan.py for what lowerings write to.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+
+from backlit.ops.op import REGISTRY, Elementwise
+from backlit.program.ir import Instr, Program, Value
+
+from . import features
+from .plan import Place, Plan, Task
+
+# operator -> (module of this package, function); the function is lowering(plan, instr)
+LOWERINGS: dict[str, tuple[str, str]] = {}
+ELEMENTWISE: tuple[str, str] | None = None  # of every elementwise operator, from its formula
+
+
+def lower(program: Program, places: dict[str, Place], workers: int) -> Plan:
+    """The plan of a Program whose inputs lie at `places`."""
+    plan = Plan(program, features.machine(), workers)
+    plan.places.update(places)
+    for instr in program.instrs:
+        plan.instr = instr
+        if not (_lower_view(plan, instr) or _lower_native(plan, instr)):
+            lower_callback(plan, instr)
+    plan.instr = None
+    return plan
+
+
+def _lower_native(plan: Plan, instr: Instr) -> bool:
+    entry = LOWERINGS.get(instr.op)
+    if entry is None and issubclass(REGISTRY[instr.op], Elementwise):
+        entry = ELEMENTWISE
+    if entry is None:
+        return False
+    return _load(*entry)(plan, instr) is not NotImplemented
+
+
+@functools.cache
+def _load(module: str, function: str) -> Callable[..., Any]:
+    return getattr(import_module(f"backlit.backends.cpu.{module}"), function)
+
+
+# ----- views -----
+
+SEVERAL_VIEWS = ("split", "unbind")  # several windows into their input
+
+
+def _lower_view(plan: Plan, instr: Instr) -> bool:
+    """Alias the outputs where the operator's own NumPy form gives windows into its input."""
+    op = REGISTRY[instr.op]
+    source = instr.inputs[0] if instr.inputs else None
+    if not (op.view or op.name in SEVERAL_VIEWS) or not isinstance(source, Value):
+        return False
+    if any(isinstance(x, Value) for x in instr.inputs[1:]) or op.elementwise:
+        return False
+    place = plan.place(source)
+    window = _window(place)
+    if window is None:
+        return False
+    found = op.forward(window, *instr.inputs[1:], **instr.params)
+    views = found if isinstance(found, tuple) else (found,)
+    if not all(np.may_share_memory(v, window) for v in views if v.size):
+        return False
+    start, itemsize = window.__array_interface__["data"][0], place.dtype.itemsize
+    for value, view in zip(instr.outputs, views):
+        if value is not None:
+            offset = view.__array_interface__["data"][0] - start if view.size else 0
+            strides = tuple(s // itemsize for s in view.strides)
+            plan.alias(value, Place(place.buffer, place.offset + offset, view.shape, strides,
+                                    place.dtype))  # fmt: skip
+    return True
+
+
+LARGEST_WINDOW = 1 << 30
+_ground = np.empty(1 << 16, np.uint8)
+
+
+def _window(place: Place) -> np.ndarray | None:
+    """An array of the place's shape and strides whose contents nobody cares about."""
+    global _ground
+    span = sum((n - 1) * abs(s) for n, s in zip(place.shape, place.strides) if n)
+    needed = (span + 1) * place.dtype.itemsize
+    if needed > LARGEST_WINDOW or any(s < 0 for s in place.strides):
+        return None
+    if needed > _ground.nbytes:
+        _ground = np.empty(needed, np.uint8)
+    strides = [s * place.dtype.itemsize for s in place.strides]
+    return np.ndarray(place.shape, place.dtype, _ground, 0, strides)
+
+
+# ----- calls back into Python -----
+
+
+def lower_callback(plan: Plan, instr: Instr) -> None:
+    """Run the operator in Python on arrays that show the plan's memory."""
+    op = REGISTRY[instr.op]
+    given = [plan.place(x) if isinstance(x, Value) else x for x in instr.inputs]
+    reads = tuple(x for x in given if isinstance(x, Place))
+    writes = tuple(plan.result(v) for v in instr.outputs if v is not None)
+    wanted = [v is not None for v in instr.outputs]
+    fixed = [None if isinstance(x, Place) else (x,) for x in given]
+
+    def call(*arrays: np.ndarray) -> None:
+        waiting = iter(arrays)
+        operands = [next(waiting) if f is None else f[0] for f in fixed]
+        results, _ = op.run(operands, instr.params)
+        listed = results if isinstance(results, tuple) else (results,)
+        for result, want in zip(listed, wanted):
+            if want:
+                next(waiting)[...] = result
+
+    plan.add(Task(instr.op, call, list((*reads, *writes)), reads=reads, writes=writes,
+                  implementation="callback"))  # fmt: skip
+
+
+def lower_copy(plan: Plan, source: Place, target: Place) -> None:
+    """Copy between places of one shape, whatever their strides."""
+
+    def call(a: np.ndarray, b: np.ndarray) -> None:
+        b[...] = a
+
+    plan.add(Task("copy", call, [source, target], reads=(source,), writes=(target,),
+                  implementation="callback"))  # fmt: skip

@@ -1,0 +1,1 @@
+"""One pass a file; pipeline.py puts them in order."""
