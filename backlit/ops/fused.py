@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from backlit.errors import ProgramError
 from backlit.ops.op import REGISTRY, Operator, Spec
 from backlit.program.interpret import interpret
 from backlit.program.ir import Program
+
+
+def check_operands(body: Program, specs: Sequence[Any]) -> None:
+    """Refuse operands that are not what the inputs of a Program say."""
+    expected = [Spec(v.shape, v.dtype) for v in body.inputs]
+    if list(specs) != expected:
+        shown = [f"{s.dtype.name}{list(s.shape)}" if isinstance(s, Spec) else s for s in specs]
+        raise ProgramError(f"operands {shown} for the inputs {list(map(str, body.inputs))}")
 
 
 class Fused(Operator):
@@ -17,6 +27,7 @@ class Fused(Operator):
     differentiable = False
 
     def infer(*specs: Any, body: Program) -> tuple[Spec, ...]:
+        check_operands(body, specs)
         return tuple(Spec(v.shape, v.dtype) for v in body.outputs)  # type: ignore[union-attr]
 
     def forward(*xs: Any, body: Program) -> tuple[Any, ...]:

@@ -2,11 +2,13 @@
 
 A Program is a list of instructions in single assignment: every Value is made once, by an input or
 by one Instr, before it is used, so it can't hold a cycle. All of it is plain data that compares,
-prints and parses. Numbers and None stand in place of operands that are not Values.
+prints and parses. Numbers and None stand in place of operands that are not Values. Parameters
+may hold Programs (the body of a scan): they see nothing but their own inputs.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +46,19 @@ class Instr:
     module: str = ""
     scope: str = ""
     backward_of: str = ""
+
+    @property
+    def bodies(self) -> tuple[Program, ...]:
+        """The Programs among the parameters, in order."""
+        return tuple(_programs(tuple(self.params.values())))
+
+
+def _programs(x: Any) -> Iterator[Program]:
+    if isinstance(x, Program):
+        yield x
+    elif isinstance(x, (tuple, list, dict)):
+        for value in x.values() if isinstance(x, dict) else x:
+            yield from _programs(value)
 
 
 @dataclass(frozen=True)

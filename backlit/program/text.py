@@ -4,7 +4,8 @@ One instruction a line, a call in Python's spelling; behind `#` where it came fr
 
     y: float32[64, 10] = matmul(h, w)  # at "train.py:41" in "model.head" backward of "loss"
 
-Text is read with Python's own grammar as data; nothing in it is ever executed.
+A Program among the parameters is written `program` in its place and in full, indented, on the
+lines below. Text is read with Python's own grammar as data; nothing in it is ever executed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import ast
 import keyword
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from backlit.dtypes import BY_NAME, dtype
@@ -27,9 +29,16 @@ _NOTES = (("at", "line"), ("in", "module"), ("scope", "scope"), ("backward of", 
 
 def write(program: Program) -> str:
     """The text of a Program."""
-    head = f"program {program.name}({', '.join(map(str, program.inputs))}):"
-    body = [f"  {_write_instr(i)}" for i in program.instrs]
-    return "\n".join([head, *body, f"  return {', '.join(map(_operand, program.outputs))}"])
+    return "\n".join(_lines(program))
+
+
+def _lines(program: Program) -> Iterator[str]:
+    yield f"program {program.name}({', '.join(map(str, program.inputs))}):"
+    for instr in program.instrs:
+        yield f"  {_write_instr(instr)}"
+        for body in instr.bodies:
+            yield from (f"    {line}" for line in _lines(body))
+    yield f"  return {', '.join(map(_operand, program.outputs))}"
 
 
 def _write_instr(i: Instr) -> str:
@@ -49,9 +58,12 @@ def _operand(x: Operand) -> str:
 
 
 def literal(x: Any) -> str:
-    """A parameter as a literal: numbers, strings, None, tuples, dicts, dtypes."""
+    """A parameter as a literal: numbers, strings, None, tuples, dicts, dtypes; and Programs,
+    whose lines follow."""
     if isinstance(x, dtype):
         return x.name
+    if isinstance(x, Program):
+        return "program"
     if isinstance(x, float) and not math.isfinite(x):
         return "nan" if math.isnan(x) else "inf" if x > 0 else "-inf"
     if isinstance(x, tuple):
@@ -78,11 +90,33 @@ def parse(text: str) -> Program:
         raise ProgramError("the text is nested too deep to be a program") from None
 
 
+class _Lines:
+    """The lines that are still to be read, with their numbers."""
+
+    def __init__(self, text: str):
+        self.rest = [(n, t.strip()) for n, t in enumerate(text.splitlines(), 1) if t.strip()]
+        self.rest.reverse()
+        self.number = 0
+
+    def take(self) -> str:
+        if not self.rest:
+            raise ProgramError("a program has a head, instructions and a return")
+        self.number, line = self.rest.pop()
+        return line
+
+
 def _parse(text: str) -> Program:
-    lines = [(n, t.strip()) for n, t in enumerate(text.splitlines(), 1) if t.strip()]
-    if len(lines) < 2:
-        raise ProgramError("a program has a head, instructions and a return")
-    number, head = lines[0]
+    lines = _Lines(text)
+    program = _parse_program(lines)
+    if lines.rest:
+        number, line = lines.rest[-1]
+        raise ProgramError(f"line {number}: the program has returned, and then: {line!r}")
+    return program
+
+
+def _parse_program(lines: _Lines) -> Program:
+    head = lines.take()
+    number = lines.number
     found = re.fullmatch(r"program (\w+)\((.*)\):", head)
     if found is None or not found[1].isidentifier():
         raise ProgramError(f"line {number}: expected `program name(inputs):`, got {head!r}")
@@ -92,16 +126,16 @@ def _parse(text: str) -> Program:
         raise ProgramError(f"line {number}: an input must have a name, got {head!r}")
     known = {v.name: v for v in inputs}
     instrs = []
-    for number, line in lines[1:-1]:
-        instr = _parse_instr(line, known, number)
+    while (line := lines.take()).split(maxsplit=1)[0] != "return":
+        if not lines.rest:
+            raise ProgramError(f"line {lines.number}: expected `return`, got {line!r}")
+        instr = _parse_instr(line, known, lines)
         instrs.append(instr)
         known.update({v.name: v for v in instr.outputs if v is not None})
-    number, last = lines[-1]
-    if last.split(maxsplit=1)[0] != "return":
-        raise ProgramError(f"line {number}: expected `return`, got {last!r}")
-    call = _expression(f"f({last.removeprefix('return').strip()})", number)
+    number = lines.number
+    call = _expression(f"f({line.removeprefix('return').strip()})", number)
     if call.keywords:
-        raise ProgramError(f"line {number}: what is returned has no names: {last!r}")
+        raise ProgramError(f"line {number}: what is returned has no names: {line!r}")
     outputs = tuple(_read_operand(a, known, number) for a in call.args)
     return Program(found[1], inputs, tuple(instrs), outputs)
 
@@ -124,7 +158,8 @@ def _values(text: str, number: int) -> list[Value | None]:
     return values
 
 
-def _parse_instr(line: str, known: dict[str, Value], number: int) -> Instr:
+def _parse_instr(line: str, known: dict[str, Value], lines: _Lines) -> Instr:
+    number = lines.number
     left, equals, rest = line.partition(" = ")
     if not equals:
         raise ProgramError(f"line {number}: expected `outputs = operator(...)`, got {line!r}")
@@ -136,7 +171,7 @@ def _parse_instr(line: str, known: dict[str, Value], number: int) -> Instr:
     for k in call.keywords:
         if k.arg is None:
             raise ProgramError(f"line {number}: parameters are given by name: {rest!r}")
-        params[k.arg] = _read(k.value, number)
+        params[k.arg] = _read(k.value, number, lines)
     outputs = tuple(_values(left, number))
     assert isinstance(call.func, ast.Name)
     return Instr(call.func.id, inputs, outputs, params, **notes)
@@ -144,7 +179,7 @@ def _parse_instr(line: str, known: dict[str, Value], number: int) -> Instr:
 
 def is_name(name: str) -> bool:
     """Whether a value may have this name: text could not tell others from literals."""
-    literals = name in BY_NAME or name in ("inf", "nan", "_")
+    literals = name in BY_NAME or name in ("inf", "nan", "_", "program")
     plain = name.isascii() and name.isidentifier()
     return plain and not keyword.iskeyword(name) and not literals
 
@@ -179,11 +214,13 @@ def _read_operand(tree: ast.expr, known: dict[str, Value], number: int) -> Opera
     return _read(tree, number)
 
 
-def _read(tree: ast.expr, number: int) -> Any:
-    """A literal; anything else is refused."""
+def _read(tree: ast.expr, number: int, lines: _Lines | None = None) -> Any:
+    """A literal; anything else is refused. The Programs of `lines` are read as they are met."""
     names: dict[str, Any] = {**BY_NAME, "inf": math.inf, "nan": math.nan}
     if isinstance(tree, ast.Name) and tree.id in names:
         return names[tree.id]
+    if isinstance(tree, ast.Name) and tree.id == "program" and lines is not None:
+        return _parse_program(lines)
     if isinstance(tree, ast.Constant) and isinstance(tree.value, (int, float, str, type(None))):
         return tree.value
     if isinstance(tree, ast.UnaryOp) and isinstance(tree.op, ast.USub):
@@ -191,9 +228,9 @@ def _read(tree: ast.expr, number: int) -> Any:
         if type(value) in (int, float):
             return -value
     if isinstance(tree, (ast.Tuple, ast.List)):
-        values = [_read(e, number) for e in tree.elts]
+        values = [_read(e, number, lines) for e in tree.elts]
         return values if isinstance(tree, ast.List) else tuple(values)
     if isinstance(tree, ast.Dict) and all(isinstance(k, ast.Constant) for k in tree.keys):
         pairs = zip(tree.keys, tree.values)
-        return {_read(k, number): _read(v, number) for k, v in pairs if k is not None}
+        return {_read(k, number): _read(v, number, lines) for k, v in pairs if k is not None}
     raise ProgramError(f"line {number}: {ast.unparse(tree)!r} is not a literal")

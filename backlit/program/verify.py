@@ -1,4 +1,5 @@
-"""The rules of the form, checked: single assignment, use after definition, types that agree.
+"""The rules of the form, checked: single assignment, use after definition, types that agree; also
+in the Programs that an instruction holds.
 
 Operators come as a mapping from names to classes with `infer` (the registry), so this file knows
 none of them.
@@ -26,6 +27,8 @@ def verify(program: Program, operators: Mapping[str, Any], spec: Any) -> Program
         where = f"instruction {number} ({instr.op})"
         for x in instr.inputs:
             _use(made, x, where)
+        for body in instr.bodies:
+            _check_body(body, operators, spec, where)
         _check_types(instr, operators, spec, where)
         for output in instr.outputs:
             if output is not None:
@@ -33,6 +36,13 @@ def verify(program: Program, operators: Mapping[str, Any], spec: Any) -> Program
     for x in program.outputs:
         _use(made, x, "return")
     return program
+
+
+def _check_body(body: Program, operators: Mapping[str, Any], spec: Any, where: str) -> None:
+    try:
+        verify(body, operators, spec)
+    except ProgramError as error:
+        raise ProgramError(f"{where}: in its program {body.name}: {error}") from None
 
 
 def _define(made: dict[str, Value], value: Value, where: str) -> None:

@@ -29,7 +29,7 @@ LITERALS = st.recursive(
 
 
 @st.composite
-def programs(draw):
+def programs(draw, depth=2):
     names = iter(draw(st.lists(NAMES, min_size=14, max_size=14, unique=True)))
 
     def value():
@@ -45,6 +45,9 @@ def programs(draw):
             value() if draw(st.booleans()) else None for _ in range(draw(st.integers(1, 2)))
         )
         params = draw(st.dictionaries(NAMES, LITERALS, max_size=3))
+        for key in draw(st.lists(NAMES, max_size=depth, unique=True)):
+            inner = draw(programs(depth - 1))
+            params[key] = draw(st.sampled_from([inner, (inner, 2), {"a": [inner, inner]}]))
         notes = draw(st.lists(st.text(max_size=8), min_size=4, max_size=4))
         instrs.append(Instr(draw(NAMES), read, made, params, *notes))
         known += [v for v in made if v is not None]
@@ -64,7 +67,42 @@ def example():
     def step(x, w):
         return bl.nn.functional.cross_entropy((x @ w).relu(), bl.tensor([0, 1]))
 
-    return write(capture(step, bl.ones(2, 3), bl.ones(3, 4)).program)
+    program = capture(step, bl.ones(2, 3), bl.ones(3, 4)).program
+    x, y = Value("a", (2, 3), bl.float32), Value("b", (3, 4), bl.float32)
+    read = (x, y, *(Value(v.name, v.shape, v.dtype) for v in program.inputs[2:]))
+    made = tuple(Value(f"out_{v.name}", v.shape, v.dtype) for v in program.outputs)
+    return write(Program("g", read, (Instr("fused", read, made, {"body": program}),), made))
+
+
+def nested():
+    inner = capture(lambda h, x: (h * x).tanh(), bl.ones(2), bl.ones(2), name="step").program
+    x, y = Value("x", (2,), bl.float32), Value("y", (2,), bl.float32)
+    first = Instr("fused", (x, x), (y,), {"body": inner}, "train.py:1")
+    outer = Program("outer", (x,), (first,), (y,))
+    z = Value("z", (2,), bl.float32)
+    return Program("f", (x,), (Instr("fused", (x,), (z,), {"body": outer}),), (z,))
+
+
+def test_programs_within_programs_are_indented():
+    lines = write(nested()).splitlines()
+    assert [len(t) - len(t.lstrip()) for t in lines] == [0, 2, 4, 6, 8, 10, 10, 10, 6, 2]
+    assert lines[1] == "  z: float32[2] = fused(x, body=program)"
+    assert lines[2] == "    program outer(x: float32[2]):"
+    assert parse("\n".join(t.strip() for t in lines)) == nested()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("y: float32[2] = fused(x, body=program)", "line 3: expected `program"),
+        ("y: float32[2] = fused(program)", "before it is made"),
+        ("y: float32[2] = fused(x, body={program: 1})", "not a literal"),
+        ("return x", "has returned, and then"),
+    ],
+)
+def test_faults_around_inner_programs_are_named(text, message):
+    with pytest.raises(ProgramError, match=message):
+        parse(f"program f(x: float32[2]):\n  {text}\n  return x")
 
 
 EDITS = st.lists(

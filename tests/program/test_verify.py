@@ -8,7 +8,7 @@ import backlit as bl
 from backlit.backends.reference import check
 from backlit.errors import ProgramError
 from backlit.program.capture import capture
-from backlit.program.ir import Value
+from backlit.program.ir import Instr, Program, Value
 
 
 def program():
@@ -52,3 +52,21 @@ def test_planted_faults_are_found():
     for message, wrong in faults.items():
         with pytest.raises(ProgramError, match=message):
             check(wrong)
+
+
+def test_faults_within_inner_programs_are_found():
+    p = program()
+    made = tuple(dataclasses.replace(v, name=f"out_{v.name}") for v in p.outputs)
+
+    def around(body, operands=p.inputs, outputs=made):
+        instr = Instr("fused", operands, outputs, {"body": body})
+        return Program("outer", p.inputs, (instr,), outputs)
+
+    x, w = p.inputs
+    assert check(around(p))
+    with pytest.raises(ProgramError, match=r"\(fused\): in its program .*no such operator"):
+        check(around(changed(1, op="sigmoyd")))
+    with pytest.raises(ProgramError, match="for the inputs"):
+        check(around(p, (w, x)))
+    with pytest.raises(ProgramError, match="should be"):
+        check(around(p, outputs=made[::-1]))
