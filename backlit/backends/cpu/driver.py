@@ -3,7 +3,8 @@
 Every worker of the team walks the same table with words of its own. A task is either run by
 worker 0 alone, or by all, each over its fixed range of chunks; barriers stand where the table
 says. Before each step the words that depend on the call or the step are filled in. A table may
-call another table: a loop within the step. Knows nothing of what is computed.
+call another table, a loop within the step, whose slots are the words of that entry. Knows nothing
+of what is computed.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ SERIAL, BARRIER, TABLE = 1, 2, 4
 
 @functools.lru_cache(maxsize=16)
 def address(machine: features.Machine) -> int:
-    """The compiled driver, called as a kernel: (header, unused, workers, worker)."""
+    """The compiled driver, called as a kernel: (header, slots or null, workers, worker)."""
     return jit.compile_function(text(machine), "drive", machine)
 
 
@@ -81,13 +82,15 @@ done:
   ret void
 }
 
-define void @drive(ptr %header, ptr %unused, i64 %workers, i64 %worker) {attributes} {
+define void @drive(ptr %header, ptr %given, i64 %workers, i64 %worker) {attributes} {
 entry:
   %counter = alloca i64, align 8
   %ran.first = getelementptr i64, ptr %header, i64 {ran}
   %ran.at = getelementptr i64, ptr %ran.first, i64 %worker
   store i64 1, ptr %ran.at, align 8
 {fields}
+  %own.slots = icmp eq ptr %given, null
+  %where = select i1 %own.slots, ptr %slots, ptr %given
   %skip = mul i64 %row, %worker
   %mine = getelementptr i64, ptr %words, i64 %skip
   %alone = icmp eq i64 %workers, 1
@@ -110,7 +113,7 @@ patch:
   %slot = load i64, ptr %slot.at, align 8
   %offset.at = getelementptr i64, ptr %patch.at, i64 2
   %offset = load i64, ptr %offset.at, align 8
-  %base.at = getelementptr i64, ptr %slots, i64 %slot
+  %base.at = getelementptr i64, ptr %where, i64 %slot
   %base = load i64, ptr %base.at, align 8
   %stride.at = getelementptr i64, ptr %strides, i64 %slot
   %stride = load i64, ptr %stride.at, align 8
@@ -145,7 +148,8 @@ task:
 
 inner:
   %inner.header = load ptr, ptr %own, align 8
-  call void @drive(ptr %inner.header, ptr null, i64 %workers, i64 %worker)
+  %inner.slots = getelementptr i64, ptr %own, i64 1
+  call void @drive(ptr %inner.header, ptr %inner.slots, i64 %workers, i64 %worker)
   br label %meeting
 
 plain:

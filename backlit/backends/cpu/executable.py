@@ -56,9 +56,10 @@ class Executable:
         self.sum_bytes = sum(b.size for b in self.plan.buffers if b.first >= 0)
         self._arena = _aligned(self.arena_bytes)
         self.error: BaseException | None = None
+        self.inner = [t.inner for t in self.tasks if t.inner is not None]
         shared = [self._is_shared(t) for t in self.tasks]
         self.workers = workers if any(shared) else 1
-        self._fill_table(shared)
+        self._fill_table(shared, workers)
 
     # ----- making it -----
 
@@ -143,9 +144,11 @@ class Executable:
             self.plan.copy(source, target)
 
     def _is_shared(self, task: Task) -> bool:
+        if task.inner is not None:
+            return task.inner.workers > 1
         return not callable(task.kernel) and task.chunks > 1 and task.work > SMALL_WORK
 
-    def _fill_table(self, shared: Sequence[bool]) -> None:
+    def _fill_table(self, shared: Sequence[bool], rows: int) -> None:
         """The driver's table: an entry per task, words per worker, and what a call fills in."""
         words: list[int] = []
         patches: list[tuple[int, int, int]] = []
@@ -156,8 +159,10 @@ class Executable:
             following = shared[number + 1] if number + 1 < len(shared) else True
             flags = 0 if together else driver.SERIAL
             flags |= driver.BARRIER if together or following else 0
-            flags |= driver.TABLE if task.implementation == "table" else 0
             entries.append((kernel, len(words), task.chunks, flags))
+            if task.inner is not None:
+                entries[-1] = (0, len(words), 0, flags | driver.TABLE)
+                words.append(task.inner.header_address)
             for word in task.words:
                 if isinstance(word, Place):
                     slot, address = self._address(word)
@@ -167,14 +172,14 @@ class Executable:
                 else:
                     words.append(_bits(word))
         row = -(-max(1, len(words)) // 8) * 8 + 8
-        self._words = np.zeros((self.workers, row), np.int64)
+        self._words = np.zeros((rows, row), np.int64)  # as many as a table around may have
         self._words[:, : len(words)] = words
         self._table = np.array(entries, np.int64).reshape(-1, driver.ENTRY_WORDS)
         self._patches = np.array(patches, np.int64).reshape(-1, driver.PATCH_WORDS)
         count = max(1, len(self._given) + sum(map(_is_place, self._results)))
         self.slots, self.strides = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._barrier = np.zeros(32, np.int64)
-        self.header = np.zeros(driver.FIELD["ran"] + max(self.workers, 1), np.int64)
+        self.header = np.zeros(driver.FIELD["ran"] + rows, np.int64)
         values = {
             "entries": len(entries), "table": _at(self._table), "patches": len(patches),
             "patch_table": _at(self._patches), "slots": _at(self.slots),
@@ -185,7 +190,7 @@ class Executable:
             self.header[driver.FIELD[name]] = value
         self._drive = driver.address(features.machine())
         self._call = jit.KERNEL_TYPE(self._drive)
-        self._header_at = _at(self.header)
+        self.header_address = _at(self.header)
         self._shapes = [
             (r.shape, tuple(s * r.dtype.itemsize for s in r.strides), r.dtype)
             for r in self._results if _is_place(r)
@@ -278,9 +283,15 @@ class Executable:
     def _go(self, steps: int = 1) -> None:
         self.header[_STEPS] = steps
         if self.workers == 1:
-            self._call(self._header_at, None, 1, 0)
+            self._call(self.header_address, None, 1, 0)
         else:
             threads.together(self._drive, self.header, self.workers, driver.FIELD["ran"])
+        self.check()
+
+    def check(self) -> None:
+        """Raise what went wrong in a callback of the last call."""
+        for inner in self.inner:
+            inner.check()
         if self.error is not None:
             error, self.error = self.error, None
             raise error
@@ -345,7 +356,7 @@ def _array(word: int, shape: tuple, strides: tuple, dtype: np.dtype, span: int) 
     if not span:
         return np.empty(shape, dtype)
     address = ctypes.c_int64.from_address(word).value
-    raw = (ctypes.c_char * span).from_address(address)
+    raw: Any = (ctypes.c_char * span).from_address(address)
     return np.ndarray(shape, dtype, raw, 0, strides)
 
 

@@ -21,7 +21,11 @@ from . import features
 from .plan import Place, Plan, Task
 
 # operator -> (module of this package, function); the function is lowering(plan, instr)
-LOWERINGS: dict[str, tuple[str, str]] = {}
+LOWERINGS: dict[str, tuple[str, str]] = {
+    "conv": ("lower_conv", "lower_conv"),
+    "conv_grad_input": ("lower_conv", "lower_conv_grad_input"),
+    "conv_grad_weight": ("lower_conv", "lower_conv_grad_weight"),
+}
 ELEMENTWISE: tuple[str, str] | None = None  # of every elementwise operator, from its formula
 
 
@@ -64,22 +68,27 @@ def _lower_view(plan: Plan, instr: Instr) -> bool:
         return False
     if any(isinstance(x, Value) for x in instr.inputs[1:]) or op.elementwise:
         return False
-    place = plan.place(source)
-    window = _window(place)
-    if window is None:
-        return False
-    found = op.forward(window, *instr.inputs[1:], **instr.params)
-    views = found if isinstance(found, tuple) else (found,)
-    if not all(np.may_share_memory(v, window) for v in views if v.size):
-        return False
+    for whole in (False, True):  # a reshape may need it without gaps
+        place = plan.dense(source) if whole else plan.place(source)
+        window = _window(place)
+        if window is None:
+            return False
+        found = op.forward(window, *instr.inputs[1:], **instr.params)
+        views = found if isinstance(found, tuple) else (found,)
+        if all(np.may_share_memory(v, window) for v in views if v.size):
+            _alias(plan, instr, place, window, views)
+            return True
+    return False
+
+
+def _alias(plan: Plan, instr: Instr, place: Place, window: np.ndarray, views: tuple) -> None:
     start, itemsize = window.__array_interface__["data"][0], place.dtype.itemsize
     for value, view in zip(instr.outputs, views):
         if value is not None:
             offset = view.__array_interface__["data"][0] - start if view.size else 0
             strides = tuple(s // itemsize for s in view.strides)
-            plan.alias(value, Place(place.buffer, place.offset + offset, view.shape, strides,
-                                    place.dtype))  # fmt: skip
-    return True
+            where = Place(place.buffer, place.offset + offset, view.shape, strides, place.dtype)
+            plan.alias(value, where)
 
 
 LARGEST_WINDOW = 1 << 30
@@ -120,7 +129,7 @@ def lower_callback(plan: Plan, instr: Instr) -> None:
             if want:
                 next(waiting)[...] = result
 
-    plan.add(Task(instr.op, call, list((*reads, *writes)), reads=reads, writes=writes,
+    plan.add(Task(instr.op, call, [*reads, *writes], reads=reads, writes=writes,
                   implementation="callback"))  # fmt: skip
 
 

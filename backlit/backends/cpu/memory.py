@@ -120,4 +120,3 @@ class _Gaps:
             before = self._gaps.pop(at - 1)
             start, size, at = before[0], size + before[1], at - 1
         self._gaps.insert(at, (start, size))
-

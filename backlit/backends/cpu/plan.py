@@ -84,7 +84,7 @@ class Task:
     """
 
     label: str
-    kernel: int | Callable[..., None]
+    kernel: int | Callable[..., None]  # of a loop: 0
     words: list[Word] = field(default_factory=list)
     chunks: int = 1
     reads: tuple[Place, ...] = ()
@@ -94,6 +94,7 @@ class Task:
     work: int = 0  # bytes moved plus flops / 4: decides whether threads share the task
     instr: Instr | None = None
     implementation: str = "generated"
+    inner: Any = None  # an Executable to run as a loop; the words are the places of its slots
 
 
 class Plan:
@@ -135,7 +136,9 @@ class Plan:
         assert tuple(place.shape) == tuple(value.shape), (place.shape, value)
         self.places[value.name] = place
 
-    def temporary(self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None) -> Place:
+    def temporary(
+        self, shape: Sequence[int], dtype: Any, order: Sequence[int] | None = None
+    ) -> Place:
         """Memory that lives as long as tasks use it (also scratch of one task)."""
         dtype = np.dtype(dtype)
         shape = tuple(int(n) for n in shape)

@@ -108,6 +108,7 @@ class Gang(Job):
 
     def __init__(self, workers: int, address: int, header: np.ndarray, helpers: int, ran: int):
         super().__init__(workers, address, header, helpers)
+        self.arguments = (header.ctypes.data, 0, workers)
         self.ran = ran
 
     def run(self, worker: int) -> None:
