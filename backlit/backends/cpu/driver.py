@@ -9,7 +9,9 @@ of what is computed.
 
 from __future__ import annotations
 
+import ctypes
 import functools
+import sys
 
 from . import features, jit
 from .codegen import ATTRIBUTES
@@ -23,12 +25,26 @@ FIELD = {name: i for i, name in enumerate(HEADER)}
 # An entry: address, first word, chunks, flags. A patch: word, slot, offset in bytes.
 ENTRY_WORDS, PATCH_WORDS = 4, 3
 SERIAL, BARRIER, TABLE = 1, 2, 4
+# The barrier: who is here (word 0), whose turn (word 8), how to let other threads run (word 16).
+BARRIER_WORDS, YIELDS = 32, 16
+# After so many pauses a waiting thread offers its core: the one it waits for may need it.
+PATIENCE = 1000
 
 
 @functools.lru_cache(maxsize=16)
 def address(machine: features.Machine) -> int:
     """The compiled driver, called as a kernel: (header, slots or null, workers, worker)."""
     return jit.compile_function(text(machine), "drive", machine)
+
+
+@functools.cache
+def yield_address() -> int:
+    """The system's function by which a thread offers its core to others."""
+    if sys.platform == "win32":
+        function = ctypes.WinDLL("kernel32").SwitchToThread
+    else:
+        function = ctypes.CDLL(None).sched_yield
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
 def text(machine: features.Machine) -> str:
@@ -51,6 +67,8 @@ def text(machine: features.Machine) -> str:
         .replace("{attributes}", ATTRIBUTES)
         .replace("{declare}", declare)
         .replace("{pause}", pause)
+        .replace("{patience}", str(PATIENCE))
+        .replace("{yields}", str(YIELDS))
         .replace("{ran}", str(FIELD["ran"]))
     )
 
@@ -74,10 +92,22 @@ open:
   store atomic i64 %next, ptr %turn.at release, align 8
   ret void
 wait:
+  %spins = phi i64 [ 0, %entry ], [ %spins.next, %again ]
   {pause}
   %now = load atomic i64, ptr %turn.at acquire, align 8
   %same = icmp eq i64 %now, %turn
-  br i1 %same, label %wait, label %done
+  br i1 %same, label %longer, label %done
+longer:
+  %spins.next = add i64 %spins, 1
+  %patient = icmp slt i64 %spins.next, {patience}
+  br i1 %patient, label %again, label %yield
+yield:
+  %yield.at = getelementptr i64, ptr %barrier, i64 {yields}
+  %yielding = load ptr, ptr %yield.at, align 8
+  call void %yielding()
+  br label %again
+again:
+  br label %wait
 done:
   ret void
 }

@@ -178,7 +178,8 @@ class Executable:
         self._patches = np.array(patches, np.int64).reshape(-1, driver.PATCH_WORDS)
         count = max(1, len(self._given) + sum(map(_is_place, self._results)))
         self.slots, self.strides = np.zeros(count, np.int64), np.zeros(count, np.int64)
-        self._barrier = np.zeros(32, np.int64)
+        self._barrier = np.zeros(driver.BARRIER_WORDS, np.int64)
+        self._barrier[driver.YIELDS] = driver.yield_address()
         self.header = np.zeros(driver.FIELD["ran"] + rows, np.int64)
         values = {
             "entries": len(entries), "table": _at(self._table), "patches": len(patches),
