@@ -45,8 +45,8 @@ def conv(
     size = _reference().output_size(x.shape[2:], w.shape[2:], *geometry)
     y = empty_channels_last((len(x), len(w), *size), x.dtype)
     if y.size:
-        plan = _forward_plan(
-            features.machine(), x.dtype, x.shape[1:], w.shape, size, geometry, groups, _some(x)
+        plan = forward_plan(
+            features.machine(), x.dtype, x.shape[1:], w.shape, size, geometry, groups, some(x)
         )
         _gather(plan, x, w, b, y)
     return y
@@ -76,8 +76,8 @@ def conv_grad_input(
     if not g.size:
         gx[...] = 0
     elif gx.size:
-        plan = _gradient_plan(
-            features.machine(), g.dtype, g.shape[1:], w.shape, size, geometry, groups, _some(g)
+        plan = gradient_plan(
+            features.machine(), g.dtype, g.shape[1:], w.shape, size, geometry, groups, some(g)
         )
         _gather(plan, g, w, None, gx)
     return gx
@@ -103,7 +103,7 @@ def conv_grad_weight(
         return conv_grad_weight(*_single(g, x), **options).astype(g.dtype)
     if not _native(g, x, len(stride)):
         return _reference().conv_grad_weight(g, x, **options)
-    plan = _weight_plan(
+    plan = weight_plan(
         features.machine(), g.dtype, x.shape[1:], g.shape[1:], size, geometry, groups
     )
     total = _weight_sum(plan, g, x)
@@ -143,7 +143,7 @@ def _gather(
         low=plan.source.low[0],
         span=plan.span,
         weights=weights,
-        weights_group=plan.weight_index.shape[1],
+        weights_group=plan.packed,
         bias=bias,
         bias_group=plan.padded_channels,
         phases=plan.phases,
@@ -207,7 +207,7 @@ def _weight_sum(plan: conv_plan.WeightSum, g: np.ndarray, x: np.ndarray) -> np.n
 
 
 @functools.lru_cache(maxsize=512)
-def _forward_plan(
+def forward_plan(
     machine: features.Machine,
     dtype: np.dtype,
     source: Sizes,
@@ -223,7 +223,7 @@ def _forward_plan(
 
 
 @functools.lru_cache(maxsize=512)
-def _gradient_plan(
+def gradient_plan(
     machine: features.Machine,
     dtype: np.dtype,
     grad: Sizes,
@@ -240,7 +240,7 @@ def _gradient_plan(
 
 
 @functools.lru_cache(maxsize=512)
-def _weight_plan(
+def weight_plan(
     machine: features.Machine,
     dtype: np.dtype,
     source: Sizes,
@@ -252,7 +252,7 @@ def _weight_plan(
     dims = zip(source[1:], grad[1:], size, *geometry, strict=True)
     axes = conv_plan.three_axes([conv_plan.forward_axis(*d) for d in dims])
     width = machine.width(ELEMENTS[dtype])
-    depthwise = _depthwise(grad[0], source[0], groups)
+    depthwise = is_depthwise(grad[0], source[0], groups)
     if depthwise:
         return conv_plan.weight_sum(axes, 1, grad[0], 1, width, dtype.itemsize, depthwise)
     inputs, outputs = source[0] // groups, grad[0] // groups
@@ -271,13 +271,13 @@ def _plan(
     rows, *rest = weight[2:]
     taps = (rows, *(1,) * (2 - len(rest)), *rest)
     width = machine.width(ELEMENTS[dtype])
-    depthwise = _depthwise(weight[0], weight[1] * groups, groups)
+    depthwise = is_depthwise(weight[0], weight[1] * groups, groups)
     if depthwise:
         index = index.swapaxes(0, 1)
     return conv_plan.gather(axes, index, taps, width, dtype.itemsize, images, depthwise)
 
 
-def _depthwise(outputs: int, inputs: int, groups: int) -> bool:
+def is_depthwise(outputs: int, inputs: int, groups: int) -> bool:
     """Whether channel after channel is convolved alone, worth vectors across channels."""
     return 1 < groups == inputs == outputs
 
@@ -288,9 +288,9 @@ def _numbers(weight: Sizes, groups: int) -> np.ndarray:
     return np.arange(math.prod(weight)).reshape(groups, outputs, inputs, -1)
 
 
-def _some(x: np.ndarray) -> int:
+def some(x: Any) -> int:
     """The batch size as far as it shapes a plan: enough images keep all threads busy."""
-    return min(len(x), conv_plan.MIN_BLOCKS)
+    return min(x.shape[0], conv_plan.MIN_BLOCKS)
 
 
 def _native(a: np.ndarray, b: np.ndarray, dimensions: int) -> bool:

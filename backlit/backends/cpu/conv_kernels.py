@@ -57,7 +57,7 @@ def gather(machine: features.Machine, element: str, depthwise: bool = False) -> 
         bias = f.at(f.field("bias", "ptr"), group * f.field("bias_group"), element)
 
         def phase(i: Value) -> None:
-            item = _Record(f, "phases", i, PHASE)
+            item = Record(f, "phases", i, PHASE)
             rows = f.smaller(item["rows"] - first, f.field("block_rows"))
             count = rows * item["per_row"]
             depth = item["n_runs"] * item["run_length"]
@@ -131,7 +131,7 @@ def weight_sum(machine: features.Machine, element: str, depthwise: bool = False)
     return jit.compile_function(codegen.module([stage, *tiles, f]), f.name, machine)
 
 
-class _Record:
+class Record:
     """One record of 64-bit words out of an array of them."""
 
     def __init__(self, f: Kernel, array: str, index: Value | int, fields: list[str]) -> None:
@@ -163,7 +163,7 @@ def _block(
 ) -> Value:
     """Return where a block of rows begins: in the array itself, or in its staged copy."""
     source = _array(f, name, image, group, element)
-    geometry = _Record(f, f"{name}_geometry", 0, GEOMETRY)
+    geometry = Record(f, f"{name}_geometry", 0, GEOMETRY)
     own = f["worker"] * f.field("scratch_size")
     own = f.at(f.field(f"{name}_scratch", "ptr"), own, element)
     staged = f.compare("ne", f.field(f"{name}_staged"), 0)
@@ -181,7 +181,7 @@ def _each_panel(
     """Run `body(tile, first channel, tail lanes)` with the tile of each panel's width."""
 
     def panel(j: Value) -> None:
-        item = _Record(f, "panels", j, PANEL)
+        item = Record(f, "panels", j, PANEL)
         start, tail = item["first"], item["tail"]
         for vectors, tile in enumerate(tiles, 1):
             chosen = f.compare("eq", item["vectors"], vectors)

@@ -7,6 +7,7 @@ stride. Emits no code and touches no data; `conv.py` runs the plans.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Sequence
@@ -178,11 +179,20 @@ class Gather:
     row_step: int
     span: int
     target_row: int
-    weight_index: np.ndarray
+    index: np.ndarray
+    orders: list[np.ndarray]
+    packed: int
     padded_channels: int
     phases: np.ndarray
     panels: np.ndarray
     tables: list[np.ndarray]
+
+    @functools.cached_property
+    def weight_index(self) -> np.ndarray:
+        """Per group, the weight numbers in panel order."""
+        width = self.padded_channels // int(self.panels[:, 0].sum())
+        pieces = [_packed(self.index, order, self.panels, width) for order in self.orders]
+        return np.concatenate(pieces, axis=1)
 
 
 def gather(
@@ -208,7 +218,7 @@ def gather(
     pixel = outputs * groups
     line = axes[2].target * pixel
     targets = (axes[1].target * line, line, pixel)
-    records, packed, tables, position = [], [], [], 0
+    records, orders, tables, position = [], [], [], 0
     for residues in itertools.product(*(axis.residues for axis in axes)):
         order, runs, length = _runs(residues, taps, source, inputs, merge=not depthwise)
         source_table = _pixels(residues, rows, source.strides, [a.source_step for a in axes])
@@ -219,8 +229,8 @@ def gather(
         addresses = [t.ctypes.data for t in tables[-3:]]
         per_row = residues[1].count * residues[2].count
         records.append([residues[0].count, per_row, *addresses, len(runs), length, position])
-        packed.append(_packed(index, order, cut, width))
-        position += packed[-1].shape[1]
+        orders.append(np.array(order, np.int64))
+        position += len(order) * inputs * padded
     return Gather(
         groups=groups,
         depthwise=depthwise,
@@ -230,7 +240,9 @@ def gather(
         row_step=axes[0].source_step,
         span=axes[0].span(rows),
         target_row=axes[0].target_step * targets[0],
-        weight_index=np.concatenate(packed, axis=1),
+        index=index,
+        orders=orders,
+        packed=position,
         padded_channels=padded,
         phases=np.array(records, np.int64).reshape(-1, len(PHASE)),
         panels=_panel_words(cut),
@@ -334,14 +346,14 @@ def _runs(
     return order, offsets, channels
 
 
-def _packed(index: np.ndarray, order: list[int], cut: list[Panel], width: int) -> np.ndarray:
+def _packed(index: np.ndarray, order: np.ndarray, cut: np.ndarray, width: int) -> np.ndarray:
     """Return, per group, the weight numbers in panel order; padding asks for one past the end."""
     groups, outputs, inputs, _ = index.shape
     rows = index[..., order].transpose(0, 3, 2, 1).reshape(groups, len(order) * inputs, outputs)
     pieces = []
-    for p in cut:
-        size = p.vectors * width
-        piece = rows[:, :, p.first : p.first + size]
+    for vectors, first, _ in cut:
+        size = vectors * width
+        piece = rows[:, :, first : first + size]
         missing = size - piece.shape[2]
         piece = np.pad(piece, ((0, 0), (0, 0), (0, missing)), constant_values=index.size)
         pieces.append(piece.reshape(groups, -1))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -61,6 +62,11 @@ def pack_words(fields: Sequence[str], **values: np.ndarray | int) -> np.ndarray:
     return np.array(
         [v.ctypes.data if isinstance(v, np.ndarray) else int(v) for v in found], np.int64
     )
+
+
+def ordered(fields: Sequence[str], **values: Any) -> list[Any]:
+    """The words of a plan's task in the order of its kernel's fields."""
+    return [values[name] for name in fields]
 
 
 def _transposable(x: np.ndarray) -> bool:

@@ -1,0 +1,286 @@
+"""Convolutions and their gradients as tasks of a plan: pack the weights, gather; sum, combine.
+
+Geometry comes from `conv_plan.py`, code from `conv_kernels.py` and `weight_kernels.py`; nothing is
+left to NumPy when a step runs. Activations lie channels-last, weights as plain OIHW. What no
+kernel covers (other dtypes, empty arrays) is declined.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from backlit.program.ir import Instr, Value
+
+from . import conv, conv_kernels, conv_plan, weight_kernels
+from .layout import ELEMENTS, ordered
+from .plan import Place, Plan, Task, channels_last
+from .weight_kernels import ORDER
+
+Sizes = tuple[int, ...]
+SUM_PARTS = conv.SUM_PARTS
+
+
+def lower_conv(plan: Plan, instr: Instr) -> Any:
+    """y = x convolved with w, plus b."""
+    x, w, b = _values(instr.inputs)
+    (y,) = _values(instr.outputs)
+    if not _native(x, w, y):
+        return NotImplemented
+    geometry, groups = _geometry(instr), instr.params["groups"]
+    dtype = x.dtype.numpy
+    found = conv.forward_plan(
+        plan.machine, dtype, x.shape[1:], w.shape, y.shape[2:], geometry, groups, conv.some(x)
+    )
+    return _gather(plan, found, x, w, b, y, _flops(w, y))
+
+
+def lower_conv_grad_input(plan: Plan, instr: Instr) -> Any:
+    """The gradient of a convolution by its input; the transposed convolution."""
+    g, w = _values(instr.inputs)
+    (gx,) = _values(instr.outputs)
+    if not _native(g, w, gx):
+        return NotImplemented
+    geometry, groups = _geometry(instr), instr.params["groups"]
+    size = tuple(instr.params["size"])
+    found = conv.gradient_plan(
+        plan.machine, g.dtype.numpy, g.shape[1:], w.shape, size, geometry, groups, conv.some(g)
+    )
+    return _gather(plan, found, g, w, None, gx, _flops(w, g))
+
+
+def lower_conv_grad_weight(plan: Plan, instr: Instr) -> Any:
+    """The gradient of a convolution by its weight."""
+    g, x = _values(instr.inputs)
+    (gw,) = _values(instr.outputs)
+    if not _native(g, x, gw):
+        return NotImplemented
+    geometry, groups = _geometry(instr), instr.params["groups"]
+    size = tuple(instr.params["size"])
+    found = conv.weight_plan(
+        plan.machine, g.dtype.numpy, x.shape[1:], g.shape[1:], size, geometry, groups
+    )
+    return _weight_sum(plan, found, g, x, gw, size)
+
+
+def _gather(
+    plan: Plan,
+    found: conv_plan.Gather,
+    x: Value,
+    w: Value,
+    b: Value | None,
+    y: Value,
+    flops: int,
+) -> None:
+    element = ELEMENTS[x.dtype.numpy]
+    source = plan.dense(x, channels_last(len(x.shape)))
+    weights, bias = _packed(plan, found, w, b, y.shape[1])
+    target = plan.result(y, channels_last(len(y.shape)))
+    groups, start = found.groups, found.source
+    scratch = plan.temporary((plan.workers, max(1, start.elements)), source.dtype)
+    words = ordered(
+        conv_kernels.GATHER,
+        x=_shifted(source, start.start),
+        x_image=math.prod(x.shape[1:]),
+        x_group=x.shape[1] // groups,
+        x_staged=start.staged,
+        x_geometry=plan.constant(start.geometry),
+        x_scratch=scratch,
+        y=target,
+        y_image=math.prod(y.shape[1:]),
+        y_group=y.shape[1] // groups,
+        y_row=found.target_row,
+        scratch_size=start.elements,
+        groups=groups,
+        blocks=found.blocks,
+        block_rows=found.block_rows,
+        row_step=found.row_step,
+        low=start.low[0],
+        span=found.span,
+        weights=weights,
+        weights_group=found.packed,
+        bias=bias,
+        bias_group=found.padded_channels,
+        phases=plan.constant(found.phases),
+        n_phases=len(found.phases),
+        panels=plan.constant(found.panels),
+        n_panels=len(found.panels),
+    )
+    _keep(plan, found.tables)
+    plan.add(
+        Task(
+            label=plan.instr.op if plan.instr else "conv",
+            kernel=conv_kernels.gather(plan.machine, element, found.depthwise),
+            words=words,
+            chunks=x.shape[0] * groups * found.blocks,
+            reads=(source, weights, bias, scratch),
+            writes=(target, scratch),
+            flops=flops,
+        )
+    )
+
+
+def _packed(
+    plan: Plan, found: conv_plan.Gather, w: Value, b: Value | None, outputs: int
+) -> tuple[Place, Place]:
+    """Weights in panel order, and the bias with zeros up to whole vectors."""
+    element = ELEMENTS[w.dtype.numpy]
+    weights = plan.dense(w)
+    given = weights if b is None else plan.dense(b)
+    groups, outputs = found.groups, outputs // found.groups
+    steps = [stride // found.index.itemsize for stride in found.index.strides]
+    packed = plan.temporary((groups, found.packed), weights.dtype)
+    bias = plan.temporary((groups, found.padded_channels), weights.dtype)
+    orders = np.zeros((len(found.orders), len(ORDER)), np.int64)
+    for record, order, phase in zip(orders, found.orders, found.phases, strict=True):
+        record[:] = order.ctypes.data, len(order), phase[conv_kernels.PHASE.index("weights")]
+    _keep(plan, found.orders)
+    words = ordered(
+        weight_kernels.PACK,
+        weights=weights,
+        group_step=steps[0],
+        output_step=steps[1],
+        input_step=steps[2],
+        outputs=outputs,
+        inputs=found.index.shape[2],
+        bias=given,
+        has_bias=b is not None,
+        phases=plan.constant(orders),
+        n_phases=len(orders),
+        panels=plan.constant(found.panels),
+        n_panels=len(found.panels),
+        packed=packed,
+        packed_group=found.packed,
+        padded_bias=bias,
+        padded=found.padded_channels,
+    )
+    plan.add(
+        Task(
+            label="pack weights",
+            kernel=weight_kernels.pack(plan.machine, element),
+            words=words,
+            chunks=groups * len(found.panels),
+            reads=(weights, given),
+            writes=(packed, bias),
+        )
+    )
+    return packed, bias
+
+
+def _weight_sum(
+    plan: Plan, found: conv_plan.WeightSum, g: Value, x: Value, gw: Value, size: Sizes
+) -> None:
+    dtype = x.dtype.numpy
+    element = ELEMENTS[dtype]
+    order = channels_last(len(x.shape))
+    grad, source = plan.dense(g, order), plan.dense(x, order)
+    groups, units, rows = found.groups, x.shape[0] * found.blocks, len(found.taps)
+    parts = min(units, SUM_PARTS)
+    partial = plan.temporary((groups, parts, rows, found.padded_channels), dtype)
+    scratch_size = found.source.elements + found.grad.elements
+    scratch = plan.temporary((plan.workers, max(1, scratch_size)), dtype)
+    words = ordered(
+        conv_kernels.SUM,
+        x=_shifted(source, found.source.start),
+        x_image=math.prod(x.shape[1:]),
+        x_group=x.shape[1] // groups,
+        x_staged=found.source.staged,
+        x_geometry=plan.constant(found.source.geometry),
+        x_scratch=scratch,
+        g=grad,
+        g_image=math.prod(g.shape[1:]),
+        g_group=g.shape[1] // groups,
+        g_staged=found.grad.staged,
+        g_geometry=plan.constant(found.grad.geometry),
+        g_scratch=_shifted(scratch, found.source.elements),
+        g_pixel=found.grad.strides[2],
+        scratch_size=scratch_size,
+        parts=parts,
+        units=units,
+        blocks=found.blocks,
+        block_rows=found.block_rows,
+        rows=found.rows,
+        per_row=found.per_row,
+        row_step=found.row_step,
+        low=found.source.low[0],
+        span=found.span,
+        table=plan.constant(found.table),
+        taps=plan.constant(found.taps),
+        n_taps=rows,
+        partial=partial,
+        padded=found.padded_channels,
+        panels=plan.constant(found.panels),
+        n_panels=len(found.panels),
+    )
+    plan.add(
+        Task(
+            label="conv_grad_weight",
+            kernel=conv_kernels.weight_sum(plan.machine, element, found.depthwise),
+            words=words,
+            chunks=groups * parts,
+            reads=(grad, source, scratch),
+            writes=(partial, scratch),
+            flops=_flops(gw, g),
+        )
+    )
+    outputs = g.shape[1] // groups
+    blocks = -(-outputs // plan.machine.width(element))
+    target = plan.result(gw)
+    combined = ordered(
+        weight_kernels.COMBINE,
+        partial=partial,
+        parts=parts,
+        rows=rows,
+        padded=found.padded_channels,
+        outputs=outputs,
+        inputs=rows // math.prod(size),
+        taps=math.prod(size),
+        blocks=blocks,
+        target=target,
+    )
+    plan.add(
+        Task(
+            label="combine",
+            kernel=weight_kernels.combine(plan.machine, element),
+            words=combined,
+            chunks=groups * blocks,
+            reads=(partial,),
+            writes=(target,),
+        )
+    )
+
+
+def _values(operands: Any) -> Any:
+    """Operands whose kind `_native` finds out."""
+    return operands
+
+
+def _native(a: Any, b: Any, out: Any) -> bool:
+    """Whether the kernels cover these operands."""
+    if not all(isinstance(v, Value) for v in (a, b, out)):
+        return False
+    known = a.dtype is b.dtype and a.dtype.numpy in ELEMENTS and 3 <= len(a.shape) <= 5
+    sizes = [math.prod(v.shape) for v in (a, b, out)]
+    return known and min(sizes) > 0 and max(sizes) < 2**31
+
+
+def _geometry(instr: Instr) -> tuple[Sizes, Sizes, Sizes]:
+    stride, padding, dilation = (tuple(instr.params[name]) for name in conv.GEOMETRY)
+    return stride, padding, dilation
+
+
+def _flops(weight: Value, output: Value) -> int:
+    return 2 * math.prod(weight.shape) * output.shape[0] * math.prod(output.shape[2:])
+
+
+def _shifted(place: Place, elements: int) -> Place:
+    return replace(place, offset=place.offset + elements * place.dtype.itemsize)
+
+
+def _keep(plan: Plan, tables: list[np.ndarray]) -> None:
+    """Records hold the addresses of these tables."""
+    for table in tables:
+        plan.constant(table)
