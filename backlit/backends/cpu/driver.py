@@ -1,10 +1,10 @@
 """The one native function that runs a plan: a table of kernel calls, step after step.
 
-Every worker of the team walks the same table with words of its own. A task is either run by
-worker 0 alone, or by all, each over its fixed range of chunks; barriers stand where the table
-says. Before each step the words that depend on the call or the step are filled in. A table may
-call another table, a loop within the step, whose slots are the words of that entry. Knows nothing
-of what is computed.
+Every worker of the team walks the same table with words of its own. A task is either run by one
+worker, or by all, each over its fixed range of chunks; all meet before it where the table says.
+Before each step the words that depend on the call or the step are filled in. A table may call
+another table, a loop within the step, whose slots are the words of that entry. Knows nothing of
+what is computed; schedule.py decides the turns.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ HEADER = (
     "barrier", "ran",
 )  # fmt: skip
 FIELD = {name: i for i, name in enumerate(HEADER)}
-# An entry: address, first word, chunks, flags. A patch: word, slot, offset in bytes.
+# An entry: address, first word, chunks, worker and flags. A patch: word, slot, offset in bytes.
 ENTRY_WORDS, PATCH_WORDS = 4, 3
-SERIAL, BARRIER, TABLE = 1, 2, 4
+SHARED, MEET, TABLE, WORKER_SHIFT = 1, 2, 4, 8
 # The barrier: who is here (word 0), whose turn (word 8), how to let other threads run (word 16).
 BARRIER_WORDS, YIELDS = 32, 16
 # After so many pauses a waiting thread offers its core: the one it waits for may need it.
@@ -123,8 +123,7 @@ entry:
   %where = select i1 %own.slots, ptr %slots, ptr %given
   %skip = mul i64 %row, %worker
   %mine = getelementptr i64, ptr %words, i64 %skip
-  %alone = icmp eq i64 %workers, 1
-  %first.worker = icmp eq i64 %worker, 0
+  %team = icmp ugt i64 %workers, 1
   %after = add i64 %worker, 1
   %some.steps = icmp sgt i64 %steps, 0
   br i1 %some.steps, label %step, label %out
@@ -172,6 +171,16 @@ task:
   %flags.at = getelementptr i64, ptr %entry.at, i64 3
   %flags = load i64, ptr %flags.at, align 8
   %own = getelementptr i64, ptr %mine, i64 %first.word
+  %meet.bit = and i64 %flags, 2
+  %wanted = icmp ne i64 %meet.bit, 0
+  %meets = and i1 %wanted, %team
+  br i1 %meets, label %meet.now, label %met
+
+meet.now:
+  call void @meet(ptr %barrier, i64 %workers)
+  br label %met
+
+met:
   %table.bit = and i64 %flags, 4
   %is.table = icmp ne i64 %table.bit, 0
   br i1 %is.table, label %inner, label %plain
@@ -180,21 +189,25 @@ inner:
   %inner.header = load ptr, ptr %own, align 8
   %inner.slots = getelementptr i64, ptr %own, i64 1
   call void @drive(ptr %inner.header, ptr %inner.slots, i64 %workers, i64 %worker)
-  br label %meeting
+  br label %task.end
 
 plain:
-  %serial.bit = and i64 %flags, 1
-  %serial = icmp ne i64 %serial.bit, 0
-  %single = or i1 %serial, %alone
-  br i1 %single, label %only, label %shared
+  %shared.bit = and i64 %flags, 1
+  %is.shared = icmp ne i64 %shared.bit, 0
+  %split = and i1 %is.shared, %team
+  br i1 %split, label %shared, label %single
 
-only:
-  br i1 %first.worker, label %whole, label %meeting
+single:
+  %chosen = lshr i64 %flags, 8
+  %my.turn = icmp eq i64 %chosen, %worker
+  %alone.turn = xor i1 %team, true
+  %mine.now = or i1 %my.turn, %alone.turn
+  br i1 %mine.now, label %whole, label %task.end
 
 whole:
   store i64 0, ptr %counter, align 8
-  call void %kernel(ptr %own, ptr %counter, i64 %chunks, i64 0)
-  br label %meeting
+  call void %kernel(ptr %own, ptr %counter, i64 %chunks, i64 %worker)
+  br label %task.end
 
 shared:
   %from.times = mul i64 %chunks, %worker
@@ -202,28 +215,24 @@ shared:
   %to.times = mul i64 %chunks, %after
   %to = udiv i64 %to.times, %workers
   %some.chunks = icmp slt i64 %from, %to
-  br i1 %some.chunks, label %part, label %meeting
+  br i1 %some.chunks, label %part, label %task.end
 
 part:
   store i64 %from, ptr %counter, align 8
   call void %kernel(ptr %own, ptr %counter, i64 %to, i64 %worker)
-  br label %meeting
-
-meeting:
-  %barrier.bit = and i64 %flags, 2
-  %wanted = icmp ne i64 %barrier.bit, 0
-  %others = xor i1 %alone, true
-  %meets = and i1 %wanted, %others
-  br i1 %meets, label %meet.now, label %task.end
-
-meet.now:
-  call void @meet(ptr %barrier, i64 %workers)
   br label %task.end
 
 task.end:
   %t.next = add i64 %t, 1
   %more.tasks = icmp slt i64 %t.next, %entries
-  br i1 %more.tasks, label %task, label %step.end
+  br i1 %more.tasks, label %task, label %last.meeting
+
+last.meeting:
+  br i1 %team, label %meet.last, label %step.end
+
+meet.last:
+  call void @meet(ptr %barrier, i64 %workers)
+  br label %step.end
 
 step.end:
   %s.next = add i64 %s, 1

@@ -16,12 +16,10 @@ import numpy as np
 
 from backlit.program.ir import Program, Value
 
-from . import driver, features, jit, memory, threads
+from . import driver, features, jit, memory, schedule, threads
 from .lower import lower
 from .plan import Buffer, Place, Plan, Task, dense_strides
 
-# A task that moves and computes less is done before a second thread has met it.
-SMALL_WORK = 48_000
 PAGE = 4096
 
 
@@ -57,9 +55,8 @@ class Executable:
         self._arena = _aligned(self.arena_bytes)
         self.error: BaseException | None = None
         self.inner = [t.inner for t in self.tasks if t.inner is not None]
-        shared = [self._is_shared(t) for t in self.tasks]
-        self.workers = workers if any(shared) else 1
-        self._fill_table(shared, workers)
+        self.workers = workers if any(map(schedule.is_shared, self.tasks)) else 1
+        self._fill_table(schedule.schedule(self.tasks, self.workers), workers)
 
     # ----- making it -----
 
@@ -143,22 +140,17 @@ class Executable:
         for source, target in saved:
             self.plan.copy(source, target)
 
-    def _is_shared(self, task: Task) -> bool:
-        if task.inner is not None:
-            return task.inner.workers > 1
-        return not callable(task.kernel) and task.chunks > 1 and task.work > SMALL_WORK
-
-    def _fill_table(self, shared: Sequence[bool], rows: int) -> None:
+    def _fill_table(self, turns: Sequence[schedule.Turn], rows: int) -> None:
         """The driver's table: an entry per task, words per worker, and what a call fills in."""
         words: list[int] = []
         patches: list[tuple[int, int, int]] = []
         entries = []
         self._keep: list[Any] = []
-        for number, (task, together) in enumerate(zip(self.tasks, shared)):
+        for task, turn in zip(self.tasks, turns):
             kernel = task.kernel if isinstance(task.kernel, int) else self._callback(task)
-            following = shared[number + 1] if number + 1 < len(shared) else True
-            flags = 0 if together else driver.SERIAL
-            flags |= driver.BARRIER if together or following else 0
+            alone = turn.worker << driver.WORKER_SHIFT
+            flags = driver.SHARED if turn.worker == schedule.SHARED else alone
+            flags |= driver.MEET if turn.meet else 0
             entries.append((kernel, len(words), task.chunks, flags))
             if task.inner is not None:
                 entries[-1] = (0, len(words), 0, flags | driver.TABLE)
