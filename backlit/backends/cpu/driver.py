@@ -9,17 +9,16 @@ what is computed; schedule.py decides the turns.
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import sys
 
 from . import features, jit
 from .codegen import ATTRIBUTES
+from .handover import PATIENCE, pause
 
 # The header of a table: 64-bit words.
 HEADER = (
     "entries", "table", "patches", "patch_table", "slots", "strides", "steps", "words", "row",
-    "barrier", "ran",
+    "barrier",
 )  # fmt: skip
 FIELD = {name: i for i, name in enumerate(HEADER)}
 # An entry: address, first word, chunks, worker and flags. A patch: word, slot, offset in bytes.
@@ -27,8 +26,6 @@ ENTRY_WORDS, PATCH_WORDS = 4, 3
 SHARED, MEET, TABLE, WORKER_SHIFT = 1, 2, 4, 8
 # The barrier: who is here (word 0), whose turn (word 8), how to let other threads run (word 16).
 BARRIER_WORDS, YIELDS = 32, 16
-# After so many pauses a waiting thread offers its core: the one it waits for may need it.
-PATIENCE = 1000
 
 
 @functools.lru_cache(maxsize=16)
@@ -37,39 +34,21 @@ def address(machine: features.Machine) -> int:
     return jit.compile_function(text(machine), "drive", machine)
 
 
-@functools.cache
-def yield_address() -> int:
-    """The system's function by which a thread offers its core to others."""
-    if sys.platform == "win32":
-        function = ctypes.WinDLL("kernel32").SwitchToThread
-    else:
-        function = ctypes.CDLL(None).sched_yield
-    return ctypes.cast(function, ctypes.c_void_p).value or 0
-
-
 def text(machine: features.Machine) -> str:
     """The driver as IR."""
-    if machine.triple.startswith(("x86_64", "amd64", "i686")):
-        declare, pause = "declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()"
-    elif machine.triple.startswith(("aarch64", "arm64")):
-        declare = "declare void @llvm.aarch64.hint(i32 immarg)"
-        pause = "call void @llvm.aarch64.hint(i32 1)"
-    else:
-        declare, pause = "", ""
+    declare, wait = pause(machine)
     fields = "\n".join(
         f"  %{name}.at = getelementptr i64, ptr %header, i64 {i}\n"
         f"  %{name} = load {'ptr' if name in _POINTERS else 'i64'}, ptr %{name}.at, align 8"
         for name, i in FIELD.items()
-        if name != "ran"
     )
     return (
         _TEXT.replace("{fields}", fields)
         .replace("{attributes}", ATTRIBUTES)
         .replace("{declare}", declare)
-        .replace("{pause}", pause)
+        .replace("{pause}", wait)
         .replace("{patience}", str(PATIENCE))
         .replace("{yields}", str(YIELDS))
-        .replace("{ran}", str(FIELD["ran"]))
     )
 
 
@@ -115,9 +94,6 @@ done:
 define void @drive(ptr %header, ptr %given, i64 %workers, i64 %worker) {attributes} {
 entry:
   %counter = alloca i64, align 8
-  %ran.first = getelementptr i64, ptr %header, i64 {ran}
-  %ran.at = getelementptr i64, ptr %ran.first, i64 %worker
-  store i64 1, ptr %ran.at, align 8
 {fields}
   %own.slots = icmp eq ptr %given, null
   %where = select i1 %own.slots, ptr %slots, ptr %given

@@ -16,7 +16,7 @@ import numpy as np
 
 from backlit.program.ir import Program, Value
 
-from . import driver, features, jit, memory, schedule, threads
+from . import driver, features, handover, jit, memory, schedule, threads
 from .lower import lower
 from .plan import Buffer, Place, Plan, Task, dense_strides
 
@@ -171,8 +171,8 @@ class Executable:
         count = max(1, len(self._given) + sum(map(_is_place, self._results)))
         self.slots, self.strides = np.zeros(count, np.int64), np.zeros(count, np.int64)
         self._barrier = np.zeros(driver.BARRIER_WORDS, np.int64)
-        self._barrier[driver.YIELDS] = driver.yield_address()
-        self.header = np.zeros(driver.FIELD["ran"] + rows, np.int64)
+        self._barrier[driver.YIELDS] = handover.yield_address()
+        self.header = np.zeros(len(driver.HEADER), np.int64)
         values = {
             "entries": len(entries), "table": _at(self._table), "patches": len(patches),
             "patch_table": _at(self._patches), "slots": _at(self.slots),
@@ -278,7 +278,7 @@ class Executable:
         if self.workers == 1:
             self._call(self.header_address, None, 1, 0)
         else:
-            threads.together(self._drive, self.header, self.workers, driver.FIELD["ran"])
+            threads.together(self._drive, self.header_address, self.workers)
         self.check()
 
     def check(self) -> None:

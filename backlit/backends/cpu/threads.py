@@ -1,25 +1,33 @@
 """A team of Python threads that run native kernels side by side.
 
-Owns the number of threads and the wake-up of the team. Threads draw chunk numbers from one
-counter, so which thread runs a chunk is left to the clock; a kernel must therefore write per
-chunk, never per thread, which makes results bit-equal for every number of threads.
+Owns the number of threads and the wake-up of the team; handover.py holds the native half.
+Threads draw chunk numbers from one counter, so which thread runs a chunk is left to the clock; a
+kernel must therefore write per chunk, never per thread, which makes results bit-equal for every
+number of threads.
 """
 
 from __future__ import annotations
 
+import atexit
+import ctypes
 import os
 import queue
-import sys
 import threading
+import time
+from typing import Any
 
 import numpy as np
 
-from . import jit
+from . import features, handover, jit
 
+# How long a helper stays awake after a job: as long as a sleeping one takes to get going.
+AWAKE_SECONDS = 150e-6
+MOST_SPINS = 100_000
 _requested: int | None = None
 _team: Team | None = None
 _team_lock = threading.Lock()
-_callables: dict[int, object] = {}
+_ended = False  # at exit threads no longer get to run
+_callables: dict[int, Any] = {}
 
 
 def get_num_threads() -> int:
@@ -49,128 +57,134 @@ def parallel_for(
     threads) is how many there is scratch memory for. Small work stays with the caller, and so
     does all work while another thread is using the team.
     """
-    # at exit helpers no longer get to run
-    alone = small or sys.is_finalizing()
-    helpers = 0 if alone else min(workers or get_num_threads(), n_chunks) - 1
-    job = Job(n_chunks, address, words, max(helpers, 0))
+    helpers = 0 if small or _ended else min(workers or get_num_threads(), n_chunks) - 1
+    counter, at = ctypes.c_int64(0), words.ctypes.data
     if helpers < 1 or not _team_lock.acquire(blocking=False):
-        job.run(0)
+        _callable(address)(at, ctypes.addressof(counter), n_chunks, 0)
         return
     try:
-        _current_team().run(job)
+        _current_team().run(helpers, address, at, ctypes.addressof(counter), n_chunks, free=True)
     finally:
         _team_lock.release()
 
 
-def together(address: int, header: np.ndarray, workers: int, ran: int) -> None:
+def together(address: int, words: int, workers: int) -> None:
     """Run a function that needs all its workers at once, as it has barriers: alone where the team
-    is busy. It sets word `ran + worker` of `header` when a worker enters it.
+    is busy. It gets `words` (an address), nothing, how many workers run, and which one it is.
     """
-    header[ran:] = 0
-    if workers < 2 or sys.is_finalizing() or not _team_lock.acquire(blocking=False):
-        Gang(1, address, header, 0, ran).run(0)
+    if workers < 2 or _ended or not _team_lock.acquire(blocking=False):
+        _callable(address)(words, None, 1, 0)
         return
     try:
-        _current_team().run(Gang(workers, address, header, workers - 1, ran))
+        _current_team().run(workers - 1, address, words, 0, workers, free=False)
     finally:
         _team_lock.release()
-
-
-class Job:
-    """One kernel call; it keeps its arguments alive for late workers."""
-
-    def __init__(self, n_chunks: int, address: int, words: np.ndarray, helpers: int) -> None:
-        self.words, self.counter = words, np.zeros(1, np.int64)
-        self.call = _callable(address)
-        self.arguments = (words.ctypes.data, self.counter.ctypes.data, n_chunks)
-        self.finished = [False] * helpers
-        self.ends = [threading.Lock() for _ in range(helpers)]
-        for end in self.ends:
-            end.acquire()
-
-    def run(self, worker: int) -> None:
-        self.call(*self.arguments, worker)  # type: ignore[operator]
-
-    def help(self, helper: int) -> None:
-        self.run(helper + 1)
-        if not self.finished[helper]:
-            self.finished[helper] = True
-            self.ends[helper].release()
-
-    def wait(self, helper: int) -> None:
-        # a Ctrl-C may interrupt the wait after the lock was taken: the flag decides
-        while not self.finished[helper]:
-            self.ends[helper].acquire(timeout=1.0)
-
-
-class Gang(Job):
-    """A call that every worker must enter, and only once: the others wait for it inside."""
-
-    def __init__(self, workers: int, address: int, header: np.ndarray, helpers: int, ran: int):
-        super().__init__(workers, address, header, helpers)
-        self.arguments = (header.ctypes.data, 0, workers)
-        self.ran = ran
-
-    def run(self, worker: int) -> None:
-        if not self.words[self.ran + worker]:
-            super().run(worker)
 
 
 class Team:
-    """Daemon threads that sleep on their inbox until a job comes."""
+    """Daemon threads, each with a mailbox that native code reads and an inbox to sleep on."""
 
     def __init__(self) -> None:
-        self.inboxes: list[queue.SimpleQueue[Job]] = []
+        machine = features.machine()
+        self.lead = jit.KERNEL_TYPE(handover.lead(machine))
+        self.serve = jit.KERNEL_TYPE(handover.serve(machine))
+        self.call = (ctypes.c_int64 * len(handover.CALL))()
+        self.call[handover.CALL.index("yields")] = handover.yield_address()
+        self.mailboxes, self.mailboxes_at = _mailboxes(0), 0
+        self.inboxes: list[queue.SimpleQueue[bool]] = []
+        self.threads: list[threading.Thread] = []
+        self.spins = self._measure()
 
-    def run(self, job: Job) -> None:
-        helpers = range(len(job.finished))
-        while len(self.inboxes) < len(helpers):
-            self._add()
-        try:
-            for helper in helpers:
-                self.inboxes[helper].put(job)
-            job.run(0)
-        except KeyboardInterrupt:
-            if isinstance(job, Gang):  # helpers that have begun wait for this thread
-                for helper in helpers:
-                    self.inboxes[helper].put(job)
-                job.run(0)
-            raise
-        finally:
-            self._join(job)
+    def run(
+        self,
+        helpers: int,
+        address: int,
+        words: int,
+        counter: int,
+        chunks: int,
+        *,
+        free: bool,
+    ) -> None:
+        """One kernel call by the caller and `helpers`, who are out of it when this returns.
 
-    def _join(self, job: Job) -> None:
-        """Wait for every helper, Ctrl-C or not: they write into the caller's arrays."""
+        With `free`, whoever wakes too late to be of use is left out.
+        """
+        if len(self.threads) < helpers:
+            self._grow(helpers)
+        values = (handover.NEW, helpers, free, self.mailboxes_at, address, words, counter, chunks)
+        self.call[: len(values)] = list(values)
         interrupt = None
-        helpers = range(len(job.finished))
-        while not all(job.finished):
+        while self.call[0] != handover.FINISHED:
             try:
-                for helper in helpers:
-                    job.wait(helper)
+                self._finish(helpers)
             except KeyboardInterrupt as error:
+                # helpers write into the caller's arrays: first bring the call to its end
                 interrupt = error
-                # perhaps it came before the job was handed out; a second copy does no harm
-                for helper in helpers:
-                    self.inboxes[helper].put(job)
         if interrupt:
             raise interrupt
 
-    def _add(self) -> None:
-        inbox: queue.SimpleQueue[Job] = queue.SimpleQueue()
-        helper = len(self.inboxes)
-        thread = threading.Thread(
-            target=_serve, args=(inbox, helper), name=f"backlit-{helper + 1}", daemon=True
-        )
-        thread.start()
-        self.inboxes.append(inbox)
+    def _finish(self, helpers: int) -> None:
+        """Lead the call from whatever stage it is in to its end."""
+        at = ctypes.addressof(self.call)
+        self.lead(at, None, 0, 0)
+        if self.call[0] == handover.POSTED:
+            for helper in range(helpers):
+                if self.mailboxes[helper, handover.ASLEEP].item():
+                    self.inboxes[helper].put(True)
+            self.lead(at, None, 0, 0)
+
+    def _grow(self, count: int) -> None:
+        """Start again with more helpers; nothing is changed until all of them run."""
+        mailboxes = _mailboxes(count)
+        mailboxes[:, handover.ASLEEP] = 1
+        inboxes: list[queue.SimpleQueue[bool]] = [queue.SimpleQueue() for _ in range(count)]
+        # more threads than cores would only be in each other's way
+        spins = self.spins if count < _available() else 0
+        threads = []
+        for i, inbox in enumerate(inboxes):
+            given = (inbox, self.serve, mailboxes[i].ctypes.data, spins, i + 1)
+            name = f"backlit-{i + 1}"
+            threads.append(threading.Thread(target=_help, args=given, name=name, daemon=True))
+            threads[-1].start()
+        self.end()
+        self.mailboxes, self.mailboxes_at = mailboxes, mailboxes.ctypes.data
+        self.inboxes, self.threads = inboxes, threads
+
+    def end(self) -> None:
+        """End the helpers: none may wait in native code whose memory is about to go."""
+        self.mailboxes[:, handover.STOP] = 1
+        for inbox in self.inboxes:
+            inbox.put(False)
+        for thread in self.threads:
+            thread.join()
+        self.inboxes, self.threads = [], []
+
+    def _measure(self) -> int:
+        """How many rounds of waiting take AWAKE_SECONDS."""
+        mailbox, rounds = _mailboxes(1), 1000
+        began = time.perf_counter()
+        self.serve(mailbox.ctypes.data, None, rounds, 0)
+        each = (time.perf_counter() - began) / rounds
+        return min(MOST_SPINS, int(AWAKE_SECONDS / each) + 1)
 
 
-def _serve(inbox: queue.SimpleQueue[Job], helper: int) -> None:
-    while True:
-        inbox.get().help(helper)
+def _help(
+    inbox: queue.SimpleQueue[bool], serve: Any, mailbox: int, spins: int, worker: int
+) -> None:
+    while inbox.get():
+        serve(mailbox, None, spins, worker)
 
 
-def _callable(address: int) -> object:
+def _mailboxes(count: int) -> np.ndarray:
+    """Rows of words, each on cache lines of its own."""
+    whole = np.zeros((count + 1) * handover.MAILBOX_WORDS, np.int64)
+    start = -whole.ctypes.data % (8 * handover.MAILBOX_WORDS) // 8
+    return whole[start : start + count * handover.MAILBOX_WORDS].reshape(
+        count, handover.MAILBOX_WORDS
+    )
+
+
+def _callable(address: int) -> Any:
     found = _callables.get(address)
     if found is None:
         found = _callables[address] = jit.KERNEL_TYPE(address)
@@ -194,6 +208,15 @@ def _forget_team() -> None:
     """A forked child has no threads but its own: start over."""
     global _team, _team_lock
     _team, _team_lock = None, threading.Lock()
+
+
+@atexit.register
+def _end() -> None:
+    global _ended
+    with _team_lock:
+        _ended = True
+        if _team is not None:
+            _team.end()
 
 
 if hasattr(os, "register_at_fork"):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext as nothing
 
 import numpy as np
 import pytest
@@ -54,29 +55,87 @@ def test_several_callers_at_once(count_chunks: int) -> None:
     assert results == [True] * 4
 
 
+@pytest.fixture(scope="module")
+def meet() -> int:
+    """A function whose workers add one to a cell and wait until as many as they are have."""
+    text = f"""
+define void @meet(ptr %words, ptr %unused, i64 %workers, i64 %worker) {codegen.ATTRIBUTES} {{
+entry:
+  %before = atomicrmw add ptr %words, i64 1 seq_cst
+  %mine.at = getelementptr i64, ptr %words, i64 %worker
+  %cell = getelementptr i64, ptr %mine.at, i64 8
+  store i64 %workers, ptr %cell, align 8
+  br label %wait
+wait:
+  %now = load atomic i64, ptr %words seq_cst, align 8
+  %all = icmp sge i64 %now, %workers
+  br i1 %all, label %done, label %wait
+done:
+  ret void
+}}
+"""
+    return jit.compile_function(text, "meet", features.machine())
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_all_workers_enter_together(meet: int, workers: int) -> None:
+    for pause in (0.0, 0.0, 0.002, 0.0):  # awake helpers and sleeping ones
+        cells = np.zeros(16, np.int64)
+        threads.together(meet, cells.ctypes.data, workers)
+        assert cells[0] == workers
+        np.testing.assert_array_equal(cells[8:], [workers] * workers + [0] * (8 - workers))
+        time.sleep(pause)
+
+
+def test_a_busy_team_leaves_the_caller_alone(meet: int) -> None:
+    with threads._team_lock:
+        cells = np.zeros(16, np.int64)
+        threads.together(meet, cells.ctypes.data, 2)
+    assert cells[0] == 1
+
+
 def test_an_interrupt_waits_for_the_helpers(
-    count_chunks: int, monkeypatch: pytest.MonkeyPatch
+    meet: int, count_chunks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads.set_num_threads(3)
-    wait, slow, jobs = threads.Job.wait, threads.Job.help, []
+    """Before the helpers are told, after, and in the middle of a second attempt."""
+    team = threads._current_team()
+    cells = np.zeros(16, np.int64)
+    threads.together(meet, cells.ctypes.data, 2)
+    finish = team._finish
+    for when in ("before", "after"):
+        time.sleep(0.01)  # so that they sleep
+        interrupts = [KeyboardInterrupt(), KeyboardInterrupt()]
 
-    def late(self: threads.Job, helper: int) -> None:
-        time.sleep(0.05)
-        slow(self, helper)
+        def interrupted(helpers: int, when: str = when, waiting: list = interrupts) -> None:
+            if waiting and when == "before":
+                raise waiting.pop()
+            finish(helpers)
+            if waiting:
+                raise waiting.pop()
 
-    def interrupted(self: threads.Job, helper: int) -> None:
-        jobs.append(self)
-        if len(jobs) == 1:
-            raise KeyboardInterrupt
-        wait(self, helper)
-
-    monkeypatch.setattr(threads.Job, "help", late)
-    monkeypatch.setattr(threads.Job, "wait", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        run(count_chunks, 50)
-    assert all(jobs[0].finished)
-    monkeypatch.setattr(threads.Job, "wait", wait)
+        monkeypatch.setattr(team, "_finish", interrupted)
+        cells = np.zeros(16, np.int64)
+        with pytest.raises(KeyboardInterrupt):
+            threads.together(meet, cells.ctypes.data, 2)
+        assert cells[0] == 2
+        with pytest.raises(KeyboardInterrupt) if interrupts else nothing():
+            assert np.all(run(count_chunks, 50) == 1)
+    monkeypatch.setattr(team, "_finish", finish)
     np.testing.assert_array_equal(run(count_chunks, 50), np.ones(50))
+
+
+def test_the_process_ends_while_helpers_are_awake() -> None:
+    script = """
+import numpy as np
+import backlit as bl
+bl.set_num_threads(2)
+x = bl.randn(64, 16, 16, 16)
+for _ in range(3):
+    bl.nn.functional.batch_norm(x, None, None, training=True)
+"""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", script], timeout=60, capture_output=True)
+        assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_the_number_of_threads_is_checked() -> None:
