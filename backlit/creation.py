@@ -11,6 +11,8 @@ from backlit import devices
 from backlit import dtypes as dt
 from backlit import random as rng
 from backlit.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
+from backlit.ops import random as draws
+from backlit.ops.op import apply
 from backlit.ops.shape import sizes_of
 from backlit.tensor import Tensor, wrap
 
@@ -297,16 +299,14 @@ def eye(n: int, m: int | None = None, *, dtype: dt.dtype | None = None, device: 
 # ----- random -----
 
 
-def _drawn(draw: Any, size: tuple, dtype: dt.dtype | None, generator: Any,
+def _drawn(op: Any, size: tuple, dtype: dt.dtype | None, generator: Any,
            requires_grad: bool) -> Tensor:  # fmt: skip
     target = dtype or dt.get_default_dtype()
     if not target.is_floating_point:
         raise DTypeError(f"random floats can't be {target.name}", hint="use randint")
-    count = math.prod(size)
-    seed, offset = rng.take(generator, count)
-    wide = np.dtype(np.float64) if target is dt.float64 else np.dtype(np.float32)
-    values = draw(seed, offset, count, wide).astype(target.numpy, copy=False)
-    return _made(values.reshape(size), requires_grad)
+    taken = rng.take(generator, math.prod(size))
+    made = apply(op, *taken, shape=tuple(size), dtype=target)
+    return made.requires_grad_() if requires_grad else made
 
 
 def rand(*size: Any, generator: Any = None, dtype: dt.dtype | None = None, device: Any = None,
@@ -318,7 +318,7 @@ def rand(*size: Any, generator: Any = None, dtype: dt.dtype | None = None, devic
     backlit.Size([2, 3])
     """
     devices.check(device)
-    return _drawn(rng.uniform, _size(*size), dtype, generator, requires_grad)
+    return _drawn(draws.Uniform, _size(*size), dtype, generator, requires_grad)
 
 
 def randn(*size: Any, generator: Any = None, dtype: dt.dtype | None = None, device: Any = None,
@@ -330,7 +330,7 @@ def randn(*size: Any, generator: Any = None, dtype: dt.dtype | None = None, devi
     backlit.Size([2, 3])
     """
     devices.check(device)
-    return _drawn(rng.normal, _size(*size), dtype, generator, requires_grad)
+    return _drawn(draws.Normal, _size(*size), dtype, generator, requires_grad)
 
 
 def randint(low: int, high: Any = None, size: Any = None, *, generator: Any = None,
@@ -347,11 +347,10 @@ def randint(low: int, high: Any = None, size: Any = None, *, generator: Any = No
     if high <= low:
         raise ArgumentError(f"randint: high ({high}) must be above low ({low})")
     shape = _size(size)
-    count = math.prod(shape)
-    seed, offset = rng.take(generator, count)
-    wide = (rng.words(seed, offset, count, 0) << np.uint64(32)) | rng.words(seed, offset, count, 1)
-    values = low + (wide % np.uint64(high - low)).astype(np.int64)
-    return _made(values.reshape(shape).astype((dtype or dt.int64).numpy), requires_grad)
+    taken = rng.take(generator, math.prod(shape))
+    made = apply(draws.RandomInteger, *taken, shape=tuple(shape), dtype=dtype or dt.int64,
+                 low=int(low), high=int(high))  # fmt: skip
+    return made.requires_grad_() if requires_grad else made
 
 
 def randperm(n: int, *, generator: Any = None, dtype: dt.dtype | None = None,
@@ -362,9 +361,8 @@ def randperm(n: int, *, generator: Any = None, dtype: dt.dtype | None = None,
     [0, 1, 2, 3]
     """
     devices.check(device)
-    seed, offset = rng.take(generator, n)
-    keys = (rng.words(seed, offset, n, 0) << np.uint64(32)) | rng.words(seed, offset, n, 1)
-    return _made(np.argsort(keys, kind="stable").astype((dtype or dt.int64).numpy))
+    taken = rng.take(generator, n)
+    return apply(draws.RandomPermutation, *taken, n=n, dtype=dtype or dt.int64)
 
 
 def normal(mean: Any = 0.0, std: Any = 1.0, size: Any = None, *, generator: Any = None,
@@ -392,12 +390,12 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -
     >>> bl.bernoulli(bl.tensor([0.0, 1.0]))
     tensor([0., 1.])
     """
-    chance = input.cell.array if p is None else np.full(input.shape, p)
-    if chance.size and not bool(((chance >= 0) & (chance <= 1)).all()):
+    chance = input if p is None else wrap(np.full(input.shape, p))
+    values = chance.cell.array
+    if values.size and not bool(((values >= 0) & (values <= 1)).all()):
         raise ArgumentError("bernoulli: probabilities must be between 0 and 1")
-    seed, offset = rng.take(generator, chance.size)
-    drawn = rng.uniform(seed, offset, chance.size, np.dtype(np.float32)).reshape(chance.shape)
-    return _made((drawn < chance).astype(input.cell.array.dtype))
+    taken = rng.take(generator, values.size)
+    return apply(draws.Bernoulli, chance, *taken, dtype=input.dtype)
 
 
 def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
@@ -413,18 +411,8 @@ def multinomial(input: Tensor, num_samples: int, replacement: bool = False, *,
     rows, width = weights.shape
     if not replacement and num_samples > int((weights > 0).sum(1).min()):
         raise ArgumentError(f"multinomial: {num_samples} draws without replacement are too many")
-    count = num_samples if replacement else width
-    seed, offset = rng.take(generator, rows * count)
-    u = rng.uniform(seed, offset, rows * count, np.dtype(np.float64)).reshape(rows, count)
-    if replacement:
-        edges = np.cumsum(weights, 1)
-        found = [np.searchsorted(e, v * e[-1], side="right") for e, v in zip(edges, u)]
-        drawn = np.minimum(np.stack(found), width - 1)
-    else:  # exponential races: the smallest arrivals are a draw without replacement
-        with np.errstate(divide="ignore"):
-            arrival = -np.log1p(-u) / weights
-        drawn = np.argsort(arrival, axis=1, kind="stable")[:, :num_samples]
-    return _made(drawn.astype(np.int64).reshape((*input.shape[:-1], num_samples)))
+    taken = rng.take(generator, rows * (num_samples if replacement else width))
+    return apply(draws.Multinomial, input, *taken, count=num_samples, replacement=replacement)
 
 
 def rand_like(input: Tensor, *, dtype: dt.dtype | None = None, **kwargs: Any) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from backlit.errors import ArgumentError
+from backlit.state import state
 
 _ROUNDS = 10
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -145,6 +146,12 @@ def set_rng_state(state: Any) -> None:
     default_generator.set_state(state)
 
 
-def take(generator: Generator | None, count: int) -> tuple[int, int]:
-    """(seed, offset) of the next `count` elements."""
-    return (generator or default_generator).advance(count)
+def take(generator: Generator | None, count: int) -> tuple[Any, Any]:
+    """(seed, offset) of the next `count` elements: whole numbers, or what a capture in progress
+    puts in their place."""
+    source = generator or default_generator
+    for observer in state.observers:
+        draw = getattr(observer, "draw", None)
+        if draw is not None:
+            return draw(source, count)  # type: ignore[no-any-return]
+    return source.advance(count)

@@ -1,4 +1,8 @@
-"""Random operators: their Nodes keep (seed, offset), never the numbers."""
+"""Random operators: their Nodes keep (seed, offset), never the numbers.
+
+Seed and offset are operands: whole numbers in eager mode, 0-dim int64 values in a captured step,
+whose generator is state like everything else that a step reads and refills.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from backlit import dtypes as dt
 from backlit import random as rng
 from backlit.errors import ArgumentError, ArgumentTypeError, ShapeError
-from backlit.ops.op import Operator, apply, export, require_float, slot
+from backlit.ops.op import Operator, Spec, apply, export, require_float, slot
 
 
 class Dropout(Operator):
@@ -30,22 +35,22 @@ class Dropout(Operator):
         if not training or p == 0.0:
             return input
         seed, offset = rng.take(None, input.numel())
-        dropped = apply(Dropout, input, p=float(p), seed=seed, offset=offset)
+        dropped = apply(Dropout, input, seed, offset, p=float(p))
         return slot.refill(input, dropped) if inplace else dropped
 
-    def infer(x, *, p, seed, offset):
+    def infer(x, seed, offset, *, p):
         require_float(x)
         return x
 
-    def forward(x, *, p, seed, offset):
+    def forward(x, seed, offset, *, p):
         keep = keep_mask(x.shape, p, seed, offset)
         scale = 0.0 if p == 1.0 else 1.0 / (1.0 - p)
         return np.where(keep, x * x.dtype.type(scale), x.dtype.type(0))
 
-    def grad_x(g, p, seed, offset):
-        return apply(Dropout, g, p=p, seed=seed, offset=offset)
+    def grad_x(g, seed, offset, p):
+        return apply(Dropout, g, seed, offset, p=p)
 
-    def latex(x, *, p, seed, offset):
+    def latex(x, seed, offset, *, p):
         return rf"\frac{{m}}{{1 - {p:g}}} \odot {x}"
 
 
@@ -54,11 +59,115 @@ def check_probability(name: str, p: float) -> None:
         raise ArgumentError(f"{name}: p must be between 0 and 1, got {p}")
 
 
-def keep_mask(shape: tuple, p: float, seed: int, offset: int) -> np.ndarray:
+def keep_mask(shape: tuple, p: float, seed: Any, offset: Any) -> np.ndarray:
     """True with probability 1 - p, element by element in row-major order."""
-    count = int(np.prod(shape))
     threshold = round(p * 2.0**32)
-    return (rng.words(seed, offset, count) >= np.uint64(threshold)).reshape(shape)
+    drawn = rng.words(int(seed), int(offset), math.prod(shape))
+    return (drawn >= np.uint64(threshold)).reshape(shape)
+
+
+# ----- numbers out of nothing -----
+
+
+class _Draw(Operator, abstract=True):
+    """Numbers of a shape, from (seed, offset) alone."""
+
+    exports = ""
+    differentiable = False
+
+    def infer(seed, offset, *, shape, dtype):
+        return Spec(shape, dtype)
+
+
+class Uniform(_Draw):
+    """Uniform numbers in [0, 1): element i is number (offset + i) of the seed's stream."""
+
+    def forward(seed, offset, *, shape, dtype):
+        return _floats(rng.uniform, seed, offset, shape, dtype)
+
+
+class Normal(_Draw):
+    """Standard normal numbers, by Box and Muller."""
+
+    name = "standard_normal"
+
+    def forward(seed, offset, *, shape, dtype):
+        return _floats(rng.normal, seed, offset, shape, dtype)
+
+
+def _floats(draw: Any, seed: Any, offset: Any, shape: tuple, dtype: dt.dtype) -> np.ndarray:
+    target = dtype.numpy
+    wide = np.dtype(np.float64) if target == np.float64 else np.dtype(np.float32)
+    drawn = draw(int(seed), int(offset), math.prod(shape), wide)
+    return drawn.astype(target, copy=False).reshape(shape)
+
+
+class RandomInteger(_Draw):
+    """Whole numbers from `low` up to, not including, `high`, from 64 random bits each."""
+
+    def infer(seed, offset, *, shape, dtype, low, high):
+        return Spec(shape, dtype)
+
+    def forward(seed, offset, *, shape, dtype, low, high):
+        bits = _wide(seed, offset, math.prod(shape)) % np.uint64(high - low)
+        return (low + bits.astype(np.int64)).reshape(shape).astype(dtype.numpy)
+
+
+class RandomPermutation(_Draw):
+    """The numbers 0 to n - 1 in the order of 64 random bits each."""
+
+    def infer(seed, offset, *, n, dtype):
+        return Spec((n,), dtype)
+
+    def forward(seed, offset, *, n, dtype):
+        return np.argsort(_wide(seed, offset, n), kind="stable").astype(dtype.numpy)
+
+
+def _wide(seed: Any, offset: Any, count: int) -> np.ndarray:
+    seed, offset = int(seed), int(offset)
+    high, low = (rng.words(seed, offset, count, stream) for stream in (0, 1))
+    return (high << np.uint64(32)) | low
+
+
+class Bernoulli(Operator):
+    """1 with the probability that each element gives, else 0."""
+
+    exports = ""
+    differentiable = False
+
+    def infer(p, seed, offset, *, dtype):
+        return Spec(p.shape, dtype)
+
+    def forward(p, seed, offset, *, dtype):
+        drawn = rng.uniform(int(seed), int(offset), p.size, np.dtype(np.float32))
+        return (drawn.reshape(p.shape) < p).astype(dtype.numpy)
+
+
+class Multinomial(Operator):
+    """Indices drawn with the weights in the rows of a matrix.
+
+    Without replacement they are the smallest arrivals of exponential races.
+    """
+
+    exports = ""
+    differentiable = False
+
+    def infer(weights, seed, offset, *, count, replacement):
+        return Spec((*weights.shape[:-1], count), dt.int64)
+
+    def forward(weights, seed, offset, *, count, replacement):
+        rows = weights.reshape(-1, weights.shape[-1]).astype(np.float64)
+        width = count if replacement else rows.shape[1]
+        u = rng.uniform(int(seed), int(offset), len(rows) * width, np.dtype(np.float64))
+        u = u.reshape(len(rows), width)
+        if replacement:
+            edges = np.cumsum(rows, 1)
+            found = [np.searchsorted(e, v * e[-1], side="right") for e, v in zip(edges, u)]
+            drawn = np.minimum(np.array(found).reshape(u.shape), rows.shape[1] - 1)
+        else:
+            arrival = -np.log1p(-u) / rows
+            drawn = np.argsort(arrival, axis=1, kind="stable")[:, :count]
+        return drawn.astype(np.int64).reshape((*weights.shape[:-1], count))
 
 
 # ----- the same decision for whole channels -----
@@ -74,22 +183,22 @@ class FeatureDropout(Operator):
     exports = ""
     moves = True
 
-    def infer(x, *, p, seed, offset, lead):
+    def infer(x, seed, offset, *, p, lead):
         require_float(x)
         return x
 
-    def forward(x, *, p, seed, offset, lead):
+    def forward(x, seed, offset, *, p, lead):
         scale = keep_lead(x.shape, p, seed, offset, lead) * (0.0 if p == 1.0 else 1.0 / (1.0 - p))
         return np.where(scale != 0, x * scale.astype(x.dtype), x.dtype.type(0))
 
-    def grad_x(g, p, seed, offset, lead):
-        return apply(FeatureDropout, g, p=p, seed=seed, offset=offset, lead=lead)
+    def grad_x(g, seed, offset, p, lead):
+        return apply(FeatureDropout, g, seed, offset, p=p, lead=lead)
 
-    def latex(x, *, p, seed, offset, lead):
+    def latex(x, seed, offset, *, p, lead):
         return rf"\frac{{m_c}}{{1 - {p:g}}} \odot {x}"
 
 
-def keep_lead(shape: tuple, p: float, seed: int, offset: int, lead: int) -> np.ndarray:
+def keep_lead(shape: tuple, p: float, seed: Any, offset: Any, lead: int) -> np.ndarray:
     """`keep_mask` over the first axes, shaped to broadcast over all."""
     kept = keep_mask(shape[:lead], p, seed, offset)
     return kept.reshape(shape[:lead] + (1,) * (len(shape) - lead))
@@ -113,21 +222,21 @@ class AlphaDropout(Operator):
     exports = ""
     name = "alpha_dropout"
 
-    def infer(x, *, p, seed, offset, lead):
+    def infer(x, seed, offset, *, p, lead):
         require_float(x)
         return x
 
-    def forward(x, *, p, seed, offset, lead):
+    def forward(x, seed, offset, *, p, lead):
         scale, shift = alpha_affine(p)
         kept = keep_lead(x.shape, p, seed, offset, lead)
         kind = x.dtype.type
         return np.where(kept, x * kind(scale) + kind(shift), kind(ALPHA * scale + shift))
 
-    def grad_x(g, p, seed, offset, lead):
-        kept = apply(FeatureDropout, g, p=p, seed=seed, offset=offset, lead=lead)
+    def grad_x(g, seed, offset, p, lead):
+        kept = apply(FeatureDropout, g, seed, offset, p=p, lead=lead)
         return kept * ((1.0 - p) * alpha_affine(p)[0])
 
-    def latex(x, *, p, seed, offset, lead):
+    def latex(x, seed, offset, *, p, lead):
         scale, shift = alpha_affine(p)
         return rf"{scale:.3g} \left(m \odot {x} + (1 - m) \, {ALPHA:.3g}\right) {shift:+.3g}"
 
@@ -145,7 +254,7 @@ def _drop(op: Any, name: str, input: Any, p: float, training: bool, inplace: boo
     seed, offset = rng.take(None, math.prod(input.shape[:lead]))
     if p == 1.0:
         op = FeatureDropout
-    dropped = apply(op, input, p=float(p), seed=seed, offset=offset, lead=lead)
+    dropped = apply(op, input, seed, offset, p=float(p), lead=lead)
     return slot.refill(input, dropped) if inplace else dropped
 
 

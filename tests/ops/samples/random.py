@@ -8,6 +8,7 @@ import numpy as np
 from rows import Row, T
 
 import backlit as bl
+from backlit import random as rng
 from backlit.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from backlit.nn import functional as F
 from backlit.ops.random import ALPHA, alpha_affine, keep_mask
@@ -44,6 +45,36 @@ def _bad(x: T) -> list:
     return [((x, 1.5), ArgumentError, "between 0 and 1"), ((x, -0.1), ArgumentError, "between")]
 
 
+def drawn(name: str, op: str, draw: Any, args: list[tuple], bad: list, **options: Any) -> Row:
+    """A row of bl.`name`; the oracle draws from the start of the same stream."""
+
+    def call(*given: Any, **keywords: Any) -> Any:
+        bl.manual_seed(11)
+        return getattr(bl, name)(*given, **keywords)
+
+    call.__name__ = name
+    return Row(call, op=op, args=args, bad=bad, torch=None, numpy=draw, grad=False, **options)
+
+
+def _uniform(count: int, kind: str = "float32") -> np.ndarray:
+    return rng.uniform(11, 0, count, np.dtype(kind))
+
+
+def _wide(count: int) -> np.ndarray:
+    return (rng.words(11, 0, count, 0) << np.uint64(32)) | rng.words(11, 0, count, 1)
+
+
+def _races(p: np.ndarray, count: int, replacement: bool = False) -> np.ndarray:
+    if replacement:
+        u = _uniform(len(p) * count, "float64").reshape(len(p), count)
+        return np.array([[int((np.cumsum(row) <= v * row.sum()).sum()) for v in line]
+                         for row, line in zip(p, u)])  # fmt: skip
+    u = _uniform(p.size, "float64").reshape(p.shape)
+    return np.argsort(-np.log1p(-u) / p, axis=1)[:, :count]
+
+
+CHANCE, WEIGHTS = T((3, 7), domain=(0.0, 1.0)), T((3, 4), domain=(0.1, 1.0))
+
 WHOLE = T((4,), dtype="int64", domain=(1, 5))
 CALLS = [(0.5, True), (0.2, True), (0.0, True), (0.5, False)]
 
@@ -62,4 +93,17 @@ ROWS = [
            _bad(X)),
     seeded("feature_alpha_dropout", "alpha_dropout", lambda s: s[:2], _alpha,
            [(IMAGE, *c) for c in CALLS], _bad(IMAGE)),
+    drawn("rand", "uniform", lambda *s, dtype: _uniform(12).reshape(s),
+          [(3, 4, {"dtype": bl.float32})], [((2, {"dtype": bl.int64}), DTypeError, "randint")]),
+    drawn("randn", "standard_normal", lambda *s, dtype: rng.normal(11, 0, 12, np.dtype("f8"))
+          .reshape(s), [(3, 4, {"dtype": bl.float64})], [], half=False),
+    drawn("randint", "random_integer", lambda low, high, s: low + (_wide(12) % np.uint64(
+          high - low)).astype(np.int64).reshape(s), [(-3, 9, (3, 4))],
+          [((3, 3, (2,)), ArgumentError, "above low")]),
+    drawn("randperm", "random_permutation", lambda n: np.argsort(_wide(n)), [(9,), (0,)], []),
+    drawn("bernoulli", "bernoulli", lambda p: (_uniform(21).reshape(p.shape) < p).astype(p.dtype),
+          [(CHANCE,)], [((T((2,), values=[0.5, 2.0]),), ArgumentError, "between 0 and 1")],
+          half=False),
+    drawn("multinomial", "multinomial", _races, [(WEIGHTS, 2), (WEIGHTS, 5, True)],
+          [((T((2,), values=[0.5, -2.0]), 1), ArgumentError, "negative")], half=False),
 ]  # fmt: skip
