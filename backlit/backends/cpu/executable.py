@@ -8,6 +8,7 @@ executables share it. Knows no Tensor.
 from __future__ import annotations
 
 import ctypes
+import math
 import struct
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,6 +22,8 @@ from .lower import lower
 from .plan import Buffer, Place, Plan, Task, dense_strides
 
 PAGE = 4096
+# Results of so many bytes are copied out: cheaper than to give every call its own memory.
+SMALL_RESULT = 4096
 
 
 def build(
@@ -184,10 +187,8 @@ class Executable:
         self._drive = driver.address(features.machine())
         self._call = jit.KERNEL_TYPE(self._drive)
         self.header_address = _at(self.header)
-        self._shapes = [
-            (r.shape, tuple(s * r.dtype.itemsize for s in r.strides), r.dtype)
-            for r in self._results if _is_place(r)
-        ]  # fmt: skip
+        self._made = [_result(r) for r in self._results if _is_place(r)]
+        self._settle()
 
     def _address(self, place: Place) -> tuple[int | None, int]:
         """The slot of a call that gives its buffer, if any, and the address or offset."""
@@ -239,39 +240,47 @@ class Executable:
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         """One step: the outputs that no block takes, as new arrays."""
+        slots = self.slots
         given = [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in arrays]
-        slots, i = self.slots, 0
-        for a in given:
-            slots[i] = a.ctypes.data
-            i += 1
-        made = []
-        for shape, strides, dtype in self._shapes:
-            array = _empty(shape, strides, dtype)
-            slots[i] = array.ctypes.data
-            made.append(array)
-            i += 1
-        self._go()
+        for i, a in enumerate(given):
+            slots[i] = _address(a)
+        made: list[Any] = []
+        for i, (shape, strides, dtype, kept) in enumerate(self._made, len(given)):
+            if kept is None:
+                array = _empty(shape, strides, dtype)
+                slots[i] = _address(array)
+                made.append(array)
+            else:
+                made.append(kept)
+        self._go(1)
+        made = [m if kept is None else m.copy() for m, (_, _, _, kept) in zip(made, self._made)]
         return self._returned(made)
 
     def loop(self, arrays: Sequence[np.ndarray], stacked: Sequence[bool], steps: int) -> list[Any]:
         """`steps` steps in one native call: stacked inputs have an axis of steps in front, and so
         have all outputs."""
         given = [np.ascontiguousarray(a) for a in arrays]
-        count = len(given)
         for i, (a, many) in enumerate(zip(given, stacked)):
-            self.slots[i] = _at(a)
+            self.slots[i] = _address(a)
             self.strides[i] = a.nbytes // max(1, steps) if many else 0
         made = []
-        for i, (shape, strides, dtype) in enumerate(self._shapes, count):
-            size = max(1, int(np.prod(shape))) * dtype.itemsize
-            whole = np.empty(size * steps, np.uint8)
+        for i, (shape, strides, dtype, _) in enumerate(self._made, len(given)):
+            size = max(1, math.prod(shape)) * dtype.itemsize
+            whole = np.empty(size * max(1, steps), np.uint8)
             made.append(np.ndarray((steps, *shape), dtype, whole, 0, (size, *strides)))
-            self.slots[i], self.strides[i] = _at(whole), size
+            self.slots[i], self.strides[i] = _address(whole), size
         try:
             self._go(steps)
         finally:
-            self.strides[:] = 0
+            self._settle()
         return self._returned(made)
+
+    def _settle(self) -> None:
+        """One step a call: nothing advances, small results have memory of their own."""
+        self.strides[:] = 0
+        for i, (_, _, _, kept) in enumerate(self._made, len(self._given)):
+            if kept is not None:
+                self.slots[i] = _at(kept)
 
     def _go(self, steps: int = 1) -> None:
         self.header[_STEPS] = steps
@@ -351,6 +360,22 @@ def _array(word: int, shape: tuple, strides: tuple, dtype: np.dtype, span: int) 
     address = ctypes.c_int64.from_address(word).value
     raw: Any = (ctypes.c_char * span).from_address(address)
     return np.ndarray(shape, dtype, raw, 0, strides)
+
+
+def _result(place: Place) -> tuple[tuple, tuple, np.dtype, np.ndarray | None]:
+    """Shape, strides in bytes, dtype; and for a small result the memory it is copied from."""
+    strides = tuple(s * place.dtype.itemsize for s in place.strides)
+    small = place.nbytes <= SMALL_RESULT
+    kept = _empty(place.shape, strides, place.dtype) if small else None
+    return place.shape, strides, place.dtype, kept
+
+
+def _address(array: np.ndarray) -> int:
+    """Where an array's memory starts; NumPy's own ways cost three times as much."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    except (TypeError, ValueError, BufferError):  # read-only, empty, or of a type without buffers
+        return array.ctypes.data
 
 
 def _empty(shape: tuple, strides: tuple, dtype: np.dtype) -> np.ndarray:
