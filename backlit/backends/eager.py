@@ -85,15 +85,21 @@ def _fitted(op: Any, kernel: Callable[..., Any]) -> Callable[..., Any]:
 _configured: list[bool] = []
 
 
-def _load(module: str, function: str) -> Callable[..., Any]:
-    """The kernel, after the flags were told to the package that generates it."""
+def configure() -> None:
+    """Tell the package that generates kernels what the flags say, once."""
     if not _configured:
-        from backlit.backends.cpu import features, jit, threads
+        from backlit.backends.cpu import features, store, threads
 
         threads.set_num_threads(flags.threads)
         features.set_vector_width(flags.vector or None)
-        jit.set_cache_folder(flags.cache or None)
+        features.set_isa(flags.isa or None)
+        store.set_folder(flags.cache or None)
         _configured.append(True)
+
+
+def _load(module: str, function: str) -> Callable[..., Any]:
+    """The kernel, after the flags were told to the package that generates it."""
+    configure()
     return getattr(import_module(f"backlit.backends.cpu.{module}"), function)
 
 

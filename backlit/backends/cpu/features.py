@@ -1,12 +1,13 @@
 """What the generator knows of the machine: vector width, register count, CPU features.
 
-Owns the one setting that the kernels are generated for. Knows no kernel; `codegen.py` turns it
+Owns the settings that the kernels are generated for. Knows no kernel; `codegen.py` turns it
 into code, `jit.py` into an address.
 """
 
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass, replace
 
 FLOAT_BYTES = 4
@@ -29,6 +30,20 @@ class Machine:
 
 
 _cap: int | None = None
+_isa: str | None = None
+# What each level leaves out of an x86 CPU's features; vectors of so many bytes.
+ISAS = {
+    "avx2": (("avx512", "avx10", "amx", "avxvnni"), 32),
+    "sse": (("avx", "amx", "fma", "f16c", "xop", "vaes", "vpclmulqdq"), 16),
+    "scalar": (("avx", "amx", "fma", "f16c", "xop", "vaes", "vpclmulqdq"), 4),
+}
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def set_vector_width(cap: int | None) -> None:
@@ -41,9 +56,17 @@ def set_vector_width(cap: int | None) -> None:
     _cap = cap
 
 
+def set_isa(level: str | None) -> None:
+    """Generate as if the CPU had no more than `level` (avx2, sse, scalar); None: all it has."""
+    global _isa
+    if level is not None and level not in ISAS:
+        raise ValueError(f"set_isa: unknown level {level!r}\nhint: use {', '.join(ISAS)} or None")
+    _isa = level
+
+
 def machine() -> Machine:
-    """Return the machine that kernels are generated for now, the cap applied."""
-    found = _host()
+    """Return the machine that kernels are generated for now, the caps applied."""
+    found = _host() if _isa is None else _capped(_isa)
     if _cap is None or _cap * FLOAT_BYTES >= found.vector_bytes:
         return found
     return replace(found, vector_bytes=_cap * FLOAT_BYTES)
@@ -58,6 +81,19 @@ def _host() -> Machine:
     features = llvm.get_host_cpu_features()
     vector_bytes, registers = _vectors(triple.split("-")[0], features)
     return Machine(triple, llvm.get_host_cpu_name(), features.flatten(), vector_bytes, registers)
+
+
+@functools.cache
+def _capped(level: str) -> Machine:
+    found = _host()
+    without, largest = ISAS[level]
+    left = [
+        "-" + flag[1:] if flag[1:].startswith(without) else flag
+        for flag in found.features.split(",")
+    ]
+    registers = 32 if found.triple.startswith(("aarch64", "arm64")) else 16
+    vector_bytes = min(largest, found.vector_bytes)
+    return replace(found, features=",".join(left), vector_bytes=vector_bytes, registers=registers)
 
 
 def _vectors(architecture: str, features: dict[str, bool]) -> tuple[int, int]:

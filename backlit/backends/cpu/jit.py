@@ -1,9 +1,8 @@
 """From IR text to callable addresses, with a cache in the process and one on disk.
 
-Owns compilation and the store of object code: entries are named by the hash of everything that
-shaped them (text, CPU, LLVM), written atomically and checked by their own hash when read, so a
-damaged or half-written one is simply built again. Reads no environment variable:
-`set_cache_folder` is for `config.py`.
+Owns compilation: entries are named by the hash of everything that shaped them (text, CPU, LLVM).
+Inside `deferred()` what is not cached is compiled by threads in the background while the caller
+generates the next kernel. `store.py` keeps object code on disk.
 """
 
 from __future__ import annotations
@@ -14,55 +13,83 @@ import functools
 import hashlib
 import itertools
 import os
-import sys
-import tempfile
 import threading
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from . import features
+from . import features, store
 
-MAGIC = b"backlit object 1\n"
 # Level 1 schedules as well as level 3 here: the vectors are explicit.
 OPTIONS = {"opt": 1, "reloc": "pic", "jit": True}
-DIGEST_BYTES = 32
+# Calling through CFUNCTYPE releases the GIL, which is what makes threads run side by side.
+KERNEL_TYPE = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
+)
+Watch = Callable[[str, str, features.Machine], None]
 _lock = threading.RLock()
-_libraries: dict[str, Any] = {}
+_functions: dict[str, int] = {}  # key -> address
+_libraries: list[Any] = []  # code lives as long as these
+_names: dict[int, str] = {}
 _serial = itertools.count()
-_folder: Path | None = None
-_on_disk = True
-
-
-def set_cache_folder(folder: str | os.PathLike[str] | None, *, enabled: bool = True) -> None:
-    """Keep object code in `folder` (None: the user's cache folder), or nowhere."""
-    global _folder, _on_disk
-    _folder = None if folder is None else Path(folder)
-    _on_disk = enabled
-
-
-def cache_folder() -> Path | None:
-    """Return the folder that holds object code (it need not exist); None without a home."""
-    if _folder is not None:
-        return _folder
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return None
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches" / "backlit" / "kernels"
-    if sys.platform == "win32":
-        return home / "AppData" / "Local" / "backlit" / "kernels"
-    return home / ".cache" / "backlit" / "kernels"
+_watch: Watch | None = None
+_here = threading.local()  # the batch that this thread gathers, if any
 
 
 def compile_function(text: str, name: str, machine: features.Machine) -> int:
-    """Return the address of function `name` in the module `text`, compiled for `machine`."""
+    """Return the address of function `name` in the module `text`, compiled for `machine`.
+
+    Inside `deferred()` it may be an address that jumps to the function.
+    """
     key = _key(text, name, machine)
     with _lock:
-        library = _libraries.get(key)
-        if library is None:
-            library = _libraries[key] = _link(_object_code(key, text, machine), name)
-        return int(library[name])
+        found = _functions.get(key)
+        if found is not None:
+            return found
+        if _watch is not None:
+            _watch(name, text, machine)
+        batch = getattr(_here, "batch", None)
+        code = store.read(key)
+        if code is None and batch is not None:
+            address = batch.add(key, text, name, machine)
+        else:
+            address = _link(_object_code(key, text, machine) if code is None else code, name)
+        _functions[key] = address
+        _names[address] = name
+        return address
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Compile the kernels that are asked for inside side by side; all are there at the end.
+
+    For functions with the arguments of a kernel. One that is called earlier is waited for.
+    """
+    if getattr(_here, "batch", None) is not None:
+        yield
+        return
+    _here.batch = batch = _Batch()
+    try:
+        yield
+    finally:
+        _here.batch = None
+        batch.finish()
+
+
+def name_of(address: int) -> str:
+    """The name of the function at an address that `compile_function` gave."""
+    return _names.get(address, "")
+
+
+def set_watch(watch: Watch | None) -> None:
+    """Call `watch(name, text, machine)` for every function before it is compiled or loaded."""
+    global _watch
+    _watch = watch
+
+
+def assembly(text: str, machine: features.Machine) -> str:
+    """The assembly that a module becomes."""
+    builder, parsed = _parsed(text, machine)
+    return str(builder.emit_assembly(parsed))
 
 
 def _key(text: str, name: str, machine: features.Machine) -> str:
@@ -74,17 +101,32 @@ def _key(text: str, name: str, machine: features.Machine) -> str:
 
 
 def _object_code(key: str, text: str, machine: features.Machine) -> bytes:
-    folder = cache_folder() if _on_disk else None
-    path = folder / key[:2] / f"{key}.o" if folder else None
-    code = _read(path) if path else None
+    code = store.read(key)
     if code is None:
         code = _compile(text, machine)
-        if path:
-            _write(path, code)
+        store.write(key, code)
     return code
 
 
 def _compile(text: str, machine: features.Machine) -> bytes:
+    from llvmlite.binding import ffi
+
+    builder, parsed = _parsed(text, machine)
+    # llvmlite lets one thread in at a time; modules in contexts of their own need no such care.
+    emit = ffi.lib.LLVMPY_TargetMachineEmitToMemory
+    emit = getattr(emit, "_cfn", emit)
+    with ffi.OutputString() as trouble:
+        memory = emit(builder, parsed, 1, trouble)
+        if not memory:
+            raise RuntimeError(str(trouble))
+    try:
+        start = ffi.lib.LLVMPY_GetBufferStart(memory)
+        return ctypes.string_at(start, ffi.lib.LLVMPY_GetBufferSize(memory))
+    finally:
+        ffi.lib.LLVMPY_DisposeMemoryBuffer(memory)
+
+
+def _parsed(text: str, machine: features.Machine) -> tuple[Any, Any]:
     import llvmlite.binding as llvm
 
     _initialize()
@@ -93,14 +135,23 @@ def _compile(text: str, machine: features.Machine) -> bytes:
     context = llvm.create_context()
     parsed = llvm.parse_assembly(f'target triple = "{machine.triple}"\n{text}', context)
     parsed.verify()
-    return bytes(builder.emit_object(parsed))
+    return builder, parsed
 
 
-def _link(code: bytes, name: str) -> Any:
+def _link(code: bytes, name: str) -> int:
+    return _load(code, name)[0]
+
+
+def _load(code: bytes, *names: str) -> list[int]:
+    """The addresses of names in object code, loaded for good."""
     import llvmlite.binding as llvm
 
-    builder = llvm.JITLibraryBuilder().add_object_img(code).export_symbol(name)
-    return builder.link(_engine(), f"backlit{next(_serial)}")
+    builder = llvm.JITLibraryBuilder().add_object_img(code)
+    for name in names:
+        builder.export_symbol(name)
+    library = builder.link(_engine(), f"backlit{next(_serial)}")
+    _libraries.append(library)
+    return [int(library[name]) for name in names]
 
 
 @functools.cache
@@ -109,6 +160,7 @@ def _initialize() -> None:
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
 
 
 @functools.cache
@@ -119,32 +171,97 @@ def _engine() -> Any:
     return llvm.create_lljit_compiler()
 
 
-def _read(path: Path) -> bytes | None:
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    head = len(MAGIC) + DIGEST_BYTES
-    digest, code = data[len(MAGIC) : head], data[head:]
-    sound = data.startswith(MAGIC) and hashlib.sha256(code).digest() == digest
-    return code if sound else None
+class _Batch:
+    """Functions that are being compiled while their addresses are already in use."""
+
+    def __init__(self) -> None:
+        self.waiting: list[_Promise] = []
+
+    def add(self, key: str, text: str, name: str, machine: features.Machine) -> int:
+        if not machine.triple.startswith(("x86_64", "amd64")):  # no jumps written for others yet
+            return _link(_object_code(key, text, machine), name)
+        promise = _Promise(key, name, _compilers().submit(_object_code, key, text, machine))
+        self.waiting.append(promise)
+        return promise.address
+
+    def finish(self) -> None:
+        """Wait for all; if one failed, forget it and say so."""
+        failed = None
+        for promise in self.waiting:
+            try:
+                promise.keep()
+            except RuntimeError as error:
+                failed = error
+                with _lock:
+                    _functions.pop(promise.key, None)
+        if failed:
+            raise failed
 
 
-def _write(path: Path, code: bytes) -> None:
-    """Store object code; a cache that can't be written is no reason to stop."""
-    temporary = ""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            file.write(MAGIC + hashlib.sha256(code).digest() + code)
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+class _Promise:
+    """A jump that leads to a function as soon as it is compiled, and to a wait until then."""
+
+    def __init__(self, key: str, name: str, code: Any) -> None:
+        self.key, self.name, self.code = key, name, code
+        self.address, self.slot = _jump()
+        self.lock = threading.Lock()
+        self.kept = 0
+        self.early = KERNEL_TYPE(self._call_early)
+        _libraries.append(self.early)  # a thread may be in it when nobody needs it any more
+        self.slot.value = ctypes.cast(self.early, ctypes.c_void_p).value or 0
+
+    def keep(self) -> int:
+        with self.lock:
+            if not self.kept:
+                self.kept = _link(self.code.result(), self.name)
+                self.slot.value = self.kept
+            return self.kept
+
+    def _call_early(self, words: int, counter: int, chunks: int, worker: int) -> None:
+        KERNEL_TYPE(self.keep())(words, counter, chunks, worker)
 
 
-# Calling through CFUNCTYPE releases the GIL, which is what makes threads run side by side.
-KERNEL_TYPE = ctypes.CFUNCTYPE(
-    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
-)
+JUMPS = 256
+_free_jumps: list[tuple[int, Any]] = []
+_JUMP_TEXT = f"""
+.text
+.p2align 4
+.globl jumps
+jumps:
+.set at, 0
+.rept {JUMPS}
+jmpq *targets+at(%rip)
+.p2align 3
+.set at, at+8
+.endr
+.data
+.p2align 3
+.globl targets
+targets:
+.zero {8 * JUMPS}
+"""
+
+
+def _jump() -> tuple[int, Any]:
+    """The address of a jump that nobody uses yet, and the word that says where it leads."""
+    with _lock:
+        if not _free_jumps:
+            text = "\n".join(f'module asm "{line}"' for line in _JUMP_TEXT.split("\n"))
+            code = _compile(text, features.machine())
+            jumps, targets = _load(code, "jumps", "targets")
+            _free_jumps.extend(
+                (jumps + 8 * i, ctypes.c_uint64.from_address(targets + 8 * i)) for i in range(JUMPS)
+            )
+        return _free_jumps.pop()
+
+
+@functools.cache
+def _compilers() -> Any:
+    from concurrent.futures import ThreadPoolExecutor
+
+    return ThreadPoolExecutor(features.cores(), thread_name_prefix="backlit-compile")
+
+
+if hasattr(os, "register_at_fork"):
+    # a forked child has no threads but its own
+    os.register_at_fork(after_in_child=_compilers.cache_clear)

@@ -32,7 +32,7 @@ _callables: dict[int, Any] = {}
 
 def get_num_threads() -> int:
     """Return how many threads a large kernel uses, the caller's included."""
-    return _requested or _available()
+    return _requested or features.cores()
 
 
 def set_num_threads(count: int) -> None:
@@ -139,7 +139,7 @@ class Team:
         mailboxes[:, handover.ASLEEP] = 1
         inboxes: list[queue.SimpleQueue[bool]] = [queue.SimpleQueue() for _ in range(count)]
         # more threads than cores would only be in each other's way
-        spins = self.spins if count < _available() else 0
+        spins = self.spins if count < features.cores() else 0
         threads = []
         for i, inbox in enumerate(inboxes):
             given = (inbox, self.serve, mailboxes[i].ctypes.data, spins, i + 1)
@@ -196,12 +196,6 @@ def _current_team() -> Team:
     if _team is None:
         _team = Team()
     return _team
-
-
-def _available() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _forget_team() -> None:
