@@ -373,7 +373,7 @@ def _result(place: Place) -> tuple[tuple, tuple, np.dtype, np.ndarray | None]:
 def _address(array: np.ndarray) -> int:
     """Where an array's memory starts; NumPy's own ways cost three times as much."""
     try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
     except (TypeError, ValueError, BufferError):  # read-only, empty, or of a type without buffers
         return array.ctypes.data
 
