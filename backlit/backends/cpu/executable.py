@@ -34,7 +34,8 @@ def build(
 ) -> Executable:
     """Lower a Program whose inputs `blocks` and outputs `writes` (by position) lie in memory that
     stays; the other inputs come with every call, the other outputs are new arrays."""
-    return Executable(program, blocks, writes, workers or threads.get_num_threads())
+    with jit.deferred():
+        return Executable(program, blocks, writes, workers or threads.get_num_threads())
 
 
 class Executable:
