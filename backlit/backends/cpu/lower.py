@@ -22,9 +22,13 @@ from .plan import Place, Plan, Task
 
 # operator -> (module of this package, function); the function is lowering(plan, instr)
 LOWERINGS: dict[str, tuple[str, str]] = {
+    "matmul": ("matmul", "lower_matmul"),
+    "linear": ("matmul", "lower_linear"),
     "conv": ("lower_conv", "lower_conv"),
     "conv_grad_input": ("lower_conv", "lower_conv_grad_input"),
     "conv_grad_weight": ("lower_conv", "lower_conv_grad_weight"),
+    "batch_norm": ("lower_norm", "lower_batch_norm"),
+    "batch_norm_grad": ("lower_norm", "lower_batch_norm_grad"),
 }
 ELEMENTWISE: tuple[str, str] | None = None  # of every elementwise operator, from its formula
 

@@ -1,0 +1,391 @@
+"""Lowering of matrix products: where operands lie, in what tiles and blocks they are multiplied.
+
+`matmul` and `linear`, and `fused` instructions whose body begins with one of them and goes on with
+elementwise instructions on its result (`can_fuse`): the sums pass through these before they are
+stored, and what else they read (biases, masks, parameters and moments of an update) is read at the
+place of the sums; several results may be written. Such bodies may read operands of any shape that
+broadcasts to the product's. Kernels: matmul_kernels.py, matmul_pack.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backlit.program.ir import Instr, Program, Value
+
+from . import features, matmul_epilogue, matmul_kernels, matmul_pack
+from .lane_body import is_lanewise
+from .lanes_value import Lane, Unsupported, element_of
+from .layout import ELEMENTS, ordered
+from .matmul_epilogue import Epilogue, Evaluate, Operand
+from .plan import Place, Plan, Task
+
+PRODUCTS = ("matmul", "linear")
+# Blocks of k: sums rest in memory between them, so that a panel stays in the first cache.
+DIRECT_DEPTH, PACKED_DEPTH = 256, 512
+BLOCK_BYTES = 256 * 1024
+SMALL_FLOPS = 200_000
+# rows from which on copying B into panels costs little beside the product
+PACKED_ROWS = 256
+HEAVY_INSTRS = 4
+
+# ----- what may follow a product in a body -----
+
+
+def can_fuse(product: Instr, following: Sequence[Instr]) -> bool:
+    """Whether instructions after a product may go into one `fused` body with it.
+
+    They must be elementwise, on the product's result or on what comes of it, with that shape.
+    """
+    out = product.outputs[0]
+    if product.op not in PRODUCTS or out is None or not _native(product):
+        return False
+    for instr in following:
+        value = instr.outputs[0]
+        if len(instr.outputs) != 1 or value is None or not is_lanewise(instr):
+            return False
+        if value.shape != out.shape or value.dtype.numpy.kind not in "fb":
+            return False
+    return True
+
+
+def _native(product: Instr) -> bool:
+    """Whether a product has kernels: two floating-point arrays that are not empty."""
+    values = [x for x in (*product.inputs, *product.outputs) if x is not None]
+    if not all(isinstance(v, Value) for v in values):
+        return False
+    return all(v.dtype.numpy in ELEMENTS and math.prod(v.shape) for v in values)  # type: ignore[union-attr]
+
+
+# ----- lowerings -----
+
+
+def lower_matmul(plan: Plan, instr: Instr) -> Any:
+    """C = A B."""
+    if not _native(instr):
+        return NotImplemented
+    a, b = (plan.place(v) for v in instr.inputs)  # type: ignore[arg-type]
+    (out,) = instr.outputs
+    _multiply(plan, a, b, [], [out], "sum", lambda total, _: [total], False)  # type: ignore[list-item]
+    return None
+
+
+def lower_linear(plan: Plan, instr: Instr) -> Any:
+    """Y = X W^T + b."""
+    if not _native(instr):
+        return NotImplemented
+    x, w, b = instr.inputs
+    (out,) = instr.outputs
+    given = [] if b is None else [b]
+    a, matrix = _operands(plan, instr)
+    key, evaluate = ("sum", _sum) if b is None else ("biased", _biased)
+    _multiply(plan, a, matrix, given, [out], key, evaluate, False)  # type: ignore[arg-type, list-item]
+    return None
+
+
+def lower_body(plan: Plan, instr: Instr) -> Any:
+    """A `fused` instruction whose body begins with a product."""
+    body: Program = instr.params["body"]
+    product, following = body.instrs[0], body.instrs[1:]
+    if not can_fuse(product, following) or any(
+        not isinstance(x, Value) for x in (*instr.inputs, *body.outputs)
+    ):
+        return NotImplemented
+    outer = dict(zip((v.name for v in body.inputs), instr.inputs))
+    inner = Instr(product.op, tuple(_renamed(x, outer) for x in product.inputs), product.outputs,
+                  product.params)  # fmt: skip
+    used = {x.name for i in following for x in i.inputs if isinstance(x, Value)}
+    used |= {x.name for x in body.outputs if isinstance(x, Value)}
+    joined = [v for v in body.inputs if v.name in used]
+    given = [outer[v.name] for v in joined]
+    total = product.outputs[0]
+    assert total is not None
+    bias = [] if product.op == "matmul" or product.inputs[2] is None else [inner.inputs[2]]
+    rest = Program("epilogue", (total, *joined), following, body.outputs)
+    evaluate = matmul_epilogue.of_body(rest)
+    if bias:
+        evaluate = _after_bias(evaluate)
+    a, matrix = _operands(plan, inner)
+    heavy = len(following) > HEAVY_INSTRS
+    key = f"{len(bias)} {_anonymous(rest)}"
+    try:
+        _multiply(plan, a, matrix, [*bias, *given], list(instr.outputs), key, evaluate, heavy)  # type: ignore[arg-type, list-item]
+    except Unsupported:
+        return NotImplemented
+    return None
+
+
+def _renamed(x: Any, outer: dict[str, Any]) -> Any:
+    return outer[x.name] if isinstance(x, Value) else x
+
+
+def _anonymous(body: Program) -> str:
+    """The body's text with names of its own and without shapes: equal code, equal text."""
+    names: dict[str, str] = {}
+
+    def name(x: Any) -> str:
+        if not isinstance(x, Value):
+            return repr(x)
+        return names.setdefault(x.name, f"v{len(names)}") + ":" + x.dtype.name
+
+    lines = [" ".join(map(name, body.inputs))]
+    for i in body.instrs:
+        made = " ".join(map(name, i.outputs))
+        lines.append(f"{made} = {i.op} {' '.join(map(name, i.inputs))} {sorted(i.params.items())}")
+    return "\n".join([*lines, " ".join(map(name, body.outputs))])
+
+
+def _sum(total: Lane, given: Sequence[Lane]) -> Sequence[Lane]:
+    return [total]
+
+
+def _biased(total: Lane, given: Sequence[Lane]) -> Sequence[Lane]:
+    return [total + given[0]]
+
+
+def _after_bias(evaluate: Evaluate) -> Evaluate:
+    return lambda total, given: evaluate(total + given[0], given[1:])
+
+
+def _operands(plan: Plan, product: Instr) -> tuple[Place, Place]:
+    """The places of A and B."""
+    a, b = (plan.place(v) for v in product.inputs[:2])  # type: ignore[arg-type]
+    return (a, transposed(b)) if product.op == "linear" else (a, b)
+
+
+def transposed(place: Place) -> Place:
+    """The last two axes exchanged."""
+    shape, strides = place.shape, place.strides
+    return Place(place.buffer, place.offset, (*shape[:-2], shape[-1], shape[-2]),
+                 (*strides[:-2], strides[-1], strides[-2]), place.dtype)  # fmt: skip
+
+
+# ----- geometry -----
+
+
+@dataclass
+class Geometry:
+    """A product as rows, columns and items of a batch; strides of (A, B, operands...) along each.
+
+    `batch` holds sizes and strides from the outermost axis in.
+    """
+
+    rows: int
+    columns: int
+    depth: int
+    by_row: list[int]
+    batch: list[tuple[int, list[int]]]
+
+    @property
+    def items(self) -> int:
+        return math.prod(n for n, _ in self.batch)
+
+    def starts(self) -> np.ndarray:
+        """Where each item begins, in elements: (items, operands)."""
+        found = np.zeros((1, len(self.by_row)), np.int64)
+        for n, strides in self.batch:
+            steps = np.arange(n, dtype=np.int64)[:, None] * np.asarray(strides, np.int64)
+            found = (found[:, None] + steps).reshape(-1, len(strides))
+        return found
+
+
+def geometry(shape: Sequence[int], a: Place, b: Place, others: Sequence[Place]) -> Geometry:
+    """The product of shape (..., M, N); leading axes become rows where B does not change."""
+    a_strides = _broadcast(a, (*shape[:-1], a.shape[-1]))
+    b_strides = _broadcast(b, (*shape[:-2], *b.shape[-2:]))
+    other = [_broadcast(p, shape) for p in others]
+    rows, by_row = shape[-2], [a_strides[-2], 0, *(s[-2] for s in other)]
+    batch = []
+    for axis in reversed(range(len(shape) - 2)):
+        n, strides = shape[axis], [a_strides[axis], b_strides[axis], *(s[axis] for s in other)]
+        if n == 1:
+            continue
+        follows = all(s == r * rows for s, r in zip(strides, by_row))
+        if strides[1] == 0 and (rows == 1 or follows):
+            by_row = strides if rows == 1 else by_row
+            rows *= n
+        else:
+            batch.append((n, strides))
+    return Geometry(rows, shape[-1], a.shape[-1], by_row, batch[::-1])
+
+
+def _broadcast(place: Place, shape: Sequence[int]) -> list[int]:
+    """Strides of a place seen in a larger shape."""
+    missing = len(shape) - len(place.shape)
+    strides = [0] * missing + list(place.strides)
+    sizes = [1] * missing + list(place.shape)
+    return [s if n > 1 else 0 for n, s in zip(sizes, strides)]
+
+
+# ----- tiles and blocks -----
+
+
+def tile_shape(machine: features.Machine, element: str, rows: int, columns: int) -> tuple[int, int]:
+    """Rows and vectors of a tile whose sums fit into the registers."""
+    needed = -(-columns // machine.width(element))
+    if machine.registers >= 32:
+        vectors = min(needed, 3 if needed == 3 or needed > 4 else 2)
+        height = {1: 14, 2: 12, 3: 8}[vectors]
+    else:
+        vectors = min(needed, 3 if needed == 3 else 2)
+        height = {1: 12, 2: 6, 3: 4}[vectors]
+    # rows shared evenly by as many tiles as are needed anyway
+    return -(-rows // -(-rows // height)), vectors
+
+
+def _parts(workers: int, g: Geometry, height: int, panels: int) -> tuple[int, int]:
+    """Rows and panels of a block, such that workers have equal shares and caches hold A."""
+    flops = 2 * g.items * g.rows * g.columns * g.depth
+    tiles = -(-g.rows // height)
+    block_tiles, block_panels = tiles, panels
+    if workers > 1 and flops > SMALL_FLOPS and g.items % workers:
+        by_rows = -(-tiles // workers) * workers / tiles
+        by_panels = -(-panels // workers) * workers / panels
+        split_rows = by_rows < by_panels or (by_rows == by_panels and g.rows >= g.columns)
+        if split_rows:
+            block_tiles = -(-tiles // workers)
+        else:
+            block_panels = -(-panels // workers)
+    return block_tiles * height, block_panels
+
+
+def _multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value], outputs: Sequence[Value],
+              key: str, evaluate: Evaluate, heavy: bool) -> None:  # fmt: skip
+    """Plan A B and what follows; `given` joins the sums in `evaluate`, which gives `outputs`."""
+    machine, element = plan.machine, ELEMENTS[a.dtype]
+    shape = outputs[0].shape if len(outputs[0].shape) > 1 else (1, *outputs[0].shape)
+    if len(a.shape) == 1:
+        a = Place(a.buffer, a.offset, (1, *a.shape), (0, *a.strides), a.dtype)
+    reads = [_along_columns(plan, v, shape[-1]) for v in given]
+    writes = [plan.result(v) for v in outputs]
+    g = geometry(shape, a, b, [*reads, *writes])
+    height, vectors = tile_shape(machine, element, g.rows, g.columns)
+    width = machine.width(element)
+    panel = vectors * width
+    panels = -(-g.columns // panel)
+    starts = g.starts()
+    packed = b.strides[-1] != 1 or (g.rows >= PACKED_ROWS and g.columns > panel)
+    b_place, b_k, b_panel = b, b.strides[-2], panel
+    if packed:
+        b_place, starts[:, 1] = _pack(plan, b, g, starts[:, 1], vectors, panels)
+        b_k, b_panel = panel, g.depth * panel
+    depth_block = _depth_block(g, packed)
+    block_rows, block_panels = _parts(plan.workers, g, height, panels)
+    blocked = depth_block < g.depth
+    if blocked:
+        block_rows, block_panels = _cache_blocks(
+            block_rows, block_panels, height, panel, depth_block, a.dtype.itemsize
+        )
+    rest = g.columns % panel
+    a_i, a_k = g.by_row[0], a.strides[-1]
+    tiling = matmul_kernels.Tiling(
+        element, height, vectors, g.rows % height, -(-rest // width), rest % width != 0, packed,
+        "k" if a_k == 1 else "i" if a_i == 1 else "", blocked, bool(g.batch),
+    )  # fmt: skip
+    epilogue = Epilogue(
+        tuple(_operand(p, s, shape) for p, s in zip(reads, _moves(g, 2, len(reads)))),
+        tuple(Operand(p.dtype.name, True, True) for p in writes),
+        key, evaluate, heavy,
+    )  # fmt: skip
+    slots = block_rows * block_panels * panel if blocked else 0
+    scratch = plan.temporary((plan.workers, max(1, slots)), a.dtype) if blocked else None
+    table = plan.constant(starts) if g.batch else None
+    row_blocks, column_blocks = -(-g.rows // block_rows), -(-panels // block_panels)
+    full_panels = g.columns // panel
+    words = ordered(
+        matmul_kernels.PRODUCT,
+        a=a, a_i=a_i, a_k=a_k, b=b_place, b_k=b_k, b_panel=b_panel, depth=g.depth,
+        depth_block=depth_block, full_rows=g.rows - g.rows % height, rows=g.rows,
+        full_panels=full_panels, panels=panels, block_rows=block_rows, block_panels=block_panels,
+        row_blocks=row_blocks, column_blocks=column_blocks, table=0 if table is None else table,
+        table_words=starts.shape[1], scratch=0 if scratch is None else scratch,
+        scratch_size=slots, tail=rest % width,
+    )  # fmt: skip
+    for place, stride in zip((*reads, *writes), g.by_row[2:]):
+        words += [place, stride]
+    extra = tuple(p for p in (table, scratch) if p is not None)
+    inputs = (a, b_place, *reads)
+    plan.add(
+        Task(
+            label=plan.instr.op if plan.instr else "matmul",
+            kernel=matmul_kernels.product(machine, tiling, epilogue),
+            words=words,
+            chunks=g.items * row_blocks * column_blocks,
+            reads=(*inputs, *extra),
+            writes=(*writes, *(() if scratch is None else (scratch,))),
+            in_place=tuple(
+                (r, w) for r in reads for w in writes
+                if r.buffer not in (a.buffer, b_place.buffer) and _same_layout(r, w)
+            ),
+            flops=2 * g.items * g.rows * g.columns * g.depth,
+        )
+    )  # fmt: skip
+
+
+def _depth_block(g: Geometry, packed: bool) -> int:
+    longest = 2 * PACKED_DEPTH if packed else DIRECT_DEPTH
+    block = PACKED_DEPTH if packed else DIRECT_DEPTH
+    return g.depth if g.depth <= longest else block
+
+
+def _cache_blocks(rows: int, panels: int, height: int, panel: int, depth: int,
+                  itemsize: int) -> tuple[int, int]:  # fmt: skip
+    """Smaller blocks where the part of A, or the resting sums, would leave the second cache."""
+    most = max(height, BLOCK_BYTES // (depth * itemsize) // height * height)
+    rows = min(rows, most)
+    return rows, min(panels, max(1, BLOCK_BYTES // (rows * panel * itemsize)))
+
+
+def _same_layout(a: Place, b: Place) -> bool:
+    return a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype
+
+
+def _along_columns(plan: Plan, value: Value, columns: int) -> Place:
+    """An operand whose last axis has stride 1, or does not move."""
+    place = plan.place(value)
+    if not place.shape or place.shape[-1] == 1 or place.strides[-1] in (0, 1):
+        return place
+    return plan.dense(value)
+
+
+def _moves(g: Geometry, first: int, count: int) -> list[bool]:
+    """Which operands change from row to row, or from item to item."""
+    strides = [g.by_row, *(s for _, s in g.batch)]
+    return [any(s[n] for s in strides) for n in range(first, first + count)]
+
+
+def _operand(place: Place, rows: bool, shape: Sequence[int]) -> Operand:
+    element_of(place.dtype)
+    columns = bool(place.shape) and place.shape[-1] > 1 and place.strides[-1] == 1
+    return Operand(place.dtype.name, rows, columns)
+
+
+def _pack(plan: Plan, b: Place, g: Geometry, starts: np.ndarray, vectors: int,
+          panels: int) -> tuple[Place, np.ndarray]:  # fmt: skip
+    """B in panels, every matrix once; where each item of the batch finds its own."""
+    element = ELEMENTS[b.dtype]
+    distinct, own = np.unique(starts, return_inverse=True)
+    panel = vectors * plan.machine.width(element)
+    target = plan.temporary((len(distinct), panels, g.depth, panel), b.dtype)
+    table = plan.constant(distinct)
+    b_k, b_j = b.strides[-2:]
+    along = "j" if b_j == 1 else "k" if b_k == 1 else ""
+    plan.add(
+        Task(
+            label="pack",
+            kernel=matmul_pack.pack(plan.machine, element, vectors, along),
+            words=ordered(
+                matmul_pack.PACK, b=b, b_j=b_j, b_k=b_k, target=target, depth=g.depth,
+                columns=g.columns, panels=panels, table=table,
+            ),
+            chunks=len(distinct) * panels,
+            reads=(b, table),
+            writes=(target,),
+        )
+    )  # fmt: skip
+    return target, own.reshape(-1) * (panels * g.depth * panel)

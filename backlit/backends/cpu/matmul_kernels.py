@@ -1,0 +1,229 @@
+"""Generates matrix products: register tiles over rows of A and panels of B.
+
+Owns their machine code. C(i, j) is the sum over k of A(i, k) B(k, j), each output in the order of
+k whatever the tile, the blocks and the threads. B lies in panels: columns of one tile, as they
+stand in a row-major matrix or packed (matmul_pack.py). Sums go through an epilogue
+(matmul_epilogue.py), which stores them. Sizes and strides arrive in words; matmul.py chooses them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import codegen, features, jit
+from .codegen import Function, Kernel, Value, names, parameters, vector
+from .masked import lane_mask, load_masked
+from .matmul_epilogue import Bound, Epilogue
+
+# the int64 words of a product; those of its epilogue follow
+PRODUCT = names(
+    "a a_i a_k b b_k b_panel depth depth_block full_rows rows full_panels panels block_rows "
+    "block_panels row_blocks column_blocks table table_words scratch scratch_size tail"
+)
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """What is baked into the code of a product, beside its epilogue."""
+
+    element: str
+    height: int  # rows of a tile
+    vectors: int  # of its columns
+    rest: int  # rows of the last tile of a matrix, 0: none is shorter
+    tail: int  # vectors of its last panel, 0: none is narrower
+    masked: bool  # whether the tail's last vector is not full
+    padded: bool  # whether B is padded with zeros to whole vectors
+    along: str  # the axis of A with stride 1: "k", "i" or ""
+    blocked: bool  # whether sums rest in memory between blocks of k
+    batched: bool  # whether a table says where the items of a batch begin
+
+
+_addresses: dict[tuple, int] = {}
+
+
+def product(machine: features.Machine, t: Tiling, epilogue: Epilogue) -> int:
+    """The address of the kernel for a tiling and an epilogue."""
+    key = (machine, t, epilogue.inputs, epilogue.outputs, epilogue.key)
+    if key not in _addresses:
+        text = product_text(machine, t, epilogue)
+        _addresses[key] = jit.compile_function(text, "product", machine)
+    return _addresses[key]
+
+
+def product_text(machine: features.Machine, t: Tiling, epilogue: Epilogue) -> str:
+    width = machine.width(t.element)
+    tiles: dict[tuple[int, bool], Function] = {}
+    finishes: dict[bool, Function] = {}
+    for tail in (False, True) if t.tail else (False,):
+        if epilogue.heavy:
+            finishes[tail] = _finish(t, tail, width, epilogue)
+        for height in sorted({t.height, t.rest} - {0}):
+            tiles[height, tail] = _tile(t, height, tail, width, epilogue, finishes.get(tail))
+    f = Kernel("product", [*PRODUCT, *epilogue.fields])
+    f.each_chunk(lambda chunk: _chunk(f, t, tiles, chunk, width))
+    return codegen.module([*finishes.values(), *tiles.values(), f])
+
+
+def _chunk(f: Kernel, t: Tiling, tiles: dict, chunk: Value, width: int) -> None:
+    """One block of rows and panels of one item of the batch."""
+    element, columns = t.element, t.vectors * width
+    column_blocks, row_blocks = f.field("column_blocks"), f.field("row_blocks")
+    rest, column_block = chunk // column_blocks, chunk % column_blocks
+    row_block = rest % row_blocks if t.batched else rest
+    a, b = f.field("a", "ptr"), f.field("b", "ptr")
+    entry = f.field("table", "ptr")
+    if t.batched:
+        entry = f.at(entry, (rest // row_blocks) * f.field("table_words"), "i64")
+        a = f.at(a, f.load(entry, "i64"), element)
+        b = f.at(b, f.load(f.at(entry, 1, "i64"), "i64"), element)
+    block_rows, block_panels = f.field("block_rows"), f.field("block_panels")
+    first_row, first_panel = row_block * block_rows, column_block * block_panels
+    stop_row = f.smaller(first_row + block_rows, f.field("rows"))
+    stop_full = f.smaller(stop_row, f.field("full_rows"))
+    stop_panel = f.smaller(first_panel + block_panels, f.field("panels"))
+    full_panel = f.smaller(stop_panel, f.field("full_panels"))
+    a_i, a_k, b_k, depth = (f.field(n) for n in ("a_i", "a_k", "b_k", "depth"))
+    scratch = f.field("scratch", "ptr")
+    if t.blocked:
+        scratch = f.at(scratch, f["worker"] * f.field("scratch_size"), element)
+
+    def block(k: Value, extent: Value, flags: list[Value]) -> None:
+        a_block = f.at(a, k * a_k, element)
+        b_block = f.at(b, k * b_k, element)
+
+        def panel(p: Value, tail: bool) -> None:
+            b_here = f.at(b_block, p * f.field("b_panel"), element)
+
+            def tile(i: Value, height: int) -> None:
+                extra = []
+                if t.blocked:
+                    place = (p - first_panel) * block_rows + (i - first_row)
+                    extra = [f.at(scratch, place * columns, element), *flags]
+                a_here = f.at(a_block, i * a_i, element)
+                f.call(tiles[height, tail], a_here, a_i, a_k, b_here, b_k, extent, f["words"],
+                       entry, i, p * columns, *extra)  # fmt: skip
+
+            f.loop(first_row, stop_full, t.height, lambda i: tile(i, t.height))
+            if t.rest:
+                f.when(f.compare("sgt", stop_row, stop_full), lambda: tile(stop_full, t.rest))
+
+        f.loop(first_panel, full_panel, 1, lambda p: panel(p, False))
+        if t.tail:
+            f.when(f.compare("sgt", stop_panel, full_panel), lambda: panel(full_panel, True))
+
+    def step(k: Value) -> None:
+        extent = f.smaller(depth - k, f.field("depth_block"))
+        last, first = f.compare("eq", k + extent, depth), f.compare("eq", k, 0)
+        block(k, extent, [f.convert("zext", x, "i64") for x in (first, last)])
+
+    if t.blocked:
+        f.loop(0, depth, f.field("depth_block"), step)
+    else:
+        block(f.integer(0), depth, [])
+
+
+TILE = "ptr a, i64 a_i, i64 a_k, ptr b, i64 b_k, i64 depth"
+PLACE = "ptr words, ptr item, i64 i, i64 j"
+
+
+def _tile(t: Tiling, height: int, tail: bool, width: int, epilogue: Epilogue,
+          finish: Function | None) -> Function:  # fmt: skip
+    """Emit: the sums of one tile over a block of k, finished or kept in their slot."""
+    element, vectors = t.element, t.tail if tail else t.vectors
+    kind = vector(element, width)
+    kept = ", ptr slot, i64 first, i64 last" if t.blocked else ""
+    name = f"tile{height}x{vectors}{'t' if tail else ''}"
+    f = Function(name, parameters(f"{TILE}, {PLACE}{kept}"), private=True)
+    mask = _tail_mask(f, width) if tail and t.masked else None
+    slot = f["slot"] if t.blocked else None
+    if finish and not slot:
+        slot = f.emit("ptr", f"alloca [{height * t.vectors * width} x {element}], align 64")
+    places = [
+        f.at(slot, (r * t.vectors + v) * width, element)
+        for r in range(height) for v in range(vectors)
+    ] if slot else []  # fmt: skip
+    zero = f.constant(kind, 0.0)
+    sums = [zero] * (height * vectors)
+    if t.blocked:
+        fresh = f.compare("ne", f["first"], 0)
+        sums = [f.select(fresh, zero, f.load(p, kind)) for p in places]
+    sums = _sums(f, t, height, vectors, width, sums, None if t.padded else mask)
+
+    def keep() -> None:
+        for value, place in zip(sums, places):
+            f.store(value, place)
+
+    def done() -> None:
+        if finish:
+            keep()
+            assert slot
+            f.call(finish, *(f[n] for n in ("words", "item", "i", "j")), slot, f.integer(height))
+            return
+        bound = _bind(f, t, epilogue)
+        for r in range(height):
+            for v in range(vectors):
+                last = mask if v == vectors - 1 else None
+                bound.emit(r, v, sums[r * vectors + v], width, last)
+
+    if t.blocked:
+        f.when(f.compare("ne", f["last"], 0), done, keep)
+    else:
+        done()
+    return f
+
+
+def _sums(f: Function, t: Tiling, height: int, vectors: int, width: int, sums: list[Value],
+          mask: Value | None) -> list[Value]:  # fmt: skip
+    """The products of all k added to the sums, in order."""
+    element, kind = t.element, vector(t.element, width)
+    rows = [f.at(f["a"], f["a_i"] * r, element) if r else f["a"] for r in range(height)]
+    offsets = [f["a_i"] * r if r else 0 for r in range(height)]
+
+    def operand(r: int, k: Value, here: Value | None) -> Value:
+        if here is None:
+            return f.load(f.at(rows[r], k, element), element)
+        return f.load(f.at(here, r if t.along == "i" else offsets[r], element), element)
+
+    def step(k: Value, b: Value, *carried: Value) -> list[Value]:
+        here, sums = (None, carried) if t.along == "k" else (carried[0], carried[1:])
+        row = []
+        for v in range(vectors):
+            place = f.at(b, v * width, element)
+            row.append(load_masked(f, place, kind, mask if v == vectors - 1 else None))
+        new = []
+        for r in range(height):
+            x = f.splat(operand(r, k, here), width)
+            new += [f.fma(x, row[v], sums[r * vectors + v]) for v in range(vectors)]
+        moved = [] if here is None else [f.at(here, f["a_k"], element)]
+        return [f.at(b, f["b_k"], element), *moved, *new]
+
+    start = [f["b"]] if t.along == "k" else [f["b"], f["a"]]
+    return f.loop(0, f["depth"], 1, step, [*start, *sums])[len(start) :]
+
+
+def _finish(t: Tiling, tail: bool, width: int, epilogue: Epilogue) -> Function:
+    """Emit: the epilogue over the rows of a tile whose sums lie in a slot."""
+    vectors, kind = t.tail if tail else t.vectors, vector(t.element, width)
+    f = Function(f"finish{'t' if tail else ''}", parameters(f"{PLACE}, ptr slot, i64 height"),
+                 private=True)  # fmt: skip
+    mask = _tail_mask(f, width) if tail and t.masked else None
+    bound = _bind(f, t, epilogue)
+
+    def row(r: Value) -> None:
+        line = f.at(f["slot"], r * (t.vectors * width), t.element)
+        for v in range(vectors):
+            total = f.load(f.at(line, v * width, t.element), kind)
+            bound.emit(r, v, total, width, mask if v == vectors - 1 else None)
+
+    f.loop(0, f["height"], 1, row)
+    return f
+
+
+def _bind(f: Function, t: Tiling, epilogue: Epilogue) -> Bound:
+    entry = f["item"] if t.batched else None
+    return Bound(f, epilogue, f["words"], len(PRODUCT), entry, f["i"], f["j"])
+
+
+def _tail_mask(f: Function, width: int) -> Value:
+    count = f.load(f.at(f["words"], PRODUCT.index("tail"), "i64"), "i64")
+    return lane_mask(f, count, width)
