@@ -45,20 +45,20 @@ def statistics(machine: features.Machine, element: str) -> int:
             def add(row: Value, sums: list[Value]) -> list[Value]:
                 return [s + v for v, s in zip(read(row), sums, strict=True)]
 
-            means = [s * f.splat(share, lanes) for s in _sum_rows(f, rows, zeros, add)]
+            means = [s * f.splat(share, lanes) for s in sum_rows(f, rows, zeros, add)]
 
             def deviate(row: Value, sums: list[Value]) -> list[Value]:
                 away = [v - m for v, m in zip(read(row), means, strict=True)]
                 plain = [s + d for d, s in zip(away, sums[:vectors], strict=True)]
                 return plain + [f.fma(d, d, s) for d, s in zip(away, sums[vectors:], strict=True)]
 
-            sums = _sum_rows(f, rows, zeros * 2, deviate)
+            sums = sum_rows(f, rows, zeros * 2, deviate)
             for i, values in enumerate((means, sums[:vectors], sums[vectors:])):
                 _write(f, values, f.at(partial, channels * i, element), start, element, lanes)
 
         f.each_slice(channels, halves(VECTORS, machine.width(element)), columns)
 
-    _each_block(f, block)
+    each_block(f, block)
     return jit.compile_function(codegen.module([f]), f.name, machine)
 
 
@@ -99,13 +99,13 @@ def grad_sums(machine: features.Machine, element: str) -> int:
                     f.fma(a, d, s) for a, d, s in zip(grads, away, sums[vectors:], strict=True)
                 ]
 
-            sums = _sum_rows(f, rows, zeros, add)
+            sums = sum_rows(f, rows, zeros, add)
             _write(f, sums[:vectors], partial, start, element, lanes)
             _write(f, sums[vectors:], f.at(partial, channels, element), start, element, lanes)
 
         f.each_slice(channels, halves(VECTORS, machine.width(element)), columns)
 
-    _each_block(f, block)
+    each_block(f, block)
     return jit.compile_function(codegen.module([f]), f.name, machine)
 
 
@@ -155,10 +155,10 @@ def _map_rows(
 
         f.loop(0, rows, 1, row)
 
-    _each_block(f, block)
+    each_block(f, block)
 
 
-def _each_block(f: Kernel, body: Callable[[Value, Value, Value], None]) -> None:
+def each_block(f: Kernel, body: Callable[[Value, Value, Value], None]) -> None:
     """Run `body(first row, rows, chunk)` for every block of rows."""
 
     def chunk(index: Value) -> None:
@@ -168,7 +168,7 @@ def _each_block(f: Kernel, body: Callable[[Value, Value, Value], None]) -> None:
     f.each_chunk(chunk)
 
 
-def _sum_rows(
+def sum_rows(
     f: Kernel,
     rows: Value,
     zeros: list[Value],

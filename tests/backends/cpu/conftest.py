@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backlit.backends.cpu import conv, features, layout, norm, pool, threads
+from backlit.backends.cpu import conv, features, layout, norm, pool, schedule, threads
 
 
 @pytest.fixture(params=[16, 8, 4, 1], ids=lambda w: f"width{w}")
@@ -20,7 +20,7 @@ def vector_width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 @pytest.fixture(autouse=True)
 def two_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two threads, also for the small arrays of tests."""
-    for module in (conv, layout, norm, pool):
+    for module in (conv, layout, norm, pool, schedule):
         monkeypatch.setattr(module, "SMALL_WORK", 0)
     before = threads.get_num_threads()
     threads.set_num_threads(2)

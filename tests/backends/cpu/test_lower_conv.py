@@ -3,17 +3,11 @@
 import numpy as np
 import pytest
 
-from backlit.backends.cpu import executable
 from backlit.ops import conv as ops
 from backlit.ops.op import apply
 
 from .lowering import check_lowering
 from .test_conv import CASES, Case, arrays
-
-
-@pytest.fixture(autouse=True)
-def shared_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(executable, "SMALL_WORK", 0)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
