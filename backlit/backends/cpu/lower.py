@@ -29,6 +29,8 @@ LOWERINGS: dict[str, tuple[str, str]] = {
     "conv_grad_weight": ("lower_conv", "lower_conv_grad_weight"),
     "batch_norm": ("lower_norm", "lower_batch_norm"),
     "batch_norm_grad": ("lower_norm", "lower_batch_norm_grad"),
+    "batch_norm": ("lower_norm", "lower_batch_norm"),
+    "batch_norm_grad": ("lower_norm", "lower_batch_norm_grad"),
 }
 ELEMENTWISE: tuple[str, str] | None = None  # of every elementwise operator, from its formula
 
