@@ -29,8 +29,11 @@ LOWERINGS: dict[str, tuple[str, str]] = {
     "conv_grad_weight": ("lower_conv", "lower_conv_grad_weight"),
     "batch_norm": ("lower_norm", "lower_batch_norm"),
     "batch_norm_grad": ("lower_norm", "lower_batch_norm_grad"),
-    "batch_norm": ("lower_norm", "lower_batch_norm"),
-    "batch_norm_grad": ("lower_norm", "lower_batch_norm_grad"),
+}
+# of a `fused` instruction: by the first instruction of its body
+FUSED_HEADS: dict[str, tuple[str, str]] = {
+    "matmul": ("matmul", "lower_body"),
+    "linear": ("matmul", "lower_body"),
 }
 ELEMENTWISE: tuple[str, str] | None = None  # of every elementwise operator, from its formula
 
@@ -49,6 +52,8 @@ def lower(program: Program, places: dict[str, Place], workers: int) -> Plan:
 
 def _lower_native(plan: Plan, instr: Instr) -> bool:
     entry = LOWERINGS.get(instr.op)
+    if instr.op == "fused":
+        entry = FUSED_HEADS.get(instr.params["body"].instrs[0].op, entry)
     if entry is None and issubclass(REGISTRY[instr.op], Elementwise):
         entry = ELEMENTWISE
     if entry is None:

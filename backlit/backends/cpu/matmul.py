@@ -79,7 +79,7 @@ def lower_linear(plan: Plan, instr: Instr) -> Any:
     """Y = X W^T + b."""
     if not _native(instr):
         return NotImplemented
-    x, w, b = instr.inputs
+    b = instr.inputs[2]
     (out,) = instr.outputs
     given = [] if b is None else [b]
     a, matrix = _operands(plan, instr)

@@ -1,8 +1,8 @@
 """What happens to the sums of a product before they are stored: a bias, an activation, an update.
 
-`Epilogue` says which operands join and what is made of them; `Bound` emits it for one tile. Operands
-lie at the place of the sums with any stride between rows; along a row they are neighbours, or one
-element for all. Knows neither tiles nor plans.
+`Epilogue` says which operands join and what is made of them; `Bound` emits it for one tile.
+Operands lie at the place of the sums with any stride between rows; along a row they are
+neighbours, or one element for all. Knows neither tiles nor plans.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from backlit.program.ir import Program
+
 from .codegen import Function, Value
 from .lane_body import run_body
 from .lanes import LaneMath
 from .lanes_value import Lane, load_splat, memory_element
 from .masked import load_lane_masked, store_lane_masked
-from backlit.program.ir import Program
 
 Evaluate = Callable[[Lane, Sequence[Lane]], Sequence[Lane]]
 

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 import backlit as bl
+from backlit.backends import reference
+from backlit.backends.cpu import executable
 from backlit.nn import functional as F
 from backlit.program import capture
 from backlit.program.ir import Instr, Program
 
+from .helpers import assert_close
 from .lowering import check_lowering, check_program
 
 FLOATS = (np.float32, np.float64)
@@ -83,12 +86,57 @@ def test_other_dtypes_and_nothing_at_all_stay_in_python(rng):
 # ----- epilogues -----
 
 
-def as_body(program: Program) -> Program:
-    """The whole program as the body of one instruction."""
-    instr = Instr("fused", program.inputs, program.outputs, {"body": program})
-    return Program("whole", program.inputs, (instr,), program.outputs)
+def with_body(program: Program) -> Program:
+    """The program from its first product on as the body of one instruction."""
+    first = next(n for n, i in enumerate(program.instrs) if i.op in ("matmul", "linear"))
+    views, rest = program.instrs[:first], program.instrs[first:]
+    made = tuple(v for instr in views for v in instr.outputs)
+    body = Program("body", (*program.inputs, *made), rest, program.outputs)
+    instr = Instr("fused", body.inputs, body.outputs, {"body": body})
+    return Program("whole", program.inputs, (*views, instr), program.outputs)
 
 
-def check_body(function: Callable, *arrays: np.ndarray) -> None:
+def check_body(function: Callable, *arrays: np.ndarray) -> tuple[Program, list[np.ndarray]]:
     captured = capture(function, *(bl.from_numpy(a) for a in arrays))
-    check_program(as_body(captured.program), list(captured.arrays))
+    program, given = with_body(captured.program), list(captured.arrays)
+    check_program(program, given)
+    return program, given
+
+
+@pytest.mark.parametrize("shape", [(7, 9, 10), (65, 31, 33), (100, 20, 2), (20, 1100, 48)], ids=str)
+def test_activations(shape, vector_width, rng):
+    m, k, n = shape
+    x, w, b = normal(rng, m, k), normal(rng, n, k), normal(rng, n)
+    check_body(lambda x, w, b: F.linear(x, w, b).relu(), x, w, b)
+    check_body(lambda x, w: F.linear(x, w).sigmoid() * 2.0, x, w)
+    # a gradient where the activation kept its output; all of it in one body
+    kept, scale = normal(rng, m, n), normal(rng)
+    check_body(lambda x, w, y, s: (x @ w.mT) * (1 - y * y) * s, x, w, kept, scale)
+    check_body(lambda x, w, k: (x @ w.mT).masked_fill(k, 0.5), x, w, kept > 0)
+    check_body(lambda x, w, rows: (x @ w.mT) + rows, x, w, normal(rng, m, 1))
+    gelu = lambda x, w, b: F.gelu(F.linear(x, w, b), approximate="tanh")
+    check_body(gelu, x.astype(np.float64), w.astype(np.float64), b.astype(np.float64))
+
+
+def adam(g, p, m, v, rate):
+    m = m * 0.9 + g * 0.1
+    v = v * 0.999 + g * g * 0.001
+    return p - rate * m / (v.sqrt() + 1e-8), m, v
+
+
+@pytest.mark.parametrize("shape", [(33, 64, 40), (10, 1300, 17)], ids=str)
+def test_update_in_the_epilogue(shape, vector_width, rng):
+    """A weight gradient goes straight into parameters and moments, also in their own memory."""
+    m, k, n = shape
+    g, x = normal(rng, k, m), normal(rng, k, n)
+    state = [normal(rng, m, n), normal(rng, m, n), abs(normal(rng, m, n))]
+    rate = np.float32(0.01)
+    function = lambda g, x, p, m, v, rate: adam(g.mT @ x, p, m, v, rate)
+    program, arrays = check_body(function, g, x, *state, np.array(rate))
+    expected = reference.run(program, arrays)
+    blocks = {i: arrays[i].copy() for i in (2, 3, 4)}
+    executable.build(program, blocks, {n: blocks[n + 2] for n in range(3)}).run(
+        [a for i, a in enumerate(arrays) if i not in blocks]
+    )
+    for block, e in zip(blocks.values(), expected, strict=True):
+        assert_close(block, e)
