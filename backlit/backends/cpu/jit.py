@@ -15,6 +15,7 @@ import itertools
 import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from . import features, store
@@ -29,7 +30,7 @@ Watch = Callable[[str, str, features.Machine], None]
 _lock = threading.RLock()
 _functions: dict[str, int] = {}  # key -> address
 _libraries: list[Any] = []  # code lives as long as these
-_names: dict[int, str] = {}
+_origins: dict[int, tuple[str, str]] = {}  # address -> key, name
 _serial = itertools.count()
 _watch: Watch | None = None
 _here = threading.local()  # the batch that this thread gathers, if any
@@ -54,7 +55,7 @@ def compile_function(text: str, name: str, machine: features.Machine) -> int:
         else:
             address = _link(_object_code(key, text, machine) if code is None else code, name)
         _functions[key] = address
-        _names[address] = name
+        _origins[address] = key, name
         return address
 
 
@@ -75,9 +76,34 @@ def deferred() -> Iterator[None]:
         batch.finish()
 
 
+def recipe(build: Callable[..., int]) -> Callable[..., int]:
+    """Decorate a function that generates a kernel, so that it runs once per arguments, also from
+    process to process: what is on disk is loaded without generating the text again.
+
+    The arguments, and the package's own code, must say everything that the text depends on; they
+    are hashable and print the same in every process.
+    """
+    made: dict[tuple, int] = {}
+
+    @functools.wraps(build)
+    def kernel(*args: Any, **options: Any) -> int:
+        given = (args, tuple(sorted(options.items())), features.machine())
+        found = made.get(given)
+        if found is None:
+            note = hashlib.sha256(
+                repr((build.__module__, build.__qualname__, given, _sources(), OPTIONS)).encode()
+            ).hexdigest()
+            found = made[given] = _remembered(note) or build(*args, **options)
+            if found in _origins:
+                _remember(note, found)
+        return found
+
+    return kernel
+
+
 def name_of(address: int) -> str:
     """The name of the function at an address that `compile_function` gave."""
-    return _names.get(address, "")
+    return _origins.get(address, ("", ""))[1]
 
 
 def set_watch(watch: Watch | None) -> None:
@@ -90,6 +116,43 @@ def assembly(text: str, machine: features.Machine) -> str:
     """The assembly that a module becomes."""
     builder, parsed = _parsed(text, machine)
     return str(builder.emit_assembly(parsed))
+
+
+def _remembered(note: str) -> int:
+    """The address that a recipe led to when it was last followed, in whatever process; or 0."""
+    words = (store.read(note) or b"").decode().split()
+    if _watch is not None or len(words) != 2:
+        return 0
+    key, name = words
+    with _lock:
+        if key not in _functions:
+            code = store.read(key)
+            if code is None:
+                return 0
+            address = _functions[key] = _link(code, name)
+            _origins[address] = key, name
+            _noted.add(note)
+        return _functions[key]
+
+
+def _remember(note: str, address: int) -> None:
+    if note not in _noted:
+        _noted.add(note)
+        store.write(note, " ".join(_origins[address]).encode())
+
+
+_noted: set[str] = set()
+
+
+@functools.cache
+def _sources() -> tuple[Any, ...]:
+    """What changes when the code that generates kernels, or a formula, does."""
+    import llvmlite
+
+    package = Path(__file__).parents[2]
+    files = (f for room in ("backends/cpu", "ops") for f in os.scandir(package / room))
+    stats = sorted((f.name, f.stat().st_size, f.stat().st_mtime_ns) for f in files if f.is_file())
+    return llvmlite.__version__, tuple(stats)
 
 
 def _key(text: str, name: str, machine: features.Machine) -> str:

@@ -239,6 +239,47 @@ def test_more_functions_than_one_table_of_jumps(folder: Path, monkeypatch) -> No
     assert [run_kernel(a)[0] for a in made] == [0, 1, 2]
 
 
+def test_a_recipe_is_followed_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed: list[int] = []
+
+    def build(machine: features.Machine, number: int) -> int:
+        followed.append(number)
+        return jit.compile_function(kernel("by_recipe", number), "by_recipe", machine)
+
+    machine = features.machine()
+    for _ in range(2):
+        made = jit.recipe(build)
+        monkeypatch.setattr(jit, "_functions", {})
+        for number in (3, 4, 3, 4):
+            assert run_kernel(made(machine, number))[0] == number
+    assert followed == [3, 4]
+    for entry in entries(folder):
+        entry.write_bytes(b"damaged")
+    monkeypatch.setattr(jit, "_functions", {})
+    assert run_kernel(jit.recipe(build)(machine, 4))[0] == 4
+    assert followed == [3, 4, 4]
+
+
+def test_a_recipe_follows_changes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another machine, or other source files, and it is followed again."""
+    followed: list[str] = []
+
+    def build(number: int) -> int:
+        followed.append("")
+        return jit.compile_function(kernel("changes", number), "changes", features.machine())
+
+    made = jit.recipe(build)
+    made(1)
+    try:
+        features.set_vector_width(1)
+        made(1)
+    finally:
+        features.set_vector_width(None)
+    monkeypatch.setattr(jit, "_sources", lambda: ("another version",))
+    jit.recipe(build)(1)
+    assert len(followed) == 3
+
+
 def test_watched(folder: Path) -> None:
     seen: list[tuple[str, str]] = []
     jit.set_watch(lambda name, text, machine: seen.append((name, text)))
