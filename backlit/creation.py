@@ -14,12 +14,14 @@ from backlit.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeEr
 from backlit.ops import random as draws
 from backlit.ops.op import apply
 from backlit.ops.shape import sizes_of
+from backlit.state import tell
 from backlit.tensor import Tensor, wrap
 
 
 def as_array(data: Any, dtype: dt.dtype | None = None) -> np.ndarray:
     """A fresh array from numbers, nested sequences, NumPy arrays or tensors."""
     if isinstance(data, Tensor):
+        tell("read", data)
         array = data.cell.array
     elif isinstance(data, (np.ndarray, np.generic)):
         array = np.array(data)
@@ -65,6 +67,7 @@ def _holds_tensors(data: Any) -> bool:
 
 def _unwrapped(data: Any) -> Any:
     if isinstance(data, Tensor):
+        tell("read", data)
         return data.cell.array
     return [_unwrapped(d) for d in data] if isinstance(data, (list, tuple)) else data
 

@@ -104,6 +104,11 @@ class ProgramError(BacklitError, ValueError):
     """A Program that breaks a rule of the form, or text that does not parse."""
 
 
+class CaptureError(ProgramError, RuntimeError):
+    """A step that can't be compiled as it stands: it reads a value into Python, draws from Python's
+    own random numbers, or changes what no tensor holds. The message names the line."""
+
+
 class DataError(BacklitError, ValueError):
     """A data file that is truncated, corrupt or not what its name says."""
 

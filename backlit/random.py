@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backlit.errors import ArgumentError
-from backlit.state import state
+from backlit.state import state, tell
 
 _ROUNDS = 10
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
@@ -83,6 +83,7 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start again from `seed`, any whole number."""
+        tell("reseeded", self)
         self._seed, self._offset = int(seed) & 0xFFFFFFFFFFFFFFFF, 0
         return self
 
@@ -104,6 +105,7 @@ class Generator:
         values = [int(v) for v in state]
         if len(values) != 2 or values[1] < 0:
             raise ArgumentError(f"a generator's state is (seed, offset), got {state!r}")
+        tell("reseeded", self)
         self._seed, self._offset = values
         return self
 

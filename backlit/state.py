@@ -23,3 +23,24 @@ class State(threading.local):
 
 
 state = State()
+
+
+def tell(moment: str, *what: Any) -> None:
+    """Call the method `moment` of every observer that has it."""
+    for observer in state.observers:
+        told = getattr(observer, moment, None)
+        if told is not None:
+            told(*what)
+
+
+class Changes:
+    """Counts what may change what a captured step would do: attributes of modules, options of
+    optimizers, hooks, flags and storage of tensors. Whoever sees the same count need not look."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+changes = Changes()

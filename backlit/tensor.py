@@ -15,7 +15,7 @@ import numpy as np
 
 from backlit import dtypes as dt
 from backlit.errors import ArgumentTypeError, GradError
-from backlit.state import state
+from backlit.state import changes, state, tell
 
 if TYPE_CHECKING:
     from backlit._stubs.methods import TensorMethods
@@ -51,22 +51,38 @@ class Size(tuple):
 
 
 class Cell:
-    """The mutable place of a tensor; its array is never written to by others."""
+    """The mutable place of a tensor; its array is never written to by others.
 
-    __slots__ = ("__weakref__", "array", "version")
+    `era` tells what was there before a capture began from what was made inside it.
+    """
+
+    __slots__ = ("__weakref__", "array", "era", "version")
 
     def __init__(self, array: np.ndarray):
         self.array = array
         self.version = 0
+        self.era = _era
 
     def put(self, array: np.ndarray) -> None:
         """Refill the cell."""
+        if state.observers:
+            tell("put", self)
         self.array = array
         self.version += 1
 
     @property
     def root(self) -> Cell:
         return self
+
+
+_era = 0
+
+
+def next_era() -> int:
+    """Begin an era: cells made from now on have this number or a later one."""
+    global _era
+    _era += 1
+    return _era
 
 
 class ViewCell:
@@ -285,6 +301,8 @@ class Tensor(TensorMethods):
             )
         if value and not self.dtype.is_floating_point:
             raise GradError(f"only floating point tensors can require grad, not {self.dtype.name}")
+        if self._requires_grad != bool(value):
+            changes.count += 1
         self._requires_grad = bool(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -304,6 +322,8 @@ class Tensor(TensorMethods):
 
     @property
     def grad(self) -> Tensor | None:
+        if state.observers:
+            tell("grad_read", self)
         return self._grad
 
     @grad.setter
@@ -312,10 +332,14 @@ class Tensor(TensorMethods):
             raise ArgumentTypeError(f"grad must be a Tensor or None, got {type(value).__name__}")
         if value is not None and value.shape != self.shape:
             raise GradError(f"grad has shape {tuple(value.shape)}, the tensor {tuple(self.shape)}")
+        if state.observers:
+            tell("grad_set", self)
         self._grad = value
 
     @grad.deleter
     def grad(self) -> None:
+        if state.observers:
+            tell("grad_set", self)
         self._grad = None
 
     @property
@@ -367,6 +391,7 @@ class Tensor(TensorMethods):
             if self._hooks is None:
                 self._hooks = []
             hooks = self._hooks
+            changes.count += 1
         hooks.append(hook)
         return HookHandle(hooks, hook)
 
@@ -376,6 +401,7 @@ class Tensor(TensorMethods):
             raise GradError("register_post_accumulate_grad_hook: not a leaf tensor")
         hooks = self.__dict__.setdefault("_accumulated", [])
         hooks.append(hook)
+        changes.count += 1
         return HookHandle(hooks, hook)
 
     def retain_grad(self) -> None:
@@ -421,6 +447,9 @@ class Tensor(TensorMethods):
     def data(self, value: Tensor) -> None:
         if not isinstance(value, Tensor):
             raise ArgumentTypeError(f"data must be a Tensor, got {type(value).__name__}")
+        if state.observers:
+            tell("storage_set", self)
+        changes.count += 1
         # Another cell, not a refill: who holds the old `.data` keeps the old values.
         self.cell, self._base, self._stamp = value.cell, None, None
 
@@ -433,6 +462,7 @@ class Tensor(TensorMethods):
                 "numpy() on a tensor that requires grad would lose its history",
                 hint="use x.detach().numpy()",
             )
+        _tell_read(self)
         view = self.cell.array.view()
         view.flags.writeable = False
         return view
@@ -442,6 +472,7 @@ class Tensor(TensorMethods):
         return array if dtype is None else array.astype(dtype, copy=False)
 
     def __dlpack__(self, **kwargs: Any) -> Any:
+        _tell_read(self)
         # Without the read-only flag a consumer might write: hand out a copy.
         return self.detach().cell.array.copy().__dlpack__(**kwargs)
 
@@ -561,10 +592,8 @@ def _rebuild(cls: type[Tensor], array: np.ndarray, requires_grad: bool) -> Tenso
 
 def _tell_read(tensor: Tensor) -> None:
     """Let observers know that a value leaves the graph for Python."""
-    for observer in state.observers:
-        told = getattr(observer, "read", None)
-        if told is not None:
-            told(tensor)
+    if state.observers:
+        tell("read", tensor)
 
 
 class HookHandle:
@@ -577,6 +606,7 @@ class HookHandle:
         """Take the hook off; a second call does nothing."""
         if self._hook in self._hooks:
             self._hooks.remove(self._hook)
+            changes.count += 1
 
     def __enter__(self) -> HookHandle:
         return self

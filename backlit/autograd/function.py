@@ -7,7 +7,8 @@ behind. Its backward may use any Backlit operator, so it can be differentiated a
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 import numpy as np
@@ -149,6 +150,14 @@ class Function:
     setup_context: ClassVar[Callable[..., Any] | None] = None
 
     @classmethod
+    def _run(cls, ctx: Context, args: tuple) -> Any:
+        if cls.setup_context is None:
+            return cls.forward(ctx, *args)
+        found = cls.forward(*args)
+        cls.setup_context(ctx, args, found)
+        return found
+
+    @classmethod
     def apply(cls, *args: Any) -> Any:
         """Run `forward` and record the application."""
         needs = tuple(isinstance(a, Tensor) and a.requires_grad for a in args)
@@ -156,12 +165,8 @@ class Function:
         op = cls._operator
         for observer in state.observers:
             observer.before_forward(op, args, {})
-        with no_grad():
-            if cls.setup_context is not None:
-                found = cls.forward(*args)
-                cls.setup_context(ctx, args, found)
-            else:
-                found = cls.forward(ctx, *args)
+        with no_grad(), _boundary():
+            found = cls._run(ctx, args)
         listed = found if isinstance(found, tuple) else (found,)
         if isinstance(found, list) or not any(isinstance(o, Tensor) for o in listed):
             raise ArgumentTypeError(
@@ -176,6 +181,18 @@ class Function:
         for observer in state.observers:
             observer.after_forward(op, args, {}, outputs, node)
         return outputs if isinstance(found, tuple) else outputs[0]
+
+
+@contextmanager
+def _boundary() -> Iterator[None]:
+    """What runs inside is hidden from observers that ask for it."""
+    observers = state.observers
+    if any(getattr(observer, "opaque", False) for observer in observers):
+        state.observers = ()
+    try:
+        yield
+    finally:
+        state.observers = observers
 
 
 def _as_output(output: Any, args: tuple, ctx: Context) -> Any:
@@ -238,7 +255,8 @@ def _backward(cls: type[Function], ctx: Context, grads: list, node: Any) -> list
         else g
         for g, (shape, dtype) in zip(grads, node.outputs)
     ]
-    found = cls.backward(ctx, *given)
+    with _boundary():
+        found = cls.backward(ctx, *given)
     results = list(found) if isinstance(found, (tuple, list)) else [found]
     while len(results) > len(node.edges) and results[-1] is None:
         results.pop()

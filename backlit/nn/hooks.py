@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import backlit as bl
 from backlit.autograd.function import Function
 from backlit.errors import ArgumentError
+from backlit.state import changes
 from backlit.tensor import Tensor
 
 Grads = tuple[Tensor | None, ...]
@@ -46,6 +47,7 @@ class RemovableHandle:
 
     def remove(self) -> None:
         """Unregister the hook; a second call does nothing."""
+        changes.count += 1
         self._hooks.pop(self.id, None)
 
     def __enter__(self) -> RemovableHandle:
@@ -57,6 +59,7 @@ class RemovableHandle:
 
 def register(hooks: dict[int, Hook], hook: Hook, prepend: bool = False) -> RemovableHandle:
     """Add a hook to a module's table, at its end or at its front."""
+    changes.count += 1
     handle = RemovableHandle(hooks)
     later = dict(hooks) if prepend else {}
     if prepend:

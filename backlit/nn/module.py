@@ -17,7 +17,7 @@ from backlit.nn.hooks import HookMethods
 from backlit.nn.parameter import Buffer, Parameter, is_lazy
 from backlit.nn.path import Children, Path
 from backlit.nn.state_dict import StateDictMethods
-from backlit.state import state
+from backlit.state import changes, state
 from backlit.tensor import Tensor
 
 _HOOK_TABLES = (
@@ -178,6 +178,7 @@ class Module(StateDictMethods, HookMethods, ConversionMethods):
         return table
 
     def _changed(self) -> None:
+        changes.count += 1
         self.__dict__["_version"] = self.__dict__.get("_version", 0) + 1
 
     # ---- attributes

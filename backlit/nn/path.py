@@ -10,6 +10,8 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+from backlit.state import changes
+
 if TYPE_CHECKING:
     from backlit.nn.module import Module
 
@@ -21,6 +23,7 @@ class Children(dict[str, Any]):
 
     def __setitem__(self, name: str, module: Any) -> None:
         Children.version += 1
+        changes.count += 1
         super().__setitem__(name, module)
 
 

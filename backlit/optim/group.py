@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import backlit as bl
-from backlit.state import state
+from backlit.state import changes, state
 from backlit.tensor import Tensor
 
 
@@ -51,11 +51,14 @@ class ParamGroup(dict[str, Any]):
         super().__setitem__(name, value)
         if name in self._cells:
             self._refill(name, _numbers(value))
+        else:
+            changes.count += 1
 
     def _refill(self, name: str, numbers: tuple[Any, ...]) -> None:
         cells = self._cells[name]
         if len(cells) != len(numbers) or any(isinstance(n, Tensor) for n in numbers):
             del self._cells[name]
+            changes.count += 1
             return
         for cell, number in zip(cells, numbers):
             cell.fill_(number)
@@ -76,6 +79,7 @@ class ParamGroup(dict[str, Any]):
     def __delitem__(self, name: str) -> None:
         super().__delitem__(name)
         self._cells.pop(name, None)
+        changes.count += 1
 
 
 def scalar(value: float) -> Tensor:
@@ -85,7 +89,11 @@ def scalar(value: float) -> Tensor:
 
 def _cell(number: Any) -> Tensor:
     """A user's one-element Tensor is its own cell."""
-    return number.detach().reshape(()) if isinstance(number, Tensor) else scalar(number)
+    if isinstance(number, Tensor):
+        return number.detach().reshape(())
+    cell = scalar(number)
+    cell.cell.era = 0  # the number is older than the step that is the first to read it as a cell
+    return cell
 
 
 def _numbers(value: Any) -> tuple[Any, ...]:

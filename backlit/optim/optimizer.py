@@ -19,6 +19,7 @@ from backlit.errors import ArgumentError, ArgumentTypeError, NotAvailable
 from backlit.nn.hooks import Hook, RemovableHandle, register
 from backlit.nn.parameter import is_lazy
 from backlit.optim.group import ParamGroup, named_or_plain, options_of
+from backlit.state import changes
 from backlit.tensor import Tensor
 
 ParamsT = Iterable[Tensor] | Iterable[dict[str, Any]] | Iterable[tuple[str, Tensor]]
@@ -171,6 +172,7 @@ class Optimizer:
             group.setdefault(name, default)
         group["params"] = self._check_params(group["params"])
         self.param_groups.append(group)
+        changes.count += 1
 
     def _check_names(self, group: Mapping[str, Any]) -> None:
         names, params = group.get("param_names"), group["params"]
@@ -285,6 +287,7 @@ class Optimizer:
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         """Take over attributes; PyTorch's optimizers complete old states here."""
         vars(self).update(state)
+        changes.count += 1
 
     def _all_params(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]
