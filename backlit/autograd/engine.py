@@ -18,7 +18,7 @@ from backlit.autograd.record import _QUIET, _hush, _unhush
 from backlit.errors import ArgumentTypeError, BacklitError, GradError, ShapeError
 from backlit.ops import formula as fm
 from backlit.ops.op import Rule, Spec
-from backlit.state import state
+from backlit.state import state, tell
 from backlit.tensor import Tensor, wrap
 
 # ----- entrances -----
@@ -280,6 +280,8 @@ def add(a: Tensor, b: Tensor) -> Tensor:
 
 def accumulate(leaf: Tensor, g: Tensor, create: bool) -> None:
     """Add to `.grad`, in a tensor of its own: gradients may be shared between leaves."""
+    if state.observers:
+        tell("grad_read", leaf)
     if leaf._grad is None:
         kept = wrap(g.cell.array)
         if create:
@@ -288,7 +290,11 @@ def accumulate(leaf: Tensor, g: Tensor, create: bool) -> None:
     elif create:
         leaf._grad = leaf._grad + g  # type: ignore[operator]
     else:
-        leaf._grad.cell.put(np.asarray(leaf._grad.cell.array + g.cell.array))
+        cell = leaf._grad.cell
+        if state.observers:
+            cell.put((leaf._grad.detach() + g.detach()).cell.array)  # type: ignore[operator]
+        else:
+            cell.put(np.asarray(cell.array + g.cell.array))
     for hook in leaf.__dict__.get("_accumulated", ()):
         hook(leaf)
 
@@ -503,6 +509,9 @@ def saved_tensor(node: Node, name: str) -> Any:
     if name == "xs":
         first = len(op.inputs)
         return tuple(_tied(a, node.edges[first + i]) for i, a in enumerate(value))
+    if name == "ys":
+        kinds = [a.dtype.kind in "fV" for a in value]
+        return tuple(_tied(a, (node, i) if k else None) for i, (a, k) in enumerate(zip(value, kinds)))
     if not isinstance(value, np.ndarray):
         return value
     if name in op.inputs:

@@ -25,7 +25,7 @@ from backlit.errors import (
     user_line,
 )
 from backlit.ops import op as contract
-from backlit.state import state
+from backlit.state import state, tell
 from backlit.tensor import Cell, Tensor, ViewCell, wrap
 
 try:  # NumPy's warnings off for one operator; errstate costs more than a small operator
@@ -160,6 +160,8 @@ def make_node(op: Any, edges: list, bits: int, params: dict, arrays: list,
             saved[name] = arrays[i]
         elif source == "output":
             saved[name] = results[i]
+        elif source == "outputs":
+            saved[name] = results
         else:
             saved[name] = tuple(arrays[i:])
     specs = _specs(arrays) if op.wants_specs else ()
@@ -278,6 +280,8 @@ def refill(tensor: Tensor, value: Tensor) -> Tensor:
         raise ShapeError(
             f"in place, a result of shape {array.shape} does not fit a tensor of {old.shape}"
         )
+    if state.observers:
+        tell("refilled", tensor)
     if isinstance(tensor.cell, ViewCell):
         _refuse_overlap(tensor)
         if tensor._base is not None or state.observers:
