@@ -170,7 +170,7 @@ class Executable:
         row = -(-max(1, len(words)) // 8) * 8 + 8
         self._words = np.zeros((rows, row), np.int64)  # as many as a table around may have
         self._words[:, : len(words)] = words
-        self._table = np.array(entries, np.int64).reshape(-1, driver.ENTRY_WORDS)
+        self.table = np.array(entries, np.int64).reshape(-1, driver.ENTRY_WORDS)
         self._patches = np.array(patches, np.int64).reshape(-1, driver.PATCH_WORDS)
         count = max(1, len(self._given) + sum(map(_is_place, self._results)))
         self.slots, self.strides = np.zeros(count, np.int64), np.zeros(count, np.int64)
@@ -178,15 +178,15 @@ class Executable:
         self._barrier[driver.YIELDS] = handover.yield_address()
         self.header = np.zeros(len(driver.HEADER), np.int64)
         values = {
-            "entries": len(entries), "table": _at(self._table), "patches": len(patches),
+            "entries": len(entries), "table": _at(self.table), "patches": len(patches),
             "patch_table": _at(self._patches), "slots": _at(self.slots),
             "strides": _at(self.strides), "steps": 1, "words": _at(self._words), "row": row,
             "barrier": _at(self._barrier),
         }  # fmt: skip
         for name, value in values.items():
             self.header[driver.FIELD[name]] = value
-        self._drive = driver.address(features.machine())
-        self._call = jit.KERNEL_TYPE(self._drive)
+        self.drive = driver.address(features.machine())
+        self._call = jit.KERNEL_TYPE(self.drive)
         self.header_address = _at(self.header)
         self._made = [_result(r) for r in self._results if _is_place(r)]
         self._settle()
@@ -288,8 +288,20 @@ class Executable:
         if self.workers == 1:
             self._call(self.header_address, None, 1, 0)
         else:
-            threads.together(self._drive, self.header_address, self.workers)
+            threads.together(self.drive, self.header_address, self.workers)
         self.check()
+
+    def state(self) -> list[np.ndarray]:
+        """The blocks in which what stays from step to step lies."""
+        return [b.memory for b in self._block_buffers.values() if b.memory is not None]
+
+    def pretend(self) -> list[np.ndarray]:
+        """Point the slots of a call at zeros, which are returned; for measurements."""
+        inputs = [self.program.inputs[i] for i in self._given]
+        given = [np.zeros(v.shape, v.dtype.numpy) for v in inputs]
+        made = [np.zeros(max(1, math.prod(m[0])), m[2]) for m in self._made]
+        self.slots[: len(given) + len(made)] = [_at(a) for a in (*given, *made)]
+        return [*given, *made]
 
     def check(self) -> None:
         """Raise what went wrong in a callback of the last call."""
