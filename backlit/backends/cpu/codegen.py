@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 FAST = "contract nsz"
 # Some CPUs prefer 256-bit vectors, and LLVM would split wider ones in two.
 ATTRIBUTES = 'nounwind "prefer-vector-width"="512" "min-legal-vector-width"="512"'
-BYTES = {"float": 4, "double": 8, "i8": 1, "i32": 4, "i64": 8}
+BYTES = {"float": 4, "double": 8, "i8": 1, "i16": 2, "i32": 4, "i64": 8}
 
 
 def vector(element: str, width: int) -> str:

@@ -22,6 +22,17 @@ from .plan import Place, Plan, Task
 
 # operator -> (module of this package, function); the function is lowering(plan, instr)
 LOWERINGS: dict[str, tuple[str, str]] = {
+    "fused": ("loops", "lower_fused"),
+    "cast": ("loops", "lower_instr"),
+    "clone": ("loops", "lower_instr"),
+    "sum": ("loops", "lower_instr"),
+    "mean": ("loops", "lower_instr"),
+    "amax": ("loops", "lower_instr"),
+    "amin": ("loops", "lower_instr"),
+    "prod": ("loops", "lower_instr"),
+    "any": ("loops", "lower_instr"),
+    "all": ("loops", "lower_instr"),
+    "count_nonzero": ("loops", "lower_instr"),
     "matmul": ("matmul", "lower_matmul"),
     "linear": ("matmul", "lower_linear"),
     "conv": ("lower_conv", "lower_conv"),
@@ -30,12 +41,14 @@ LOWERINGS: dict[str, tuple[str, str]] = {
     "batch_norm": ("lower_norm", "lower_batch_norm"),
     "batch_norm_grad": ("lower_norm", "lower_batch_norm_grad"),
 }
-# of a `fused` instruction: by the first instruction of its body
+# of a `fused` instruction: by the first in its body that stands here
 FUSED_HEADS: dict[str, tuple[str, str]] = {
     "matmul": ("matmul", "lower_body"),
     "linear": ("matmul", "lower_body"),
+    "batch_norm": ("lower_norm", "lower_fused_norm"),
+    "batch_norm_grad": ("lower_norm", "lower_fused_norm"),
 }
-ELEMENTWISE: tuple[str, str] | None = None  # of every elementwise operator, from its formula
+ELEMENTWISE: tuple[str, str] | None = ("loops", "lower_instr")  # of every elementwise operator, from its formula
 
 
 def lower(program: Program, places: dict[str, Place], workers: int) -> Plan:
@@ -44,16 +57,22 @@ def lower(program: Program, places: dict[str, Place], workers: int) -> Plan:
     plan.places.update(places)
     for instr in program.instrs:
         plan.instr = instr
-        if not (_lower_view(plan, instr) or _lower_native(plan, instr)):
-            lower_callback(plan, instr)
+        lower_instr(plan, instr)
     plan.instr = None
     return plan
+
+
+def lower_instr(plan: Plan, instr: Instr) -> None:
+    """Tasks for one instruction: a view, a lowering, or a call back into Python."""
+    if not (_lower_view(plan, instr) or _lower_native(plan, instr)):
+        lower_callback(plan, instr)
 
 
 def _lower_native(plan: Plan, instr: Instr) -> bool:
     entry = LOWERINGS.get(instr.op)
     if instr.op == "fused":
-        entry = FUSED_HEADS.get(instr.params["body"].instrs[0].op, entry)
+        ops = (i.op for i in instr.params["body"].instrs)
+        entry = next((FUSED_HEADS[op] for op in ops if op in FUSED_HEADS), entry)
     if entry is None and issubclass(REGISTRY[instr.op], Elementwise):
         entry = ELEMENTWISE
     if entry is None:
@@ -146,6 +165,10 @@ def lower_callback(plan: Plan, instr: Instr) -> None:
 
 def lower_copy(plan: Plan, source: Place, target: Place) -> None:
     """Copy between places of one shape, whatever their strides."""
+    from .loops import lower_copy as lower_loops
+
+    if lower_loops(plan, source, target) is not NotImplemented:
+        return
 
     def call(a: np.ndarray, b: np.ndarray) -> None:
         b[...] = a
