@@ -25,6 +25,7 @@ from backlit.backends.eager import (
     get_num_threads as get_num_threads,
     set_num_threads as set_num_threads,
 )
+from backlit.control import cond as cond, scan as scan
 from backlit.creation import (
     arange as arange,
     as_tensor as as_tensor,

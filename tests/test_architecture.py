@@ -15,8 +15,8 @@ ROOT = Path(backlit.__file__).parent
 # In the order a tensor travels; a room imports only from rooms above it, or from itself.
 ROOMS = (
     "errors", "config", "files", "dtypes", "devices", "state", "program", "random", "returns",
-    "printing", "ops", "tensor", "autograd", "backends", "creation", "api", "tree", "func",
-    "linalg", "special", "cuda", "legacy", "version", "serialization", "absent", "nn", "optim",
+    "printing", "ops", "tensor", "autograd", "backends", "creation", "api", "tree", "control",
+    "func", "linalg", "special", "cuda", "legacy", "version", "serialization", "absent", "nn", "optim",
     "data", "check",
     "models", "utils", "train", "cli",
 )  # fmt: skip

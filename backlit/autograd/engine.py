@@ -512,6 +512,9 @@ def saved_tensor(node: Node, name: str) -> Any:
     if name == "ys":
         kinds = [a.dtype.kind in "fV" for a in value]
         return tuple(_tied(a, (node, i) if k else None) for i, (a, k) in enumerate(zip(value, kinds)))
+    if name == "ys":
+        edges = [(node, i) if a.dtype.kind in "fV" else None for i, a in enumerate(value)]
+        return tuple(map(_tied, value, edges))
     if not isinstance(value, np.ndarray):
         return value
     if name in op.inputs:

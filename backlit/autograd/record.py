@@ -162,6 +162,8 @@ def make_node(op: Any, edges: list, bits: int, params: dict, arrays: list,
             saved[name] = results[i]
         elif source == "outputs":
             saved[name] = results
+        elif source == "outputs":
+            saved[name] = results
         else:
             saved[name] = tuple(arrays[i:])
     specs = _specs(arrays) if op.wants_specs else ()

@@ -44,6 +44,9 @@ class _Slot:
     refuse_leaf: Callable[..., Any]  # by autograd.record: a leaf is not changed in place
     in_place: Callable[..., Any]  # by autograd.record: an operator into its first input
     follow_base: Callable[..., Any]  # by autograd.record: a view takes the history of its base
+    replay: Callable[..., Any]  # by autograd.bodies: run a Program on tensors, recorded
+    joint: Callable[..., Any]  # by autograd.bodies: a Program followed by its backward
+    detach: type[Operator]  # by ops.scan: where a gradient ends within a Program
 
 
 slot = _Slot()
@@ -138,7 +141,7 @@ class Operator:
                 grads.append(slice(None))  # those of all outputs, as a list
             elif name.startswith("g_") and name[2:] in cls.outputs:
                 grads.append(cls.outputs.index(name[2:]))
-            elif name in cls.inputs or name in cls.outputs or (cls.variadic and name == "xs"):
+            elif name in (*cls.inputs, *cls.outputs, *(("xs", "ys") if cls.variadic else ())):
                 saved.append(name)
             elif name.endswith("_spec") or name == "specs":
                 specs.append(name)
@@ -162,6 +165,8 @@ class Operator:
             if name in cls.inputs
             else (name, "rest", len(cls.inputs))
             if name == "xs"
+            else (name, "outputs", 0)
+            if name == "ys"
             else (name, "output", cls.outputs.index(name))
             for name in names
         )

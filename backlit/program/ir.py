@@ -61,7 +61,7 @@ def _programs(x: Any) -> Iterator[Program]:
             yield from _programs(value)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program:
     """Inputs, instructions, outputs."""
 
@@ -74,3 +74,6 @@ class Program:
         from backlit.program.text import write
 
         return write(self)
+
+    def __repr__(self) -> str:  # short: Nodes and Instrs show their parameters
+        return f"<program {self.name}, {len(self.instrs)} instructions>"

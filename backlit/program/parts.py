@@ -1,0 +1,49 @@
+"""Parts of Programs: what some values need, and what stays the same from step to step.
+
+Used where a Program becomes the body of another's instruction. Knows no operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from backlit.program.ir import Instr, Operand, Program, Value
+
+
+def needed(instrs: Sequence[Instr], wanted: Iterable[Operand]) -> tuple[Instr, ...]:
+    """The instructions that lead to the wanted values."""
+    names = {x.name for x in wanted if isinstance(x, Value)}
+    kept = []
+    for instr in reversed(instrs):
+        if any(v is not None and v.name in names for v in instr.outputs):
+            kept.append(instr)
+            names.update(v.name for v in read_by(instr))
+    return tuple(reversed(kept))
+
+
+def read_by(instr: Instr) -> list[Value]:
+    """The values among the operands."""
+    return [x for x in instr.inputs if isinstance(x, Value)]
+
+
+def hoisted(program: Program, fixed: int) -> tuple[Program, Program]:
+    """Split off what depends on the first `fixed` inputs only: (once, body).
+
+    The outputs of `once`, computed from those inputs, are the first inputs of `body`.
+    """
+    given = program.inputs[:fixed]
+    steady = {v.name for v in given}
+    once, rest = [], []
+    for instr in program.instrs:
+        if all(v.name in steady for v in read_by(instr)):
+            once.append(instr)
+            steady.update(v.name for v in instr.outputs if v is not None)
+        else:
+            rest.append(instr)
+    read = [v for instr in rest for v in read_by(instr)]
+    read += [x for x in program.outputs if isinstance(x, Value)]
+    kept = tuple({v.name: v for v in read if v.name in steady}.values())
+    before = Program(program.name, given, needed(once, kept), kept)
+    body = replace(program, inputs=(*kept, *program.inputs[fixed:]), instrs=tuple(rest))
+    return before, body
