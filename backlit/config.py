@@ -18,6 +18,7 @@ class Flags:
     traceback: bool = False  # 1: show Backlit's own frames in tracebacks
     cache: str = ""  # folder of compiled kernels; empty: the user's cache folder
     vector: int = 0  # widest vector, in float32 lanes; 0: what the CPU has
+    debug: int = 0  # 1: kernel times, 2: Programs, 3: each pass, 4: LLVM IR, 5: assembly
     isa: str = ""  # most of the CPU to use: avx2, sse or scalar; empty: all it has
     threads: int = 0  # 0: OMP_NUM_THREADS, else the number of cores
     data: str = ""  # where data sets are looked for before they are fetched

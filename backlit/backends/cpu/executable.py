@@ -291,14 +291,18 @@ class Executable:
             threads.together(self.drive, self.header_address, self.workers)
         self.check()
 
+    @property
+    def given(self) -> list[Value]:
+        """The inputs that come with every call."""
+        return [self.program.inputs[i] for i in self._given]
+
     def state(self) -> list[np.ndarray]:
         """The blocks in which what stays from step to step lies."""
         return [b.memory for b in self._block_buffers.values() if b.memory is not None]
 
     def pretend(self) -> list[np.ndarray]:
         """Point the slots of a call at zeros, which are returned; for measurements."""
-        inputs = [self.program.inputs[i] for i in self._given]
-        given = [np.zeros(v.shape, v.dtype.numpy) for v in inputs]
+        given = [np.zeros(v.shape, v.dtype.numpy) for v in self.given]
         made = [np.zeros(max(1, math.prod(m[0])), m[2]) for m in self._made]
         self.slots[: len(given) + len(made)] = [_at(a) for a in (*given, *made)]
         return [*given, *made]
