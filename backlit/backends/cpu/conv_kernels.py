@@ -39,7 +39,7 @@ def rows_per_tile(registers: int, vectors: int) -> int:
     return min(MAX_ROWS, (registers - vectors - 1) // vectors)
 
 
-@functools.lru_cache(maxsize=64)
+@jit.recipe
 def gather(machine: features.Machine, element: str, depthwise: bool = False) -> int:
     """Return the address of the kernel that computes output pixels from the taps around them."""
     stage = stage_kernels.stage(machine, element)
@@ -86,7 +86,7 @@ def gather(machine: features.Machine, element: str, depthwise: bool = False) -> 
     return jit.compile_function(codegen.module([stage, *tiles, f]), f.name, machine)
 
 
-@functools.lru_cache(maxsize=64)
+@jit.recipe
 def weight_sum(machine: features.Machine, element: str, depthwise: bool = False) -> int:
     """Return the address of the kernel that sums weight gradients, one partial sum a chunk."""
     stage = stage_kernels.stage(machine, element)

@@ -44,14 +44,15 @@ class Lanewise:
         reads = [f"{self.prefix}_in{i}" for i, kind in enumerate(self.kinds) if kind != "main"]
         return reads + [f"{self.prefix}_out{i}" for i in self.stored]
 
+    def __repr__(self) -> str:
+        """The same in every process: kernels are found by it."""
+        return f"Lanewise({str(self.body)!r}, {self.kinds}, {self.stored}, {self.prefix!r})"
+
     def __hash__(self) -> int:
-        return hash((str(self.body), self.kinds, self.stored, self.prefix))
+        return hash(repr(self))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Lanewise) and (
-            (str(self.body), self.kinds, self.stored, self.prefix)
-            == (str(other.body), other.kinds, other.stored, other.prefix)
-        )
+        return isinstance(other, Lanewise) and repr(self) == repr(other)
 
     def prepare(
         self, f: Function, pointers: Pointers, column: Value, vectors: int, lanes: int

@@ -7,9 +7,10 @@ channel, a single one. Next: lanewise.py for the code, lower_norm.py for who ask
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from backlit.program.ir import Instr, Program, Value
+from backlit.program.ir import Instr, Operand, Program, Value
 
 from .lanewise import Lanewise
 from .plan import Place, Plan, channels_last
@@ -67,7 +68,9 @@ def kinds_of(
     kinds: list[str] = []
     for value in operands(instrs, main):
         is_main = main is not None and value.name == main.name
-        kind = "main" if is_main else kind_of(plan.place(value), like)
+        place = plan.places.get(value.name)
+        whole = "full" if tuple(value.shape) == tuple(like) else None  # made by the group
+        kind = "main" if is_main else kind_of(place, like) if place else whole
         if kind is None:
             return None
         kinds.append(kind)
@@ -92,7 +95,7 @@ def beside(
         inputs, kinds = [first], ("full",)
     outputs = ([] if first is None else [first]) + list(stored)
     numbers = tuple(range(len(outputs) - len(stored), len(outputs)))
-    body = Program("body", tuple(inputs), tuple(instrs), tuple(outputs))
+    body = _anonymous(inputs, instrs, outputs)
     order = channels_last(len(like.shape))
     reads = []
     for value, kind in zip(inputs, kinds):
@@ -101,3 +104,20 @@ def beside(
     writes = [plan.result(v, order) for v in stored]
     lanewise = Lanewise(body, kinds, numbers, prefix)
     return Beside(lanewise, (*reads, *writes), tuple(reads), tuple(writes))
+
+
+def _anonymous(inputs: Sequence[Value], instrs: Sequence[Instr], outputs: list[Value]) -> Program:
+    """The body with numbered values and nothing of where it came from: equal ones are one kernel."""
+    known: dict[str, Value] = {}
+
+    def name(x: Operand) -> Any:
+        if not isinstance(x, Value):
+            return x
+        return known.setdefault(x.name, replace(x, name=f"v{len(known)}", shape=()))
+
+    given = tuple(name(v) for v in inputs)
+    made = tuple(
+        Instr(i.op, tuple(map(name, i.inputs)), tuple(map(name, i.outputs)), i.params)
+        for i in instrs
+    )
+    return Program("body", given, made, tuple(map(name, outputs)))

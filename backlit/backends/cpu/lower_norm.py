@@ -17,7 +17,7 @@ import numpy as np
 
 from backlit.program.ir import Instr, Program, Value
 
-from . import lanewise_plan
+from . import lanewise_plan, lower_conv
 from . import norm_plan_kernels as kernels
 from .lanewise import lane_element
 from .lanewise_plan import Beside, beside
@@ -27,6 +27,7 @@ from .plan import Place, Plan, Task, channels_last
 BLOCK_BYTES = 32 * 1024
 FLOATS = ("float32", "float64", "bfloat16", "float16")
 NORMS = ("batch_norm", "batch_norm_grad")
+HEAVY = {"conv": lower_conv.lower_conv, "conv_grad_input": lower_conv.lower_conv_grad_input}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +39,7 @@ class Group:
     norm: Instr
     after: tuple[Instr, ...]
     ends: frozenset[str]
+    heavy: Instr | None = None
 
     def needed(self, values: Sequence[Value | None]) -> list[Value]:
         return [v for v in values if v is not None and v.name in self.ends]
@@ -84,13 +86,17 @@ def _grouped(instr: Instr) -> Group:
     ]
     (at,) = [k for k, i in enumerate(instrs) if i.op in NORMS]
     ends = frozenset(v.name for v in instr.outputs if v is not None)
-    return Group(tuple(instrs[:at]), instrs[at], tuple(instrs[at + 1 :]), ends)
+    before = tuple(i for i in instrs[:at] if i.op not in HEAVY)
+    heavy = next((i for i in instrs[:at] if i.op in HEAVY), None)
+    return Group(before, instrs[at], tuple(instrs[at + 1 :]), ends, heavy)
 
 
 def _lower(plan: Plan, group: Group) -> Any:
     backward = group.norm.op == "batch_norm_grad"
     x = group.norm.inputs[1 if backward else 0]
     if not _known(plan, group, x):
+        return NotImplemented
+    if group.heavy is not None and HEAVY[group.heavy.op](plan, group.heavy) is NotImplemented:
         return NotImplemented
     return _gradient(plan, group) if backward else _forward(plan, group)
 

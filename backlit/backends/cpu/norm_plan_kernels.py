@@ -8,7 +8,6 @@ are in `norm_kernels.py`; `lower_norm.py` makes the tasks.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -38,7 +37,7 @@ def column_shapes(width: int) -> list[tuple[int, int]]:
     return shapes
 
 
-@functools.lru_cache(maxsize=64)
+@jit.recipe
 def statistics(machine: features.Machine, dtype: np.dtype) -> int:
     """Each block's first row, and the sums of deviations from it and of their squares."""
     f = Kernel("norm_first", STATISTICS)
@@ -77,7 +76,7 @@ def deviations(
     return plain + [f.fma(d, d, s) for d, s in zip(away, sums[count:], strict=True)]
 
 
-@functools.lru_cache(maxsize=128)
+@jit.recipe
 def grad_sums(machine: features.Machine, dtype: np.dtype, before: Lanewise) -> int:
     """Each block's sums of g and of g * (x - mean); g is the first output of `before`."""
     f = Kernel("norm_grad_sums", [*GRAD_SUMS, *before.fields])
@@ -122,7 +121,7 @@ def products(
     return plain + [f.fma(g, d, s) for g, d, s in zip(grads, away, sums[count:], strict=True)]
 
 
-@functools.lru_cache(maxsize=128)
+@jit.recipe
 def apply(machine: features.Machine, dtype: np.dtype, after: Lanewise) -> int:
     """What `after` makes of (x - mean) * scale + shift."""
     f = Kernel("norm_apply", [*APPLY, *after.fields])
@@ -146,7 +145,7 @@ def apply(machine: features.Machine, dtype: np.dtype, after: Lanewise) -> int:
     return jit.compile_function(codegen.module([f]), f.name, machine)
 
 
-@functools.lru_cache(maxsize=128)
+@jit.recipe
 def grad_apply(
     machine: features.Machine, dtype: np.dtype, before: Lanewise, after: Lanewise
 ) -> int:
@@ -178,7 +177,7 @@ def grad_apply(
     return jit.compile_function(codegen.module([f]), f.name, machine)
 
 
-@functools.lru_cache(maxsize=64)
+@jit.recipe
 def join_statistics(machine: features.Machine, element: str) -> int:
     """Mean, 1 / sqrt(variance + eps), and the factor and summand of each channel.
 
@@ -230,7 +229,7 @@ def join_statistics(machine: features.Machine, element: str) -> int:
     return jit.compile_function(codegen.module([f]), f.name, machine)
 
 
-@functools.lru_cache(maxsize=64)
+@jit.recipe
 def join_gradient(machine: features.Machine, element: str) -> int:
     """Gradients of weight and bias, and the coefficients of the gradient by x."""
     f = Kernel("norm_grad_join", JOIN_GRADIENT)

@@ -22,7 +22,7 @@ PACK = names(
 COMBINE = names("partial parts rows padded outputs inputs taps blocks target")
 
 
-@functools.lru_cache(maxsize=64)
+@jit.recipe
 def pack(machine: features.Machine, element: str) -> int:
     """Return the kernel that packs weights and bias; a chunk is one panel of one group."""
     f = Kernel("conv_pack", PACK)
@@ -82,7 +82,7 @@ def pack(machine: features.Machine, element: str) -> int:
     return jit.compile_function(codegen.module([f]), f.name, machine)
 
 
-@functools.lru_cache(maxsize=64)
+@jit.recipe
 def combine(machine: features.Machine, element: str) -> int:
     """Return the kernel that adds partial weight gradients; a chunk is a vector of outputs."""
     f = Kernel("conv_combine", COMBINE)
