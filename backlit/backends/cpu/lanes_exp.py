@@ -21,7 +21,8 @@ _EXP = {
               0.16666518853547696, 0.500000009517128),
     "double": (2.5118093326095466e-08, 2.7631292552780136e-07, 2.7557215560560897e-06,
                2.4801489907772006e-05, 0.000198412699182141, 0.0013888888947048632,
-               0.008333333333306823, 0.0416666666665153, 0.166666666666667, 0.5),
+               0.008333333333306823, 0.0416666666665153, 0.166666666666667,
+               0.5000000000000012),
 }  # fmt: skip
 # (2 atanh(s) / s - 2) / s^2 in s^2, for s = f / (2 + f), 1 + f between the roots of 1/2 and 2
 _LOG = {
@@ -34,6 +35,15 @@ _LOG_REST = (0.11984164466532625, 0.11675406934373618, 0.13336288198571875, 0.15
              0.18181818859095825, 0.22222222217627866, 0.28571428571444735,
              0.3999999999999998)  # fmt: skip
 _THIRD_REST = 3.700743415417188e-17
+# (tanh(x) / x - 1) / x^2 in x^2, for |x| <= 0.4, or 0.55 in float64
+_TANH = {
+    "float": (0.01875122763738529, -0.053564142140094605, 0.13331234659534927,
+              -0.33333299254848003),
+    "double": (8.32599338495498e-06, -3.456176747453699e-05, 9.523591563420689e-05,
+               -0.00023879251579801561, 0.0005899998559660914, -0.0014558375102378663,
+               0.0035921291508121877, -0.008863235664365364, 0.02186948854473673,
+               -0.05396825396854785, 0.13333333333333813, -0.33333333333333337),
+}  # fmt: skip
 # (erf(x) / x - 1) in x^2, for |x| <= 1
 _ERF_SMALL = {
     "float": (7.889122826941148e-05, -0.0008020842265944134, 0.005189535449960039,
@@ -44,10 +54,10 @@ _ERF_SMALL = {
                -0.0008548326003427601, 0.005223977607746053, -0.02686617064332018,
                0.11283791670945556, -0.37612638903183554, 0.12837916709551256),
 }  # fmt: skip
-# log(erfc(a)) in a - 2.5, for a from 1 to 4
-_ERFC_LOG = (2.5129189130759207e-07, -2.0288483030395416e-05, 6.476055359832827e-05,
-             -0.00042822065542781764, 0.0021670849111892288, -0.010854245484848668,
-             -0.9438923292842131, -5.352680689056362, -7.806815300272842)  # fmt: skip
+# log(erfc(a)) in a - 1, for a from 1 to 4
+_ERFC_LOG = (2.5129189130759207e-07, -2.330398572608652e-05, 0.00029362101456985844,
+             -0.0020171906284560904, 0.010050037132789026, -0.04156478453072383,
+             -0.8431068512059403, -2.6389675305658655, -1.849605509831183)  # fmt: skip
 # e^(a^2) erfc(a) in (a - 2) / (a + 2), for a from 1 to 6
 _ERFC_SCALED = (-0.0011577196339385858, -0.00149998957120164, -0.0005953864616928594,
                 1.109839863796038e-05, 0.00010764721102469985, 0.0001888980744624773,
@@ -140,9 +150,15 @@ class Exponentials:
 
     def tanh(self, x: Any) -> Lane:
         x = self.lift(x)
-        a = self.at_most(self.abs(x), 10.0 if self.single else 22.0)
-        e = self._expm1_bounded(a + a)
-        return self.copysign(e / (e + 2.0), x)
+        a = self.abs(x)
+        e = self._expm1_bounded(self.at_most(a, 10.0 if self.single else 22.0) * -2.0)
+        d = e + 2.0
+        lost = e - (d - 2.0)  # by rounding; the inverse of d is between 1/2 and 1
+        q = e / d
+        z = a * a
+        small = self.fma(a * z, self.polynomial(_TANH[x.element], z), a)
+        cut = 0.4 if self.single else 0.55
+        return self.copysign(self.where(a < cut, small, self.fma(q * lost, -0.72, q)), x)
 
     def sinh(self, x: Any) -> Lane:
         x = self.lift(x)
@@ -244,7 +260,8 @@ class Exponentials:
         x = self.lift(x)
         t = self.at_most(x, 1e9) - 1.0
         near = self.log1p(t + self.sqrt(t * (t + 2.0)))
-        return self.where(x > 1e9, self.log(x) + math.log(2), near)
+        found = self.where(x > 1e9, self.log(x) + math.log(2), near)
+        return self.where(x < 1.0, math.nan, found)
 
     def atanh(self, x: Any) -> Lane:
         x = self.lift(x)
@@ -260,7 +277,7 @@ class Exponentials:
         near = self.fma(x, self.polynomial(_ERF_SMALL[x.element], s), x)
         b = self.at_least(self.at_most(a, 4.0 if self.single else 6.0), 1.0)
         if self.single:
-            rest = self.exp_bounded(self.polynomial(_ERFC_LOG, b - 2.5))
+            rest = self.exp_bounded(self.polynomial(_ERFC_LOG, b - 1.0))
         else:
             scaled = self.polynomial(_ERFC_SCALED, (b - 2.0) / (b + 2.0))
             rest = self.exp_bounded(-(b * b)) * scaled

@@ -80,7 +80,8 @@ def _rounds(m: Any, ratio: Lane) -> Value:
 
 def _reduced(m: Any, r: Lane, b: Lane) -> Lane:
     """r less a multiple of b that is never too large."""
-    b = m.where(r * 2.0**-600 > b, b * 2.0**600, b)
+    for _ in range(2):  # so that the quotient stays finite
+        b = m.where(r * 2.0**-600 > b, b * 2.0**600, b)
     q = (r / b) * (1.0 - 2.0**-52)
     q = m.floor((q.bits() & (-1 << 27)).cast("bitcast", "double"))
     high = (b.bits() & (-1 << 27)).cast("bitcast", "double")

@@ -200,7 +200,7 @@ def _payne_hanek(f: Any, x: Value) -> tuple[Value, Value]:
     mantissa = (bits & ((1 << 52) - 1)) | (1 << 52)
     # bits of 2/pi that only count whole turns are left out; the table starts with 64 zeros
     first = exponent - (1075 + 2 - 64)
-    last = _TABLE_WORDS * 64 - 257  # infinite and NaN lanes read what is there
+    last = (_TABLE_WORDS - 4) * 64 + 63  # infinite and NaN lanes read what is there
     first = select(first < 0, first.number(0), first)
     first = select(first > last, first.number(last), first)
     high, middle = _windows(f, mantissa, first)
@@ -224,9 +224,7 @@ def _payne_hanek(f: Any, x: Value) -> tuple[Value, Value]:
 def _windows(f: Any, mantissa: Lane, first: Lane) -> tuple[Lane, Lane]:
     """The upper two of three words of the product with 192 bits of 2/pi from bit `first` on."""
     words = ", ".join(f"i64 {w}" for w in _two_over_pi())
-    f.declarations.add(
-        f"@two_over_pi = private constant [{_TABLE_WORDS} x i64] [{words}], align 8"
-    )
+    f.declarations.add(f"@two_over_pi = private constant [{_TABLE_WORDS} x i64] [{words}], align 8")
     f.declarations.add("declare i64 @llvm.fshl.i64(i64, i64, i64)")
     start = first.shift("lshr", 6)
     pointer = f.emit("ptr", f"getelementptr i64, ptr @two_over_pi, i64 {start.v.name}")

@@ -436,5 +436,3 @@ def _from_memory(f: Function, loaded: Value, dtype: Any) -> Lane:
         _require_half()
         return lane.cast("bitcast", "half").cast("fpext", "float")
     return lane
-
-
