@@ -23,15 +23,20 @@ from .lane_body import is_lanewise
 from .lanes_value import Lane, Unsupported, element_of
 from .layout import ELEMENTS, ordered
 from .matmul_epilogue import Epilogue, Evaluate, Operand
-from .plan import Place, Plan, Task
+from .matmul_kernels import Tiling
+from .plan import Place, Plan, Task, Word
 
 PRODUCTS = ("matmul", "linear")
-# Blocks of k: sums rest in memory between them, so that a panel stays in the first cache.
-DIRECT_DEPTH, PACKED_DEPTH = 256, 512
+# Longer sums rest in memory between blocks of k, so that a panel stays in the first cache.
+LONGEST_DEPTH, DEPTH_BLOCK = 400, 256
 BLOCK_BYTES = 256 * 1024
+# blocks of rows from which on B is packed once for all of them
+MANY_BLOCKS = 4
 SMALL_FLOPS = 200_000
 # rows from which on copying B into panels costs little beside the product
-PACKED_ROWS = 256
+PACKED_ROWS = 48
+# lines of a transposed A from which on a tile's part is copied first
+COPIED_DEPTH = 128
 HEAVY_INSTRS = 4
 
 # ----- what may follow a product in a body -----
@@ -185,6 +190,15 @@ class Geometry:
     def items(self) -> int:
         return math.prod(n for n, _ in self.batch)
 
+    @property
+    def flops(self) -> int:
+        return 2 * self.items * self.rows * self.columns * self.depth
+
+    def moving(self) -> list[bool]:
+        """Which operands change from row to row, or from item to item."""
+        strides = [self.by_row, *(s for _, s in self.batch)]
+        return [any(s[n] for s in strides) for n in range(len(self.by_row))]
+
     def starts(self) -> np.ndarray:
         """Where each item begins, in elements: (items, operands)."""
         found = np.zeros((1, len(self.by_row)), np.int64)
@@ -225,6 +239,23 @@ def _broadcast(place: Place, shape: Sequence[int]) -> list[int]:
 # ----- tiles and blocks -----
 
 
+@dataclass
+class Choice:
+    """How a product is cut: tiles, panels of B, blocks of rows, panels and k."""
+
+    height: int
+    vectors: int
+    panel: int  # columns
+    panels: int
+    packed: bool  # B is copied into panels, all of them before the product
+    packs: str  # or each before it is used; see `Tiling`
+    along: str
+    copied: bool  # A is copied tile by tile
+    depth_block: int
+    block_rows: int
+    block_panels: int
+
+
 def tile_shape(machine: features.Machine, element: str, rows: int, columns: int) -> tuple[int, int]:
     """Rows and vectors of a tile whose sums fit into the registers."""
     needed = -(-columns // machine.width(element))
@@ -238,114 +269,127 @@ def tile_shape(machine: features.Machine, element: str, rows: int, columns: int)
     return -(-rows // -(-rows // height)), vectors
 
 
-def _parts(workers: int, g: Geometry, height: int, panels: int) -> tuple[int, int]:
-    """Rows and panels of a block, such that workers have equal shares and caches hold A."""
-    flops = 2 * g.items * g.rows * g.columns * g.depth
+def choose(machine: features.Machine, workers: int, g: Geometry, a: Place, b: Place) -> Choice:
+    """Tiles and blocks by rule; no choice changes the order of a sum."""
+    element = ELEMENTS[a.dtype]
+    height, vectors = tile_shape(machine, element, g.rows, g.columns)
+    panel = vectors * machine.width(element)
+    panels = -(-g.columns // panel)
+    packs = _along(b) if b.strides[-1] != 1 or (g.rows >= PACKED_ROWS and panels > 1) else ""
+    along = "k" if a.strides[-1] == 1 else "i" if g.by_row[0] == 1 else ""
+    copied = along == "i" and panels > 1 and g.depth > COPIED_DEPTH
+    depth_block = g.depth if g.depth <= LONGEST_DEPTH else DEPTH_BLOCK
+    rows, columns = _shares(workers, g, height, panels)
+    if copied or depth_block < g.depth:
+        # what a worker copies, and the resting sums, stay in the second cache
+        size = a.dtype.itemsize
+        rows = min(rows, max(1, BLOCK_BYTES // (depth_block * size * height)) * height)
+        columns = min(columns, max(1, BLOCK_BYTES // (rows * panel * size)))
+    packed = bool(packs) and not g.batch and g.rows >= MANY_BLOCKS * rows
+    packs = "" if packed else packs
+    return Choice(height, vectors, panel, panels, packed, packs, along, copied, depth_block, rows,
+                  columns)  # fmt: skip
+
+
+def _shares(workers: int, g: Geometry, height: int, panels: int) -> tuple[int, int]:
+    """Rows and panels of a block, such that workers have equal shares."""
     tiles = -(-g.rows // height)
-    block_tiles, block_panels = tiles, panels
-    if workers > 1 and flops > SMALL_FLOPS and g.items % workers:
+    if workers > 1 and g.flops > SMALL_FLOPS and g.items % workers:
         by_rows = -(-tiles // workers) * workers / tiles
         by_panels = -(-panels // workers) * workers / panels
-        split_rows = by_rows < by_panels or (by_rows == by_panels and g.rows >= g.columns)
-        if split_rows:
-            block_tiles = -(-tiles // workers)
-        else:
-            block_panels = -(-panels // workers)
-    return block_tiles * height, block_panels
+        if by_rows < by_panels or (by_rows == by_panels and g.rows >= g.columns):
+            return -(-tiles // workers) * height, panels
+        return tiles * height, -(-panels // workers)
+    return tiles * height, panels
 
 
 def _multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value], outputs: Sequence[Value],
               key: str, evaluate: Evaluate, heavy: bool) -> None:  # fmt: skip
     """Plan A B and what follows; `given` joins the sums in `evaluate`, which gives `outputs`."""
-    machine, element = plan.machine, ELEMENTS[a.dtype]
     shape = outputs[0].shape if len(outputs[0].shape) > 1 else (1, *outputs[0].shape)
     if len(a.shape) == 1:
         a = Place(a.buffer, a.offset, (1, *a.shape), (0, *a.strides), a.dtype)
-    reads = [_along_columns(plan, v, shape[-1]) for v in given]
+    reads = [_along_columns(plan, v) for v in given]
     writes = [plan.result(v) for v in outputs]
     g = geometry(shape, a, b, [*reads, *writes])
-    height, vectors = tile_shape(machine, element, g.rows, g.columns)
-    width = machine.width(element)
-    panel = vectors * width
-    panels = -(-g.columns // panel)
-    starts = g.starts()
-    packed = b.strides[-1] != 1 or (g.rows >= PACKED_ROWS and g.columns > panel)
-    b_place, b_k, b_panel = b, b.strides[-2], panel
-    if packed:
-        b_place, starts[:, 1] = _pack(plan, b, g, starts[:, 1], vectors, panels)
-        b_k, b_panel = panel, g.depth * panel
-    depth_block = _depth_block(g, packed)
-    block_rows, block_panels = _parts(plan.workers, g, height, panels)
-    blocked = depth_block < g.depth
-    if blocked:
-        block_rows, block_panels = _cache_blocks(
-            block_rows, block_panels, height, panel, depth_block, a.dtype.itemsize
-        )
-    rest = g.columns % panel
-    a_i, a_k = g.by_row[0], a.strides[-1]
-    tiling = matmul_kernels.Tiling(
-        element, height, vectors, g.rows % height, -(-rest // width), rest % width != 0, packed,
-        "k" if a_k == 1 else "i" if a_i == 1 else "", blocked, bool(g.batch),
-    )  # fmt: skip
+    c = choose(plan.machine, plan.workers, g, a, b)
     epilogue = Epilogue(
-        tuple(_operand(p, s, shape) for p, s in zip(reads, _moves(g, 2, len(reads)))),
+        tuple(_operand(p, s) for p, s in zip(reads, g.moving()[2:])),
         tuple(Operand(p.dtype.name, True, True) for p in writes),
         key, evaluate, heavy,
     )  # fmt: skip
-    slots = block_rows * block_panels * panel if blocked else 0
-    scratch = plan.temporary((plan.workers, max(1, slots)), a.dtype) if blocked else None
-    table = plan.constant(starts) if g.batch else None
-    row_blocks, column_blocks = -(-g.rows // block_rows), -(-panels // block_panels)
-    full_panels = g.columns // panel
-    words = ordered(
-        matmul_kernels.PRODUCT,
-        a=a, a_i=a_i, a_k=a_k, b=b_place, b_k=b_k, b_panel=b_panel, depth=g.depth,
-        depth_block=depth_block, full_rows=g.rows - g.rows % height, rows=g.rows,
-        full_panels=full_panels, panels=panels, block_rows=block_rows, block_panels=block_panels,
-        row_blocks=row_blocks, column_blocks=column_blocks, table=0 if table is None else table,
-        table_words=starts.shape[1], scratch=0 if scratch is None else scratch,
-        scratch_size=slots, tail=rest % width,
-    )  # fmt: skip
+    kernel = matmul_kernels.product(plan.machine, _tiling(plan.machine, g, c, a.dtype), epilogue)
+    starts = g.starts()
+    b_j, b_k = b.strides[-1], b.strides[-2]
+    b_panel = c.panel * b_j
+    if c.packed:
+        b = _pack(plan, b, g, c)
+        b_k, b_panel = c.panel, g.depth * c.panel
+    table = [plan.constant(starts)] if g.batch else []
+    words, scratch = _words(plan, g, c, a, (b, b_j, b_k, b_panel), table)
     for place, stride in zip((*reads, *writes), g.by_row[2:]):
         words += [place, stride]
-    extra = tuple(p for p in (table, scratch) if p is not None)
-    inputs = (a, b_place, *reads)
+    blocks = -(-g.rows // c.block_rows) * -(-c.panels // c.block_panels)
     plan.add(
         Task(
             label=plan.instr.op if plan.instr else "matmul",
-            kernel=matmul_kernels.product(machine, tiling, epilogue),
+            kernel=kernel,
             words=words,
-            chunks=g.items * row_blocks * column_blocks,
-            reads=(*inputs, *extra),
-            writes=(*writes, *(() if scratch is None else (scratch,))),
+            chunks=g.items * blocks,
+            reads=(a, b, *reads, *table, *scratch),
+            writes=(*writes, *scratch),
             in_place=tuple(
                 (r, w) for r in reads for w in writes
-                if r.buffer not in (a.buffer, b_place.buffer) and _same_layout(r, w)
+                if r.buffer not in (a.buffer, b.buffer) and _same_layout(r, w)
             ),
-            flops=2 * g.items * g.rows * g.columns * g.depth,
+            flops=g.flops,
         )
     )  # fmt: skip
 
 
-def _depth_block(g: Geometry, packed: bool) -> int:
-    longest = 2 * PACKED_DEPTH if packed else DIRECT_DEPTH
-    block = PACKED_DEPTH if packed else DIRECT_DEPTH
-    return g.depth if g.depth <= longest else block
+def _tiling(machine: features.Machine, g: Geometry, c: Choice, dtype: np.dtype) -> Tiling:
+    element, rest = ELEMENTS[dtype], g.columns % c.panel
+    width = machine.width(element)
+    return Tiling(
+        element=element, height=c.height, vectors=c.vectors, rest=g.rows % c.height,
+        tail=-(-rest // width), masked=rest % width != 0, padded=c.packed or bool(c.packs),
+        packs=c.packs,
+        along=c.along, copied=c.copied, blocked=c.depth_block < g.depth, batched=bool(g.batch),
+    )  # fmt: skip
 
 
-def _cache_blocks(rows: int, panels: int, height: int, panel: int, depth: int,
-                  itemsize: int) -> tuple[int, int]:  # fmt: skip
-    """Smaller blocks where the part of A, or the resting sums, would leave the second cache."""
-    most = max(height, BLOCK_BYTES // (depth * itemsize) // height * height)
-    rows = min(rows, most)
-    return rows, min(panels, max(1, BLOCK_BYTES // (rows * panel * itemsize)))
+def _words(plan: Plan, g: Geometry, c: Choice, a: Place, b: tuple[Place, int, int, int],
+           table: Sequence[Place]) -> tuple[list[Word], list[Place]]:  # fmt: skip
+    """The kernel's words up to its epilogue's, and the memory that it works in."""
+    slots = c.block_rows * c.block_panels * c.panel if c.depth_block < g.depth else 0
+    # a copied line may spill lanes over its end
+    spilled = plan.machine.width(ELEMENTS[a.dtype])
+    copy = c.block_rows * c.depth_block + spilled if c.copied else 0
+    pack = c.depth_block * c.panel if c.packs else 0
+    made = {
+        name: plan.temporary((plan.workers, size), a.dtype)
+        for name, size in (("scratch", slots), ("copy", copy), ("pack", pack)) if size
+    }  # fmt: skip
+    words = ordered(
+        matmul_kernels.PRODUCT,
+        a=a, a_i=g.by_row[0], a_k=a.strides[-1], b=b[0], b_j=b[1], b_k=b[2], b_panel=b[3],
+        depth=g.depth, depth_block=c.depth_block, full_rows=g.rows - g.rows % c.height, rows=g.rows,
+        full_panels=g.columns // c.panel, panels=c.panels,
+        block_rows=c.block_rows, block_panels=c.block_panels,
+        row_blocks=-(-g.rows // c.block_rows), column_blocks=-(-c.panels // c.block_panels),
+        table=table[0] if table else 0, table_words=len(g.by_row),
+        scratch=made.get("scratch", 0), scratch_size=slots, copy=made.get("copy", 0),
+        copy_size=copy, pack=made.get("pack", 0), pack_size=pack, columns=g.columns,
+        tail=g.columns % c.panel % plan.machine.width(ELEMENTS[a.dtype]),
+    )  # fmt: skip
+    return words, list(made.values())
 
 
 def _same_layout(a: Place, b: Place) -> bool:
     return a.shape == b.shape and a.strides == b.strides and a.dtype == b.dtype
 
 
-def _along_columns(plan: Plan, value: Value, columns: int) -> Place:
+def _along_columns(plan: Plan, value: Value) -> Place:
     """An operand whose last axis has stride 1, or does not move."""
     place = plan.place(value)
     if not place.shape or place.shape[-1] == 1 or place.strides[-1] in (0, 1):
@@ -353,39 +397,24 @@ def _along_columns(plan: Plan, value: Value, columns: int) -> Place:
     return plan.dense(value)
 
 
-def _moves(g: Geometry, first: int, count: int) -> list[bool]:
-    """Which operands change from row to row, or from item to item."""
-    strides = [g.by_row, *(s for _, s in g.batch)]
-    return [any(s[n] for s in strides) for n in range(first, first + count)]
-
-
-def _operand(place: Place, rows: bool, shape: Sequence[int]) -> Operand:
-    element_of(place.dtype)
+def _operand(place: Place, rows: bool) -> Operand:
+    element_of(place.dtype)  # refuses what lanes can't hold
     columns = bool(place.shape) and place.shape[-1] > 1 and place.strides[-1] == 1
     return Operand(place.dtype.name, rows, columns)
 
 
-def _pack(plan: Plan, b: Place, g: Geometry, starts: np.ndarray, vectors: int,
-          panels: int) -> tuple[Place, np.ndarray]:  # fmt: skip
-    """B in panels, every matrix once; where each item of the batch finds its own."""
+def _pack(plan: Plan, b: Place, g: Geometry, c: Choice) -> Place:
+    """B in panels, once for all blocks of rows."""
     element = ELEMENTS[b.dtype]
-    distinct, own = np.unique(starts, return_inverse=True)
-    panel = vectors * plan.machine.width(element)
-    target = plan.temporary((len(distinct), panels, g.depth, panel), b.dtype)
-    table = plan.constant(distinct)
+    target = plan.temporary((c.panels, g.depth, c.panel), b.dtype)
     b_k, b_j = b.strides[-2:]
-    along = "j" if b_j == 1 else "k" if b_k == 1 else ""
-    plan.add(
-        Task(
-            label="pack",
-            kernel=matmul_pack.pack(plan.machine, element, vectors, along),
-            words=ordered(
-                matmul_pack.PACK, b=b, b_j=b_j, b_k=b_k, target=target, depth=g.depth,
-                columns=g.columns, panels=panels, table=table,
-            ),
-            chunks=len(distinct) * panels,
-            reads=(b, table),
-            writes=(target,),
-        )
-    )  # fmt: skip
-    return target, own.reshape(-1) * (panels * g.depth * panel)
+    words = ordered(
+        matmul_pack.PACK, b=b, b_j=b_j, b_k=b_k, target=target, depth=g.depth, columns=g.columns
+    )
+    kernel = matmul_pack.pack(plan.machine, element, c.vectors, _along(b))
+    plan.add(Task("pack", kernel, words, c.panels, reads=(b,), writes=(target,)))
+    return target
+
+
+def _along(b: Place) -> str:
+    return "j" if b.strides[-1] == 1 else "k" if b.strides[-2] == 1 else "none"

@@ -8,17 +8,19 @@ stand in a row-major matrix or packed (matmul_pack.py). Sums go through an epilo
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from . import codegen, features, jit
+from . import codegen, features, jit, matmul_pack
 from .codegen import Function, Kernel, Value, names, parameters, vector
 from .masked import lane_mask, load_masked
 from .matmul_epilogue import Bound, Epilogue
 
 # the int64 words of a product; those of its epilogue follow
 PRODUCT = names(
-    "a a_i a_k b b_k b_panel depth depth_block full_rows rows full_panels panels block_rows "
-    "block_panels row_blocks column_blocks table table_words scratch scratch_size tail"
+    "a a_i a_k b b_j b_k b_panel depth depth_block full_rows rows full_panels panels block_rows "
+    "block_panels row_blocks column_blocks table table_words scratch scratch_size copy copy_size "
+    "pack pack_size columns tail"
 )
 
 
@@ -33,7 +35,11 @@ class Tiling:
     tail: int  # vectors of its last panel, 0: none is narrower
     masked: bool  # whether the tail's last vector is not full
     padded: bool  # whether B is padded with zeros to whole vectors
+    packs: (
+        str  # the axis of stride 1 of a B that is packed panel by panel; "none", or "": it is not
+    )
     along: str  # the axis of A with stride 1: "k", "i" or ""
+    copied: bool  # whether blocks of A ("i") are copied tile by tile before they are used
     blocked: bool  # whether sums rest in memory between blocks of k
     batched: bool  # whether a table says where the items of a batch begin
 
@@ -59,12 +65,17 @@ def product_text(machine: features.Machine, t: Tiling, epilogue: Epilogue) -> st
             finishes[tail] = _finish(t, tail, width, epilogue)
         for height in sorted({t.height, t.rest} - {0}):
             tiles[height, tail] = _tile(t, height, tail, width, epilogue, finishes.get(tail))
+    heights = sorted({height for height, _ in tiles})
+    copies = {h: _copy(t, h, width) for h in heights} if t.copied else {}
+    pack = matmul_pack.panel(t.element, t.vectors, width, t.packs) if t.packs else None
     f = Kernel("product", [*PRODUCT, *epilogue.fields])
-    f.each_chunk(lambda chunk: _chunk(f, t, tiles, chunk, width))
-    return codegen.module([*finishes.values(), *tiles.values(), f])
+    f.each_chunk(lambda chunk: _chunk(f, t, tiles, copies, pack, chunk, width))
+    private = [*finishes.values(), *tiles.values(), *copies.values(), *([pack] if pack else [])]
+    return codegen.module([*private, f])
 
 
-def _chunk(f: Kernel, t: Tiling, tiles: dict, chunk: Value, width: int) -> None:
+def _chunk(f: Kernel, t: Tiling, tiles: dict, copies: dict, pack: Function | None, chunk: Value,
+           width: int) -> None:  # fmt: skip
     """One block of rows and panels of one item of the batch."""
     element, columns = t.element, t.vectors * width
     column_blocks, row_blocks = f.field("column_blocks"), f.field("row_blocks")
@@ -87,25 +98,45 @@ def _chunk(f: Kernel, t: Tiling, tiles: dict, chunk: Value, width: int) -> None:
     if t.blocked:
         scratch = f.at(scratch, f["worker"] * f.field("scratch_size"), element)
 
+    own = f.at(f.field("copy", "ptr"), f["worker"] * f.field("copy_size"), element)
+    own_panel = f.at(f.field("pack", "ptr"), f["worker"] * f.field("pack_size"), element)
+
+    def each_tile(body: Callable[[Value, int], None]) -> None:
+        f.loop(first_row, stop_full, t.height, lambda i: body(i, t.height))
+        if t.rest:
+            f.when(f.compare("sgt", stop_row, stop_full), lambda: body(stop_full, t.rest))
+
     def block(k: Value, extent: Value, flags: list[Value]) -> None:
         a_block = f.at(a, k * a_k, element)
         b_block = f.at(b, k * b_k, element)
 
+        def copied(i: Value) -> Value:
+            return f.at(own, (i - first_row) * extent, element)
+
+        def copy(i: Value, height: int) -> None:
+            f.call(copies[height], f.at(a_block, i, element), a_k, extent, copied(i))
+
+        if t.copied:
+            each_tile(copy)
+
         def panel(p: Value, tail: bool) -> None:
-            b_here = f.at(b_block, p * f.field("b_panel"), element)
+            b_here, b_step = f.at(b_block, p * f.field("b_panel"), element), b_k
+            if pack:
+                left = f.field("columns") - p * columns
+                f.call(pack, b_here, f.field("b_j"), b_k, extent, left, own_panel)
+                b_here, b_step = own_panel, f.integer(columns)
 
             def tile(i: Value, height: int) -> None:
                 extra = []
                 if t.blocked:
                     place = (p - first_panel) * block_rows + (i - first_row)
                     extra = [f.at(scratch, place * columns, element), *flags]
-                a_here = f.at(a_block, i * a_i, element)
-                f.call(tiles[height, tail], a_here, a_i, a_k, b_here, b_k, extent, f["words"],
+                a_here = copied(i) if t.copied else f.at(a_block, i * a_i, element)
+                step = f.integer(height) if t.copied else a_k
+                f.call(tiles[height, tail], a_here, a_i, step, b_here, b_step, extent, f["words"],
                        entry, i, p * columns, *extra)  # fmt: skip
 
-            f.loop(first_row, stop_full, t.height, lambda i: tile(i, t.height))
-            if t.rest:
-                f.when(f.compare("sgt", stop_row, stop_full), lambda: tile(stop_full, t.rest))
+            each_tile(tile)
 
         f.loop(first_panel, full_panel, 1, lambda p: panel(p, False))
         if t.tail:
@@ -120,6 +151,24 @@ def _chunk(f: Kernel, t: Tiling, tiles: dict, chunk: Value, width: int) -> None:
         f.loop(0, depth, f.field("depth_block"), step)
     else:
         block(f.integer(0), depth, [])
+
+
+def _copy(t: Tiling, height: int, width: int) -> Function:
+    """Emit: the part of A that a tile reads, gathered row behind row of k."""
+    element, kind = t.element, vector(t.element, width)
+    f = Function(f"copy{height}", parameters("ptr a, i64 a_k, i64 depth, ptr target"), private=True)
+    rest = lane_mask(f, f.integer(height % width), width) if height % width else None
+
+    def line(k: Value) -> None:
+        source = f.at(f["a"], k * f["a_k"], element)
+        target = f.at(f["target"], k * height, element)
+        for v in range(0, height, width):
+            mask = rest if v + width > height else None
+            # lanes past the tile's rows are overwritten by the next line
+            f.store(load_masked(f, f.at(source, v, element), kind, mask), f.at(target, v, element))
+
+    f.loop(0, f["depth"], 1, line)
+    return f
 
 
 TILE = "ptr a, i64 a_i, i64 a_k, ptr b, i64 b_k, i64 depth"

@@ -11,85 +11,81 @@ from collections.abc import Sequence
 from typing import Any
 
 from . import codegen, features, jit
-from .codegen import Function, Kernel, Value, names, vector
+from .codegen import Function, Kernel, Value, names, parameters, vector
 from .masked import lane_mask, load_masked
 
-# the int64 words of a packing: columns j and rows k of one matrix per item of a batch
-PACK = names("b b_j b_k target depth columns panels table")
+# the int64 words of a packing: columns j and rows k
+PACK = names("b b_j b_k target depth columns")
 
 
 @functools.lru_cache(maxsize=64)
 def pack(machine: features.Machine, element: str, vectors: int, along: str) -> int:
     """The address of the kernel for panels of so many vectors; `along` is the axis of stride 1."""
-    return jit.compile_function(pack_text(machine, element, vectors, along), "pack", machine)
-
-
-def pack_text(machine: features.Machine, element: str, vectors: int, along: str) -> str:
-    """One panel a chunk."""
-    width = machine.width(element)
+    inner = panel(element, vectors, machine.width(element), along)
     f = Kernel("pack", PACK)
 
-    def panel(chunk: Value) -> None:
-        panels, depth = f.field("panels"), f.field("depth")
-        p, item = chunk % panels, chunk // panels
-        size = depth * (vectors * width)
-        target = f.at(f.field("target", "ptr"), chunk * size, element)
-        offset = f.load(f.at(f.field("table", "ptr"), item, "i64"), "i64")
-        j = p * (vectors * width)
-        b_j, b_k = f.field("b_j"), f.field("b_k")
-        source = f.at(f.field("b", "ptr"), offset + j * b_j, element)
-        left = f.field("columns") - j
-        for v in range(vectors):
-            count = f.larger(f.smaller(left - v * width, width), 0)
-            here = f.at(source, b_j * (v * width), element)
-            there = f.at(target, v * width, element)
-            _pack_vector(f, element, width, vectors * width, along, here, b_j, b_k, there, depth,
-                         count)  # fmt: skip
+    def one(p: Value) -> None:
+        """A panel a chunk."""
+        columns, depth = vectors * machine.width(element), f.field("depth")
+        b = f.at(f.field("b", "ptr"), p * f.field("b_j") * columns, element)
+        left = f.field("columns") - p * columns
+        target = f.at(f.field("target", "ptr"), p * depth * columns, element)
+        f.call(inner, b, f.field("b_j"), f.field("b_k"), depth, left, target)
 
-    f.each_chunk(panel)
-    return codegen.module([f])
+    f.each_chunk(one)
+    return jit.compile_function(codegen.module([inner, f]), "pack", machine)
 
 
-def _pack_vector(f: Function, element: str, width: int, step: int, along: str, source: Value,
-                 b_j: Value, b_k: Value, target: Value, depth: Value,
-                 count: Value) -> None:  # fmt: skip
+def panel(element: str, vectors: int, width: int, along: str) -> Function:
+    """Emit: copy up to `vectors` vectors of columns, `left` of them there, the others zero."""
+    arguments = parameters("ptr b, i64 b_j, i64 b_k, i64 depth, i64 left, ptr target")
+    f = Function("pack_panel", arguments, private=True)
+    for v in range(vectors):
+        count = f.larger(f.smaller(f["left"] - v * width, width), 0)
+        _vector(f, element, v * width, vectors * width, width, along, count)
+    return f
+
+
+def _vector(f: Function, element: str, first: int, step: int, width: int, along: str,
+            count: Value) -> None:  # fmt: skip
     """One vector of columns for all k; columns past `count` become 0."""
+    depth, b_k, b_j = f["depth"], f["b_k"], f["b_j"]
+    source = f.at(f["b"], b_j * first, element)
+    target = f.at(f["target"], first, element)
     kind = vector(element, width)
-    if along == "j":
-        mask = lane_mask(f, count, width)
 
-        def row(k: Value) -> None:
-            value = load_masked(f, f.at(source, k * b_k, element), kind, mask)
-            if width == 1:
-                value = f.select(mask, value, f.constant(kind, 0.0))
-            f.store(value, f.at(target, k * step, element))
+    def put(value: Value, k: Value) -> None:
+        f.store(value, f.at(target, k * step, element))
 
-        # a column that is absent may not be read, not even by one lane
-        f.when(f.compare("sgt", count, 0), lambda: f.loop(0, depth, 1, row),
-               lambda: f.loop(0, depth, 1, lambda k: f.store(
-                   f.constant(kind, 0.0), f.at(target, k * step, element))))  # fmt: skip
-        return
+    def one(k: Value, n: Value) -> None:
+        value = f.load(f.at(source, n * b_j + k * b_k, element), element)
+        f.store(value, f.at(target, k * step + n, element))
+
+    def square(k: Value) -> None:
+        rows = [
+            f.load(f.at(f.at(source, b_j * n, element), k, element), kind) for n in range(width)
+        ]
+        for n, value in enumerate(transpose(f, rows, element)):
+            put(value, k + n)
 
     def whole() -> None:
-        def square(k: Value) -> None:
-            rows = [f.load(f.at(f.at(source, b_j * n, element), k, element), kind)
-                    for n in range(width)]  # fmt: skip
-            for n, value in enumerate(transpose(f, rows, element)):
-                f.store(value, f.at(target, (k + n) * step, element))
-
+        if along == "j":
+            f.loop(0, depth, 1, lambda k: put(f.load(f.at(source, k * b_k, element), kind), k))
+            return
         stop = f.integer(0)
         if along == "k" and width > 1:
             stop = depth - depth % width
             f.loop(0, stop, width, square)
         f.loop(stop, depth, 1, lambda k: f.loop(0, width, 1, lambda n: one(k, n)))
 
-    def one(k: Value, n: Value) -> None:
-        value = f.load(f.at(source, n * b_j + k * b_k, element), element)
-        f.store(value, f.at(target, k * step + n, element))
-
     def part() -> None:
+        mask = lane_mask(f, count, width)
+
         def row(k: Value) -> None:
-            f.store(f.constant(kind, 0.0), f.at(target, k * step, element))
+            if along == "j" and width > 1:
+                put(load_masked(f, f.at(source, k * b_k, element), kind, mask), k)
+                return
+            put(f.constant(kind, 0.0), k)
             f.loop(0, count, 1, lambda n: one(k, n))
 
         f.loop(0, depth, 1, row)
