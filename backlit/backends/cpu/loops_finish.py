@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from backlit.program.ir import Instr
+from backlit.program.ir import Value as Name
 
 from . import loops_memory as mem
 from .codegen import Kernel, Value
@@ -34,11 +35,9 @@ class Finish(Writer):
         """`full` and `column` give totals; `span` is the part of the line to finish."""
         for i in self.nest.fulls:
             scope.values[_out(i).name] = finished(i, full(i), self.count(i))
-        for i in self.nest.instrs:
-            name = _out(i).name
-            if name in self.nest.late and name not in self.nest.kinds:
-                if self.kind_of(name) == "chunk":
-                    self.value(_out(i), scope)
+        for v in self._needed():  # before any loop, so that all loops see them
+            if self.kind_of(v.name) == "chunk" and v.name not in self.nest.kinds:
+                self.value(v, scope)
         scalars = [o for o in self.late_outputs if self.kind_of(o.name) == "chunk"]
         if scalars:
             once(lambda: self.store_all(scalars, scope))
@@ -49,6 +48,15 @@ class Finish(Writer):
             self._slice(scope, lines, column, z, part, at)
         if not self._static(span):
             self._loop(span, lambda z, part: self._slice(scope, lines, column, z, part, None))
+
+    def _needed(self) -> list[Name]:
+        """Late values and what they are made of, in order."""
+        wanted = set(self.nest.late)
+        for i in reversed(self.nest.instrs):
+            if _out(i).name in wanted and _out(i).name not in self.nest.kinds:
+                wanted.update(x.name for x in i.inputs if isinstance(x, Name))
+        given = [self._name(o.name) for o in self.nest.inputs if o.name in wanted]
+        return given + [_out(i) for i in self.nest.instrs if _out(i).name in wanted]
 
     def _slice(self, scope: Scope, lines: list, column: Callable[..., Lane], z: Any,
                part: mem.Part, at: int | None) -> None:  # fmt: skip

@@ -1,0 +1,339 @@
+"""Grouping of instructions into `fused` ones: each becomes one kernel.
+
+Greedy, in program order: an instruction joins the groups that make its operands where one loop
+nest can compute the whole (`loops_space.roles`) and no path leads out of the group and back in.
+Views that only rename axes are repeated inside. A product heads a group of elementwise
+instructions on its result. Next: backends/cpu/loops.py.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from backlit.backends.cpu import matmul
+from backlit.backends.cpu.lane_body import SAME, is_lanewise
+from backlit.backends.cpu.loops_nest import HEAVY
+from backlit.backends.cpu.loops_space import Space, is_loop, roles, space_of
+from backlit.ops.op import REGISTRY
+from backlit.program.ir import Instr, Program, Value
+
+from .simplify import drop_dead
+
+HEADS = ("matmul", "linear")
+LARGEST = 160  # instructions of one group; scalar groups are straight lines and may be longer
+LONGEST_LINE = 32768  # elements that one worker walks several times
+REPEATED = 6  # instructions that may be repeated for every row
+
+
+def fuse(program: Program) -> Program:
+    """Group what one kernel can compute."""
+    return _Fusion(program).result()
+
+
+@dataclass
+class _Group:
+    """Instructions by number; `before` has a bit for every group that must come first."""
+
+    number: int
+    members: list[int]
+    mask: int
+    before: int = 0
+    sources: set[int] = field(default_factory=set)  # groups whose values it reads
+    kind: str = "other"  # loop, scalar, product, view or other
+
+
+class _Fusion:
+    def __init__(self, program: Program) -> None:
+        self.program, self.instrs = program, program.instrs
+        self.maker: dict[str, int] = {}
+        for number, instr in enumerate(self.instrs):
+            for v in instr.outputs:
+                if v is not None:
+                    self.maker[v.name] = number
+        self.kept = {x.name for x in program.outputs if isinstance(x, Value)}
+        self.users = self._users()
+        self.groups: dict[int, _Group] = {}
+        self.home: list[int] = []  # the group of each instruction
+        for number, instr in enumerate(self.instrs):
+            self._place(number, instr)
+        self._meet()
+
+    # ----- values and who reads them -----
+
+    def _is_renaming(self, number: int) -> bool:
+        """A view that only names axes anew, so that a nest sees through it."""
+        instr = self.instrs[number]
+        if instr.op not in SAME or instr.op == "clone" or not REGISTRY[instr.op].view:
+            return False
+        x, out = instr.inputs[0], instr.outputs[0]
+        if not isinstance(x, Value) or out is None:
+            return False
+        plain = [n for n in x.shape if n != 1] == [n for n in out.shape if n != 1]
+        return instr.op in ("permute", "expand") or plain
+
+    def _root(self, x: Value) -> Value:
+        """The value behind renamings."""
+        number = self.maker.get(x.name)
+        while number is not None and self._is_renaming(number):
+            x = self.instrs[number].inputs[0]  # type: ignore[assignment]
+            number = self.maker.get(x.name)
+        return x
+
+    def _users(self) -> dict[str, set[int]]:
+        """Who reads a value, seen through renamings; -1 for the program's outputs."""
+        found: dict[str, set[int]] = {}
+        for number, instr in enumerate(self.instrs):
+            if self._is_renaming(number):
+                continue
+            for x in instr.inputs:
+                if isinstance(x, Value):
+                    found.setdefault(self._root(x).name, set()).add(number)
+        for x in self.program.outputs:
+            if isinstance(x, Value):
+                found.setdefault(self._root(x).name, set()).add(-1)
+        return found
+
+    def _outputs(self, members: Iterable[int]) -> list[Value]:
+        inside = set(members)
+        return [
+            v for m in sorted(inside) for v in self.instrs[m].outputs
+            if v is not None and not self.users.get(v.name, set()) <= inside
+        ]  # fmt: skip
+
+    # ----- growing groups -----
+
+    def _place(self, number: int, instr: Instr) -> None:
+        """Put an instruction into a group: one that makes its operands, or a new one."""
+        if self._is_renaming(number) or REGISTRY[instr.op].view:
+            kind = "view"
+        elif is_loop(instr) and not _is_empty(instr):
+            kind = "scalar" if _is_scalar(instr) else "loop"
+        else:
+            kind = "product" if instr.op in HEADS else "other"
+        group = _Group(number, [number], 1 << number, kind=kind)
+        for x in instr.inputs:
+            maker = self.maker.get(x.name) if isinstance(x, Value) else None
+            if maker is not None:
+                group.sources.add(self.home[maker])
+        group.before = self._closure(group.sources)
+        self.groups[number] = group
+        self.home.append(number)
+        if kind in ("loop", "scalar"):
+            self._join(group, instr)
+
+    def _closure(self, sources: Iterable[int]) -> int:
+        found = 0
+        for s in sources:
+            found |= self.groups[s].mask | self.groups[s].before
+        return found
+
+    def _join(self, group: _Group, instr: Instr) -> None:
+        near: dict[int, None] = {}
+        for x in instr.inputs:
+            if isinstance(x, Value):
+                maker = self.maker.get(self._root(x).name)
+                if maker is not None:
+                    near[self.home[maker]] = None
+        makers = [self.groups[n] for n in near if self._may_follow(instr, self.groups[n])]
+        loops = [g for g in makers if g.kind == "loop" or (g.kind == group.kind == "scalar")]
+        products = [g for g in makers if g.kind == "product"]
+        tries = [[p, *loops] for p in products] if loops else []
+        tries += [[p] for p in products]
+        tries += [loops] if len(loops) > 1 else []
+        tries += [[g] for g in sorted(loops, key=lambda g: -g.number)]
+        if group.kind == "scalar":
+            others = [g for g in reversed(self.groups.values()) if g.kind == "scalar"]
+            tries += [[g] for g in others[1:4] if g not in loops]
+        for chosen in tries:
+            if self._fits([*chosen, group]):
+                self._merge([*chosen, group])
+                return
+
+    def _may_follow(self, instr: Instr, group: _Group) -> bool:
+        """The gradient's part of a formula waits for the gradient: nothing is kept for it."""
+        if not instr.backward_of:
+            return True
+        return any(self.instrs[m].backward_of for m in group.members)
+
+    def _fits(self, parts: list[_Group]) -> bool:
+        mask = sum(g.mask for g in parts)
+        inside = {g.number for g in parts}
+        for g in parts:
+            for s in g.sources - inside:
+                if self.groups[s].before & mask:
+                    return False
+        members = sorted(m for g in parts for m in g.members)
+        kinds = {g.kind for g in parts}
+        if kinds == {"scalar"}:
+            return True
+        if len(members) > LARGEST:
+            return False
+        if "product" in kinds:
+            return self._follows_product(members)
+        return self._is_nest(members)
+
+    def _follows_product(self, members: list[int]) -> bool:
+        """Whether the new instruction may go through the product's epilogue."""
+        heads = [m for m in members if self.instrs[m].op in HEADS]
+        if len(heads) != 1:
+            return False
+        following = [self.instrs[m] for m in members if m != heads[0]]
+        made = {v.name for i in following for v in i.outputs if v is not None}
+        if any(x.name in made for x in _values(self.instrs[heads[0]])):
+            return False
+        if not all(is_lanewise(i) for i in following):
+            return False
+        if any(self._root(x) != x and self.maker.get(self._root(x).name) in members
+               for i in following for x in i.inputs if isinstance(x, Value)):  # fmt: skip
+            return False  # another order of axes than the tile's
+        return matmul.can_fuse(self.instrs[heads[0]], following)
+
+    def _is_nest(self, members: list[int]) -> bool:
+        body = self.body_of(members)
+        space = space_of(body)
+        if space is None:
+            return False
+        outputs = self._outputs(members)
+        found = roles(space, body, outputs)
+        return any(self._pays(r.line, r.kinds, r.all, space, body) for r in found)
+
+    def _pays(self, line: frozenset[int] | None, kinds: dict[str, str], everything: frozenset[int],
+              space: Space, body: list[Instr]) -> bool:  # fmt: skip
+        """Whether a nest repeats little and leaves enough to share."""
+        size = math.prod(space.extents[a] for a in line or ())
+        total = math.prod(space.extents[a] for a in everything)
+        if "line" in kinds.values() and size > LONGEST_LINE and total > LONGEST_LINE:
+            return False
+        repeated = 0
+        for i in body:
+            (out,) = i.outputs
+            assert out is not None
+            axes = space.set_of(out)
+            partial = axes and axes != everything and not (line and not axes & line)
+            if partial and out.name not in kinds and i.op not in SAME:
+                late = any(isinstance(x, Value) and x.name in kinds for x in i.inputs)
+                repeated += 0 if late else 20 if i.op in HEAVY else 1
+        return repeated <= REPEATED or "column" in kinds.values()
+
+    def _meet(self) -> None:
+        """Merge groups of which one reads the other where less is stored then."""
+        for number in sorted(self.groups):
+            group = self.groups.get(number)
+            if group is None or group.kind != "loop":
+                continue
+            for s in sorted(group.sources, reverse=True):
+                source = self.groups[s]
+                if source.kind != "loop" or not self._fits([source, group]):
+                    continue
+                apart = self._stored(source.members) + self._stored(group.members)
+                if self._stored([*source.members, *group.members]) < apart:
+                    self._merge([source, group])
+                    break
+
+    def _stored(self, members: list[int]) -> int:
+        return sum(math.prod(v.shape) for v in self._outputs(members))
+
+    def body_of(self, members: Iterable[int]) -> list[Instr]:
+        """The instructions of a group in order, with the renamings between them."""
+        inside = set(members)
+        found: dict[int, Instr] = {}
+        for m in sorted(inside, key=lambda m: (self.instrs[m].op not in HEADS, m)):
+            for x in self.instrs[m].inputs:
+                if isinstance(x, Value) and self.maker.get(self._root(x).name) in inside:
+                    self._bring(x, inside, found)
+            found[m] = self.instrs[m]
+        return list(found.values())
+
+    def _bring(self, x: Value, inside: set[int], found: dict[int, Instr]) -> None:
+        """The renamings that lead from a value of the group to x."""
+        number = self.maker.get(x.name)
+        if number is None or number in inside or number in found:
+            return
+        source = self.instrs[number].inputs[0]
+        assert isinstance(source, Value)
+        self._bring(source, inside, found)
+        found[number] = self.instrs[number]
+
+    def _merge(self, parts: list[_Group]) -> None:
+        first = parts[0]
+        for other in parts[1:]:
+            first.members += other.members
+            first.mask |= other.mask
+            first.sources |= other.sources
+            del self.groups[other.number]
+            for m in other.members:
+                self.home[m] = first.number
+        kinds = {g.kind for g in parts}
+        first.kind = "product" if "product" in kinds else "loop" if "loop" in kinds else "scalar"
+        first.members.sort()
+        numbers = {g.number for g in parts}
+        for g in self.groups.values():
+            if g.sources & numbers:
+                g.sources = {first.number if s in numbers else s for s in g.sources}
+        first.sources.discard(first.number)
+        first.before = self._closure(first.sources) & ~first.mask
+        later = first.mask | first.before
+        for g in self.groups.values():
+            if g.before & first.mask:
+                g.before |= later
+
+    # ----- the new Program -----
+
+    def result(self) -> Program:
+        instrs: list[Instr] = []
+        for group in self._ordered():
+            if len(group.members) == 1:
+                instrs.append(self.instrs[group.members[0]])
+            else:
+                instrs.append(self._fused(group))
+        made = Program(self.program.name, self.program.inputs, tuple(instrs), self.program.outputs)
+        return drop_dead(made)
+
+    def _ordered(self) -> list[_Group]:
+        """Groups in an order that dependences allow, as late as their last instruction."""
+        waiting = {n: len(g.sources) for n, g in self.groups.items()}
+        readers: dict[int, list[int]] = {n: [] for n in self.groups}
+        for n, g in self.groups.items():
+            for s in g.sources:
+                readers[s].append(n)
+        ready = [(g.members[-1], n) for n, g in self.groups.items() if not waiting[n]]
+        heapq.heapify(ready)
+        found = []
+        while ready:
+            _, n = heapq.heappop(ready)
+            found.append(self.groups[n])
+            for r in readers[n]:
+                waiting[r] -= 1
+                if not waiting[r]:
+                    heapq.heappush(ready, (self.groups[r].members[-1], r))
+        assert len(found) == len(self.groups), "a group that waits for itself"
+        return found
+
+    def _fused(self, group: _Group) -> Instr:
+        body = self.body_of(group.members)
+        made = {v.name for i in body for v in i.outputs if v is not None}
+        inputs: dict[str, Value] = {}
+        for i in body:
+            for x in i.inputs:
+                if isinstance(x, Value) and x.name not in made:
+                    inputs[x.name] = x
+        outputs = tuple(self._outputs(group.members))
+        program = Program("body", tuple(inputs.values()), tuple(body), outputs)
+        first = self.instrs[group.members[0]]
+        return Instr("fused", tuple(inputs.values()), outputs, {"body": program}, first.line,
+                     first.module, first.scope, first.backward_of)  # fmt: skip
+
+
+def _values(instr: Instr) -> list[Value]:
+    return [x for x in (*instr.inputs, *instr.outputs) if isinstance(x, Value)]
+
+
+def _is_scalar(instr: Instr) -> bool:
+    return is_lanewise(instr) and all(v.shape == () for v in _values(instr))
+
+
+def _is_empty(instr: Instr) -> bool:
+    return any(n == 0 for v in _values(instr) for n in v.shape)
