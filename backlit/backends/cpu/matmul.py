@@ -28,7 +28,7 @@ from .plan import Place, Plan, Task, Word
 
 PRODUCTS = ("matmul", "linear")
 # Longer sums rest in memory between blocks of k, so that a panel stays in the first cache.
-LONGEST_DEPTH, DEPTH_BLOCK = 400, 256
+LONGEST_DEPTH, DEPTH_BLOCK = 1024, 256
 BLOCK_BYTES = 256 * 1024
 # blocks of rows from which on B is packed once for all of them
 MANY_BLOCKS = 4
