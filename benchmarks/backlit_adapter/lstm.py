@@ -11,4 +11,4 @@ def build(
     inputs: Any, spec: Any, mode: str, dtype: str, threads: int, kind: str = "lstm"
 ) -> Trainer:
     model = fill(models.RowClassifier(kind), inputs.params.values())
-    return classifier(inputs, spec, model, mode)
+    return classifier(inputs, spec, model, mode, dtype)

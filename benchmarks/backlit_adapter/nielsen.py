@@ -13,4 +13,4 @@ def build(inputs: Any, spec: Any, mode: str, dtype: str, threads: int) -> Traine
     def loss(m: Any, x: Any, y: Any) -> Any:
         return 0.5 * ((m(x) - y) ** 2).sum(1).mean()
 
-    return Trainer(inputs, spec, model, loss, mode)
+    return Trainer(inputs, spec, model, loss, mode, dtype)

@@ -8,4 +8,4 @@ from .common import Trainer, classifier, fill
 
 
 def build(inputs: Any, spec: Any, mode: str, dtype: str, threads: int) -> Trainer:
-    return classifier(inputs, spec, fill(models.resnet20(), inputs.params.values()), mode)
+    return classifier(inputs, spec, fill(models.resnet20(), inputs.params.values()), mode, dtype)

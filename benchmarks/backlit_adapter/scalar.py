@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 import backlit as bl
+
+from .common import Calls, State
 
 
 class Program:
     """Value, gradient by the ten inputs, and a step down."""
 
-    steps_per_call = 1
-
     def __init__(self, inputs: Any, spec: Any, mode: str):
         dtype = bl.float64 if mode == "ref64" else bl.float32
         self.gates = list(zip(*(inputs[k].tolist() for k in ("op", "a", "b"))))
-        self.x0 = [bl.tensor(float(v), dtype=dtype) for v in inputs.params["x0"]]
+        self.x = [bl.tensor(float(v), dtype=dtype, requires_grad=True) for v in inputs.params["x0"]]
+        self.state = State(self.x)
         self.rate, self.target = spec.opt["lr"], spec.extra["target"]
-        self.reset()
+        self.calls = Calls(mode, self.step, spec, [])
+        self.steps_per_call = self.calls.steps_per_call
 
     def reset(self) -> None:
-        self.x = [t.clone().requires_grad_() for t in self.x0]
+        self.state.restore()
 
     def value(self) -> bl.Tensor:
         v = list(self.x)
@@ -39,7 +43,7 @@ class Program:
         out = total * 0.05 - self.target
         return out * out * 0.5
 
-    def call(self, i: int) -> bl.Tensor:
+    def step(self) -> bl.Tensor:
         loss = self.value()
         grads = bl.autograd.grad(loss, self.x)
         with bl.no_grad():
@@ -47,8 +51,15 @@ class Program:
                 x -= self.rate * g
         return loss.detach()
 
-    def fetch(self, loss: bl.Tensor) -> float:
-        return loss.item()
+    def call(self, i: int) -> bl.Tensor:
+        return self.calls(i)
+
+    def fetch(self, losses: bl.Tensor) -> np.ndarray:
+        return losses.numpy()
+
+    @property
+    def note(self) -> str:
+        return self.calls.note
 
 
 def build(inputs: Any, spec: Any, mode: str, dtype: str, threads: int) -> Program:

@@ -15,4 +15,4 @@ def build(inputs: Any, spec: Any, mode: str, dtype: str, threads: int) -> Traine
     def loss(m: Any, x: Any, y: Any) -> Any:
         return F.cross_entropy(m(x), y) + rate * m.weight_penalty()
 
-    return Trainer(inputs, spec, model, loss, mode)
+    return Trainer(inputs, spec, model, loss, mode, dtype)

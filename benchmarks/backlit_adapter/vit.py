@@ -11,4 +11,4 @@ def build(inputs: Any, spec: Any, mode: str, dtype: str, threads: int) -> Traine
     given = dict(inputs.params)
     own = [given.pop("cls"), given.pop("pos")]  # a module lists its own parameters first
     model = fill(models.VisionTransformer(), [*own, *given.values()])
-    return classifier(inputs, spec, model, mode)
+    return classifier(inputs, spec, model, mode, dtype)
