@@ -1,9 +1,11 @@
-"""An instruction made of instructions: what fusion leaves behind. Never applied by users."""
+"""Instructions that only passes make: one made of instructions, and positions along an axis."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from backlit.errors import ProgramError
 from backlit.ops.op import REGISTRY, Operator, Spec
@@ -32,3 +34,16 @@ class Fused(Operator):
 
     def forward(*xs: Any, body: Program) -> tuple[Any, ...]:
         return interpret(body, xs, REGISTRY)
+
+
+class Positions(Operator):
+    """The index along one axis, in a shape that is 1 elsewhere."""
+
+    exports = ""
+    differentiable = False
+
+    def infer(*, shape: tuple, dim: int, dtype: Any) -> Spec:
+        return Spec(tuple(shape), dtype)
+
+    def forward(*, shape: tuple, dim: int, dtype: Any) -> Any:
+        return np.arange(shape[dim], dtype=dtype.numpy).reshape(shape)

@@ -236,9 +236,10 @@ class Loops(Writer):
             return level.get(x.name, 0) if isinstance(x, Name) else 0
 
         def is_line(i: Instr, kind: str) -> bool:
+            if nest.kinds.get(_out(i).name) != kind:
+                return False
             x = i.inputs[0]
-            fits = nest.kinds.get(_out(i).name) == kind
-            return fits and isinstance(x, Name) and self.kind_of(x.name) == "slice"
+            return isinstance(x, Name) and self.kind_of(x.name) == "slice"
 
         stored = self.outputs(lambda n: n not in nest.late and self.kind_of(n) == "slice")
         found = []

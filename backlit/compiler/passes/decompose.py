@@ -1,0 +1,271 @@
+"""Closed operators spelled out in elementwise instructions and sums, so that they can be fused.
+
+Softmax, losses over classes and row normalizations are closed for speed in eager mode; here one
+loop nest takes them together with what stands around them. Each rule is the operator's formula.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from backlit import dtypes as dt
+from backlit.ops.op import REGISTRY, Spec
+from backlit.program.ir import Instr, Program, Value
+
+Results = tuple[Any, ...]
+
+
+def decompose(program: Program) -> Program:
+    """Replace what has a rule and floats of 32 or 64 bits by simpler instructions."""
+    instrs: list[Instr] = []
+    taken = {v.name for i in program.instrs for v in i.outputs if v is not None}
+    taken |= {v.name for v in program.inputs}
+    for instr in program.instrs:
+        rule = RULES.get(instr.op)
+        first = instr.inputs[0] if instr.inputs else None
+        if rule is None or not isinstance(first, Value) or not _is_plain(instr):
+            instrs.append(instr)
+            continue
+        writer = _Writer(instr, taken)
+        found = rule(writer, *instr.inputs, **instr.params)
+        if found is None:
+            instrs.append(instr)
+            continue
+        instrs += writer.ended(found)
+    return replace(program, instrs=tuple(instrs))
+
+
+def _is_plain(instr: Instr) -> bool:
+    values = [v for v in (*instr.inputs, *instr.outputs) if isinstance(v, Value)]
+    floats = [v for v in values if v.dtype.is_floating_point]
+    sizes = all(n for v in values for n in v.shape)
+    return sizes and all(v.dtype in (dt.float32, dt.float64) for v in floats)
+
+
+class _Writer:
+    """Instructions in place of one, with the notes of the original."""
+
+    def __init__(self, instr: Instr, taken: set[str]) -> None:
+        self.instr, self.taken = instr, taken
+        self.instrs: list[Instr] = []
+        self.stem = next(v.name for v in instr.outputs if v is not None)
+
+    def __call__(self, op: str, *inputs: Any, **params: Any) -> Value:
+        specs = [Spec(x.shape, x.dtype) if isinstance(x, Value) else x for x in inputs]
+        spec: Any = REGISTRY[op].infer(*specs, **params)
+        out = Value(self._name(op), tuple(spec.shape), spec.dtype)
+        self.instrs.append(replace(self.instr, op=op, inputs=inputs, outputs=(out,), params=params))
+        return out
+
+    def _name(self, op: str) -> str:
+        count = len(self.instrs)
+        while True:
+            name = f"{self.stem}_{op}_{count}"
+            if name not in self.taken:
+                self.taken.add(name)
+                return name
+            count += 1
+
+    def over(self, op: str, x: Value, dims: tuple[int, ...], keepdim: bool = True) -> Value:
+        return self(op, x, dims=dims, keepdim=keepdim)
+
+    def shaped(self, x: Value, shape: tuple[int, ...]) -> Value:
+        return x if x.shape == shape else self("reshape", x, shape=shape)
+
+    def ended(self, results: Results) -> list[Instr]:
+        """The instructions, the results under the names of the original's outputs."""
+        names: dict[str, Value] = {}
+        for r, v in zip(results, self.instr.outputs):
+            if v is None:
+                continue
+            if r.name in names or not any(r in i.outputs for i in self.instrs):
+                r = self("clone", r)
+            names[r.name] = v
+
+        def renamed(x: Any) -> Any:
+            return names.get(x.name, x) if isinstance(x, Value) else x
+
+        return [
+            replace(i, inputs=tuple(map(renamed, i.inputs)), outputs=tuple(map(renamed, i.outputs)))
+            for i in self.instrs
+        ]
+
+
+# ----- softmax and its kin -----
+
+
+def _softmax(w: _Writer, x: Value, dim: int) -> Results | None:
+    if not x.shape:
+        return None
+    e = w("exp", w("sub", x, w.over("amax", x, (dim,))))
+    return (w("div", e, w.over("sum", e, (dim,))),)
+
+
+def _log_softmax(w: _Writer, x: Value, dim: int) -> Results | None:
+    if not x.shape:
+        return None
+    shifted = w("sub", x, w.over("amax", x, (dim,)))
+    total = w("log", w.over("sum", w("exp", shifted), (dim,)))
+    return (w("sub", shifted, total),)
+
+
+def _logsumexp(w: _Writer, x: Value, dims: tuple[int, ...], keepdim: bool) -> Results | None:
+    if not dims:
+        return None
+    top = w.over("amax", x, dims)
+    top = w("where", w("isfinite", top), top, 0.0)
+    total = w("add", w("log", w.over("sum", w("exp", w("sub", x, top)), dims)), top)
+    return (total if keepdim else w.shaped(total, w.instr.outputs[0].shape),)  # type: ignore[union-attr]
+
+
+def _variance(w: _Writer, x: Value, dims: tuple[int, ...], correction: float,
+              keepdim: bool) -> Results | None:  # fmt: skip
+    if not dims:
+        return None
+    count = math.prod(x.shape[d] for d in dims)
+    away = w("sub", x, w.over("mean", x, dims))
+    total = w.over("sum", w("mul", away, away), dims, keepdim)
+    free = max(count - correction, 0)
+    return (w("div", total, float(free)),) if free else None
+
+
+def _deviation(w: _Writer, x: Value, **params: Any) -> Results | None:
+    found = _variance(w, x, **params)
+    return None if found is None else (w("sqrt", found[0]),)
+
+
+def _sum_to(w: _Writer, x: Value, shape: tuple[int, ...]) -> Results | None:
+    extra = len(x.shape) - len(shape)
+    dims = tuple(range(extra)) + tuple(
+        extra + i for i, n in enumerate(shape) if n == 1 and x.shape[extra + i] != 1
+    )
+    if not dims:
+        return None
+    return (w.shaped(w.over("sum", x, dims), tuple(shape)),)
+
+
+# ----- losses over classes -----
+
+
+def _hits(w: _Writer, target: Value, classes: int, first: bool) -> Value:
+    """Where a class is the target's: (N, C, ...). The gradient spells it its own way, so that
+    neither keeps it for the other."""
+    shape = (1, classes, *(1 for _ in target.shape[1:]))
+    at = w("positions", shape=shape, dim=1, dtype=target.dtype)
+    column = w.shaped(target, (target.shape[0], 1, *target.shape[1:]))
+    return w("eq", column, at) if first else w("eq", at, column)
+
+
+def _weights(w: _Writer, hits: Value, weight: Value) -> Value:
+    """The weight of each target's class."""
+    shape = (1, weight.shape[0], *(1 for _ in hits.shape[2:]))
+    return w.over("sum", w("where", hits, w.shaped(weight, shape), 0.0), (1,), False)
+
+
+def _nll_loss(w: _Writer, x: Value, target: Value, weight: Value | None, ignore_index: int,
+              reduction: str) -> Results | None:  # fmt: skip
+    hits = _hits(w, target, x.shape[1], True)
+    picked = w("neg", w.over("sum", w("where", hits, x, 0.0), (1,), False))
+    scale = None if weight is None else _weights(w, hits, weight)
+    if scale is not None:
+        picked = w("mul", picked, scale)
+    ignored = w("eq", target, ignore_index)
+    loss = w("where", ignored, 0.0, picked)
+    if reduction == "none":
+        return (loss,)
+    dims = tuple(range(len(target.shape)))
+    total = w.over("sum", loss, dims, False)
+    if reduction == "sum":
+        return (total,)
+    counted = w("where", ignored, 0.0, _ones(w, target, x.dtype) if scale is None else scale)
+    return (w("div", total, w.over("sum", counted, dims, False)),)
+
+
+def _ones(w: _Writer, target: Value, dtype: Any) -> Value:
+    """1 for every target that equals itself."""
+    return w("cast", w("ge", target, dt.iinfo(target.dtype).min), dtype=dtype)
+
+
+def _nll_loss_grad(w: _Writer, g: Value, target: Value, weight: Value | None, classes: int,
+                   ignore_index: int, reduction: str) -> Results | None:  # fmt: skip
+    kept = w("ne", target, ignore_index)
+    hits = _hits(w, target, classes, False)
+    scale = w("cast", kept, dtype=g.dtype)
+    if weight is not None:
+        scale = w("where", kept, _weights(w, hits, weight), 0.0)
+    if reduction == "mean":
+        total = w.over("sum", scale, tuple(range(len(target.shape))), False)
+        scale = w("mul", scale, w("div", g, total))
+    else:
+        scale = w("mul", scale, g)
+    column = w.shaped(w("neg", scale), (target.shape[0], 1, *target.shape[1:]))
+    return (w("where", hits, column, 0.0),)
+
+
+# ----- normalization of rows -----
+
+
+def _layer_norm(w: _Writer, x: Value, scale: Value | None, shift: Value | None, count: int,
+                eps: float) -> Results:  # fmt: skip
+    axes = tuple(range(len(x.shape) - count, len(x.shape)))
+    mean = w.over("mean", x, axes)
+    away = w("sub", x, mean)
+    rstd = w("rsqrt", w("add", w.over("mean", w("mul", away, away), axes), eps))
+    return _affine(w, w("mul", away, rstd), scale, shift), mean, rstd
+
+
+def _affine(w: _Writer, y: Value, scale: Value | None, shift: Value | None) -> Value:
+    if scale is not None:
+        y = w("mul", y, scale)
+    return y if shift is None else w("add", y, shift)
+
+
+def _layer_norm_grad(w: _Writer, g: Value, x: Value, scale: Value | None, mean: Value,
+                     rstd: Value, count: int, eps: float) -> Results:  # fmt: skip
+    axes, lead = _split(x, count)
+    normal = w("mul", w("sub", x, mean), rstd)
+    scaled = g if scale is None else w("mul", g, scale)
+    along = w("mul", normal, w.over("mean", w("mul", scaled, normal), axes))
+    gx = w("mul", w("sub", w("sub", scaled, w.over("mean", scaled, axes)), along), rstd)
+    return gx, w.over("sum", w("mul", g, normal), lead, False), w.over("sum", g, lead, False)
+
+
+def _rms_norm(w: _Writer, x: Value, scale: Value | None, count: int, eps: float) -> Results:
+    axes, _ = _split(x, count)
+    rstd = w("rsqrt", w("add", w.over("mean", w("mul", x, x), axes), eps))
+    return _affine(w, w("mul", x, rstd), scale, None), rstd
+
+
+def _rms_norm_grad(w: _Writer, g: Value, x: Value, scale: Value | None, rstd: Value, count: int,
+                   eps: float) -> Results:  # fmt: skip
+    axes, lead = _split(x, count)
+    normal = w("mul", x, rstd)
+    scaled = g if scale is None else w("mul", g, scale)
+    along = w("mul", normal, w.over("mean", w("mul", scaled, normal), axes))
+    gx = w("mul", w("sub", scaled, along), rstd)
+    return gx, w.over("sum", w("mul", g, normal), lead, False)
+
+
+def _split(x: Value, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The axes of a row, and those that tell rows apart."""
+    lead = len(x.shape) - count
+    return tuple(range(lead, len(x.shape))), tuple(range(lead))
+
+
+RULES: dict[str, Callable[..., Results | None]] = {
+    "softmax": _softmax,
+    "log_softmax": _log_softmax,
+    "logsumexp": _logsumexp,
+    "var": _variance,
+    "std": _deviation,
+    "sum_to": _sum_to,
+    "nll_loss": _nll_loss,
+    "nll_loss_grad": _nll_loss_grad,
+    "layer_norm": _layer_norm,
+    "layer_norm_grad": _layer_norm_grad,
+    "rms_norm": _rms_norm,
+    "rms_norm_grad": _rms_norm_grad,
+}
