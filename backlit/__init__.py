@@ -13,6 +13,17 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
 
 from backlit import config as config, errors as errors
 from backlit.api import NAMESPACES as _NAMESPACES
+from backlit.autograd.autocast import (
+    autocast as autocast,
+    clear_autocast_cache as clear_autocast_cache,
+    get_autocast_cpu_dtype as get_autocast_cpu_dtype,
+    get_autocast_dtype as get_autocast_dtype,
+    is_autocast_available as is_autocast_available,
+    is_autocast_cpu_enabled as is_autocast_cpu_enabled,
+    is_autocast_enabled as is_autocast_enabled,
+    set_autocast_dtype as set_autocast_dtype,
+    set_autocast_enabled as set_autocast_enabled,
+)
 from backlit.autograd import (
     enable_grad as enable_grad,
     inference_mode as inference_mode,
@@ -96,8 +107,8 @@ float, int, bool = _formats.float32, _formats.int32, _formats.bool_
 inf, nan, pi, e = (getattr(__import__("math"), n) for n in ("inf", "nan", "pi", "e"))
 
 _ROOMS = (
-    "autograd", "check", "cuda", "data", "func", "linalg", "models", "nn", "optim", "program",
-    "random", "serialization", "special", "train", "utils", "backends", "version",
+    "amp", "autograd", "check", "cuda", "data", "func", "linalg", "models", "nn", "optim",
+    "program", "random", "serialization", "special", "train", "utils", "backends", "version",
 )  # fmt: skip
 _LAZY = {
     **dict.fromkeys(("save", "load"), "serialization"),

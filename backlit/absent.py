@@ -14,7 +14,7 @@ from backlit.errors import NotAvailable
 # Whole subjects, by the names that programs use: what to do instead.
 SUBJECTS = {
     r"jit|compile|export|fx|onnx|_dynamo": "run the program eagerly: leave the call out",
-    r"amp|autocast|GradScaler|is_autocast\w*": "train in float32; .to(bl.bfloat16) casts a model",
+    r"GradScaler": "bl.autocast in bfloat16 needs none: its exponents are those of float32",
     r"cuda|xpu|hpu|mtia|\w*Stream|Event": "Backlit runs on the CPU: leave the call out",
     r"distributed|multiprocessing|futures|DataParallel|DistributedDataParallel":
         "one process trains; DataLoader takes num_workers",

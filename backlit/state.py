@@ -20,6 +20,8 @@ class State(threading.local):
         self.scope: str = ""  # open composite operators: "normalize/norm"
         self.backward_of: Any = None  # the forward Node whose rule is running
         self.observers: tuple[Any, ...] = ()
+        self.autocast: Any = None  # the dtype in which products run; see autograd/autocast.py
+        self.casts: dict | None = None  # the parameters that an autocast block has cast
 
 
 state = State()

@@ -16,8 +16,8 @@ ROOT = Path(backlit.__file__).parent
 ROOMS = (
     "errors", "config", "files", "dtypes", "devices", "state", "program", "random", "returns",
     "printing", "ops", "tensor", "autograd", "backends", "creation", "api", "tree", "control",
-    "func", "linalg", "special", "cuda", "legacy", "version", "serialization", "absent", "nn", "optim",
-    "data", "check",
+    "amp", "func", "linalg", "special", "cuda", "legacy", "version", "serialization", "absent",
+    "nn", "optim", "data", "check",
     "models", "utils", "train", "cli",
 )  # fmt: skip
 READERS = ("check", "models", "train", "cli", "views", "studio", "estimators", "vision")

@@ -241,7 +241,8 @@ def capture_body(function: Callable[..., Any], args: Sequence[Tensor], names: Se
 def replay(program: Program, tensors: Sequence[Any]) -> list[Any]:
     """The outputs of a Program applied to tensors, instruction by instruction, recorded."""
     env = {v.name: t for v, t in zip(program.inputs, tensors)}
-    outer = state.module, state.scope
+    outer = state.module, state.scope, state.autocast
+    state.autocast = None  # the casts are in the Program
     try:
         for instr in program.instrs:
             op = REGISTRY[instr.op]
@@ -253,7 +254,7 @@ def replay(program: Program, tensors: Sequence[Any]) -> list[Any]:
             listed = found if isinstance(found, tuple) else (found,)
             env.update({v.name: t for v, t in zip(instr.outputs, listed) if v is not None})
     finally:
-        state.module, state.scope = outer
+        state.module, state.scope, state.autocast = outer
     return [env[x.name] if isinstance(x, Value) else x for x in program.outputs]
 
 

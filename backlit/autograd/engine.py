@@ -143,8 +143,8 @@ def walk(roots: list, seeds: list, keep: bool, create: bool, wanted: list | None
     arrived: dict[int, list] = {node.id: [None] * len(node.outputs) for node in order}
     leaves: dict[int, tuple] = {}
     captured: dict[int, Tensor] = {}
-    outer = state.grad, state.backward_of, state.scope
-    state.grad = create
+    outer = state.grad, state.backward_of, state.scope, state.autocast
+    state.grad, state.autocast = create, None
     silent = not create and not state.observers  # nothing that runs now leaves a Node
     token = _hush(_QUIET)
     try:
@@ -173,7 +173,7 @@ def walk(roots: list, seeds: list, keep: bool, create: bool, wanted: list | None
                     _deposit(edge, g, arrived, leaves)
     finally:
         _unhush(token)
-        state.grad, state.backward_of, state.scope = outer
+        state.grad, state.backward_of, state.scope, state.autocast = outer
     asked = None if wanted is None else {id(resolve((t, 0))[0]) for t in wanted}
     for key, (leaf, total) in leaves.items():
         if leaf._hooks and (asked is None or key in asked):
@@ -509,9 +509,6 @@ def saved_tensor(node: Node, name: str) -> Any:
     if name == "xs":
         first = len(op.inputs)
         return tuple(_tied(a, node.edges[first + i]) for i, a in enumerate(value))
-    if name == "ys":
-        kinds = [a.dtype.kind in "fV" for a in value]
-        return tuple(_tied(a, (node, i) if k else None) for i, (a, k) in enumerate(zip(value, kinds)))
     if name == "ys":
         edges = [(node, i) if a.dtype.kind in "fV" else None for i, a in enumerate(value)]
         return tuple(map(_tied, value, edges))

@@ -59,6 +59,8 @@ def apply(op: Any, *inputs: Any, **params: Any) -> Any:
     edges: list[Any] = []
     bits, bit = 0, 1  # which inputs need a gradient
     recording = state.grad
+    if op.precision and state.autocast is not None:
+        inputs = contract.slot.autocast(op, inputs)
     dtype, mixed = None, False
     for x in inputs:
         edge = None
@@ -160,8 +162,6 @@ def make_node(op: Any, edges: list, bits: int, params: dict, arrays: list,
             saved[name] = arrays[i]
         elif source == "output":
             saved[name] = results[i]
-        elif source == "outputs":
-            saved[name] = results
         elif source == "outputs":
             saved[name] = results
         else:

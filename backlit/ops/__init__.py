@@ -17,3 +17,4 @@ FAMILIES = (
 
 for _family in FAMILIES:
     import_module(f"backlit.ops.{_family}")
+import_module("backlit.ops.precision")

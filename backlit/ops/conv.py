@@ -213,7 +213,7 @@ def transpose(dims: int, input: Any, weight: Any, bias: Any, stride: Any, paddin
 
         rest = [side for e, r in zip(reversed(extra), reversed(reached)) for side in (0, e - r)]
         y = pad_constant(y, tuple(rest), 0.0)
-    y = y if bias is None else y + bias.reshape((1, -1) + (1,) * dims)
+    y = y if bias is None else y + bias.to(y.dtype).reshape((1, -1) + (1,) * dims)
     return y if input.ndim == dims + 2 else y.squeeze(0)
 
 

@@ -47,6 +47,7 @@ class _Slot:
     replay: Callable[..., Any]  # by autograd.bodies: run a Program on tensors, recorded
     joint: Callable[..., Any]  # by autograd.bodies: a Program followed by its backward
     detach: type[Operator]  # by ops.scan: where a gradient ends within a Program
+    autocast: Callable[..., Any]  # by autograd.autocast: inputs in the dtype of the open block
 
 
 slot = _Slot()
@@ -94,6 +95,7 @@ class Operator:
     plans: ClassVar[dict[int, tuple[tuple[str, str, int], ...]]] = {}
     wants_specs: ClassVar[bool] = False
     elementwise: ClassVar[bool] = False
+    precision: ClassVar[str] = ""  # under autocast: "low", "float32" or as given; see precision.py
     call: ClassVar[Callable[..., Any]]  # the public function, where there is one
     kernel: ClassVar[Callable[..., Any] | None] = None  # a backend's eager form of `forward`
 
@@ -432,10 +434,10 @@ class Composite(Operator, abstract=True):
     @classmethod
     def _complete(cls) -> None:
         cls.inputs = names_of(cls.expand)[0]
-        cls.call = staticmethod(slot_scoped(cls.name, cls.expand))
+        cls.call = staticmethod(slot_scoped(cls.name, cls.expand, cls))
 
 
-def slot_scoped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+def slot_scoped(name: str, function: Callable[..., Any], op: Any = Operator) -> Callable[..., Any]:
     """`function`, with the scope `name` around the Nodes that it records."""
     from functools import wraps
 
@@ -443,6 +445,9 @@ def slot_scoped(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
+        if op.precision and state.autocast is not None:
+            args = slot.autocast(op, args)
+            kwargs = dict(zip(kwargs, slot.autocast(op, tuple(kwargs.values()))))
         outer = state.scope
         state.scope = f"{outer}/{name}" if outer else name
         try:
