@@ -179,6 +179,25 @@ def directions(outputs: list, rng: np.random.Generator) -> dict[int, np.ndarray]
     return {i: rng.standard_normal(tuple(outputs[i].shape)) for i in differentiable(outputs)}
 
 
+def step_of(row: Row, case: Case) -> Callable[..., list]:
+    """The row's call, with gradients of everything that has one."""
+
+    def step(*tensors: Tensor) -> list:
+        bl.manual_seed(1)
+        active = [tensors[i] for i in case.active]
+        for t in active:
+            t.requires_grad_()
+        outputs = [y for y in case.run(function_of(row), tensors) if isinstance(y, Tensor)]
+        roots = [outputs[i] for i in differentiable(outputs)]
+        if not active or not roots or not has_gradient(row):
+            return outputs
+        loss = sum((y * y).sum() for y in roots)
+        grads = bl.autograd.grad(loss, active, allow_unused=True)
+        return [*outputs, *(g for g in grads if g is not None)]
+
+    return step
+
+
 def close(found: Any, expected: Any, tolerance: float, what: str) -> None:
     """Equal up to `tolerance`, relative to the largest finite value and to each element."""
     found, expected = np.asarray(found), np.asarray(expected)

@@ -3,8 +3,6 @@ with, so that a value which a rule has silently baked in shows."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import harness
 import numpy as np
 import pytest
@@ -27,31 +25,12 @@ READ_VALUES = {
 ROWS = [r for r in ALL if r.args and harness.is_published(r)]
 
 
-def step_of(row: Row, case: harness.Case) -> Any:
-    """The row's call, with gradients of everything that has one."""
-
-    def step(*tensors: Tensor) -> list:
-        bl.manual_seed(1)
-        active = [tensors[i] for i in case.active]
-        for t in active:
-            t.requires_grad_()
-        outputs = [y for y in case.run(harness.function_of(row), tensors) if isinstance(y, Tensor)]
-        roots = [outputs[i] for i in harness.differentiable(outputs)]
-        if not active or not roots or not harness.has_gradient(row):
-            return outputs
-        loss = sum((y * y).sum() for y in roots)
-        grads = bl.autograd.grad(loss, active, allow_unused=True)
-        return [*outputs, *(g for g in grads if g is not None)]
-
-    return step
-
-
 @pytest.mark.parametrize("row", ROWS, ids=[f"{r.name}-{i}" for i, r in enumerate(ROWS)])
 def test_a_captured_row_runs_on_other_inputs(row: Row) -> None:
     for position, args in enumerate(row.args):
         case = harness.Case(args, harness.seed_of(row, position))
         other = harness.Case(args, harness.seed_of(row, position, 7))
-        step = step_of(row, case)
+        step = harness.step_of(row, case)
         try:
             captured = capture(step, *(bl.from_numpy(a) for a in case.arrays()))
         except ProgramError as error:

@@ -54,9 +54,12 @@ def apply(f: Function, instr: Instr, given: Sequence[Any], width: int) -> Lane:
         return convert_lane(given[0], instr.params["dtype"].numpy)
     element, unsigned = element_of(output.dtype.numpy)
     wanted = Lane(f, Value(f, vector(element, width), "poison"), unsigned)
+    op: Any = REGISTRY[instr.op]
+    if op.result == "float" and wanted.is_float:  # whole numbers become floats first
+        given = [x if not isinstance(x, Lane) or x.is_float
+                 else convert_lane(x, output.dtype.numpy) for x in given]  # fmt: skip
     first = next((x for x in given if isinstance(x, Lane)), wanted)
     like = first if wanted.is_mask else wanted
-    op: Any = REGISTRY[instr.op]
     try:
         found = op.formula(LaneMath(like), *given, **instr.params)
     except NotImplementedError:  # a primitive without a formula

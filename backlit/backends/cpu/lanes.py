@@ -12,6 +12,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from .codegen import Function, _element, _width, vector
 from .lanes_exp import Exponentials
 from .lanes_remainder import Remainders
@@ -141,7 +143,7 @@ class LaneMath(Exponentials, Trigonometry, Remainders):
         return self._rounding("rint", x)
 
     def copysign(self, x: Any, y: Any) -> Lane:
-        x, y = self.lift_pair(x, y)
+        x, y = (v if v.is_float else convert_lane(v, np.float64) for v in self.lift_pair(x, y))
         return self._intrinsic("copysign", x, y)
 
     def at_most(self, x: Lane, bound: float) -> Lane:
