@@ -245,16 +245,20 @@ def _add(plan: Plan, nest: Nest, made: tuple, places: dict[str, Place], body: Pr
     late = {n for n in outputs if rename[n] in nest.late}
     label = "+".join(dict.fromkeys(i.op for i in body.instrs))[:60]
     ends = tuple(places[n] for n in outputs if not (finish and n in late))
+    pairs = _in_place(nest, places, rename, outputs, False)
+    afterwards = _in_place(nest, places, rename, outputs, True)
+    if not finish and not nest.chunked:
+        pairs += afterwards
     plan.add(Task(
         label, address, [words.get(k, 0) for k in fields], nest.chunks, reads,
-        (*ends, *partials, *scratch), _in_place(nest, places, rename, outputs),
+        (*ends, *partials, *scratch), pairs,
         flops=nest.elements * nest.cost,
     ))  # fmt: skip
     if finish:
         blocks = -(-nest.line // FINISH_BLOCK) if nest.line > FINISH_BLOCK else 1
         plan.add(Task(
             label + ": finish", finish, [words.get(k, 0) for k in finish_fields], blocks,
-            (*partials, *reads), tuple(places[n] for n in late),
+            (*partials, *reads), tuple(places[n] for n in late), afterwards,
         ))  # fmt: skip
 
 
@@ -286,20 +290,35 @@ def _partials(plan: Plan, nest: Nest, words: dict[str, Word]) -> list[Place]:
 
 
 def _in_place(nest: Nest, places: dict[str, Place], rename: dict[str, str],
-              outputs: list[str]) -> tuple[tuple[Place, Place], ...]:  # fmt: skip
-    """Pairs that may share memory: written in the last pass, where the operand is read."""
+              outputs: Sequence[str], late: bool) -> tuple[tuple[Place, Place], ...]:  # fmt: skip
+    """Pairs that may share memory: a result that is written where, or after, its operand is read
+    for the last time."""
     back = {n: k for k, n in rename.items()}
     deepest = max([0, *nest.level.values()])
+    early = _early(nest)
+    whole = {n for n, v in nest.varies.items() if v[2] or nest.elements == 1}
     pairs = []
-    full = [n for n, v in nest.varies.items() if all(v[2:]) or nest.elements == 1]
     for o in nest.outputs:
-        if o.name in nest.late or o.name not in full or nest.level.get(o.name, 0) < deepest:
+        is_late = o.name in nest.late
+        if is_late != late or (not late and nest.level.get(o.name, 0) < deepest):
             continue
         for x in nest.inputs:
             same = (x.outer, x.middle, x.line, x.dtype) == (o.outer, o.middle, o.line, o.dtype)
-            if same and nest.varies[x.name] == nest.varies[o.name]:
+            alike = same and nest.varies[x.name] == nest.varies[o.name]
+            free = x.name not in early if late else o.name in whole
+            if alike and free and back[o.name] in outputs:
                 pairs.append((places[back[x.name]], places[back[o.name]]))
     return tuple(pairs)
+
+
+def _early(nest: Nest) -> set[str]:
+    """What is read before the finish."""
+    found = {o.name for o in nest.outputs if o.name not in nest.late}
+    for i in reversed(nest.instrs):
+        name = _out(i).name
+        if name in nest.kinds or (name in found and name not in nest.late):
+            found.update(x.name for x in i.inputs if isinstance(x, Value))
+    return found
 
 
 # ----- copies -----
