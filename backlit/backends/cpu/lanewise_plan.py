@@ -107,7 +107,7 @@ def beside(
 
 
 def _anonymous(inputs: Sequence[Value], instrs: Sequence[Instr], outputs: list[Value]) -> Program:
-    """The body with numbered values and nothing of where it came from: equal ones are one kernel."""
+    """The body with numbered values and nothing of their origin: equal ones are one kernel."""
     known: dict[str, Value] = {}
 
     def name(x: Operand) -> Any:

@@ -42,7 +42,7 @@ def max_pool(
 
     The first of equal values wins; NaN is greater than every number.
     """
-    tables = _all_windows(x.shape[2:], kernel, stride, padding, dilation, ceil_mode, True)
+    tables = all_windows(x.shape[2:], kernel, stride, padding, dilation, ceil_mode, True)
     source = channels_last(x.astype(_working(x.dtype), copy=False))
     shape = (*x.shape[:2], *(len(t) for t in tables))
     y = empty_channels_last(shape, source.dtype)
@@ -53,7 +53,7 @@ def max_pool(
             x=source,
             y=y,
             indices=indices,
-            **_shape_words(x.shape, tables, dilation),
+            **shape_words(x.shape, tables, dilation),
         )
         address = pool_kernels.maximum(features.machine(), POOLED[source.dtype])
         parallel_for(len(x) * len(tables[0]), address, words, small=x.size < SMALL_WORK)
@@ -101,12 +101,12 @@ def avg_pool(
 ) -> np.ndarray:
     """Return the means of the windows of x (N, C, *S); padding counts as zeros, or not."""
     ones = (1,) * len(kernel)
-    tables = _all_windows(x.shape[2:], kernel, stride, padding, ones, ceil_mode, count_include_pad)
+    tables = all_windows(x.shape[2:], kernel, stride, padding, ones, ceil_mode, count_include_pad)
     source = channels_last(x.astype(_working(x.dtype), copy=False))
     y = empty_channels_last((*x.shape[:2], *(len(t) for t in tables)), source.dtype)
     if y.size:
         words = pack_words(
-            pool_kernels.AVERAGE, x=source, y=y, **_shape_words(x.shape, tables, ones)
+            pool_kernels.AVERAGE, x=source, y=y, **shape_words(x.shape, tables, ones)
         )
         address = pool_kernels.average(features.machine(), ELEMENTS[source.dtype])
         parallel_for(len(x) * len(tables[0]), address, words, small=x.size < SMALL_WORK)
@@ -125,7 +125,7 @@ def avg_pool_grad(
 ) -> np.ndarray:
     """Return the gradient for x of spatial `size`: each g shared out among its window."""
     ones = (1,) * len(kernel)
-    tables = _all_windows(size, kernel, stride, padding, ones, ceil_mode, count_include_pad)
+    tables = all_windows(size, kernel, stride, padding, ones, ceil_mode, count_include_pad)
     source = channels_last(g.astype(_working(g.dtype), copy=False))
     shape = (*g.shape[:2], *size)
     gx = empty_channels_last(shape, source.dtype)
@@ -136,14 +136,14 @@ def avg_pool_grad(
             g=source,
             gx=gx,
             slices=_slices(g),
-            **_shape_words(shape, tables, ones),
+            **shape_words(shape, tables, ones),
         )
         address = pool_kernels.average_grad(features.machine(), ELEMENTS[source.dtype])
         parallel_for(len(g) * _slices(g), address, words, small=g.size < SMALL_WORK)
     return gx.astype(g.dtype, copy=False)
 
 
-def _all_windows(
+def all_windows(
     size: Sizes,
     kernel: Sizes,
     stride: Sizes,
@@ -175,7 +175,7 @@ def _windows(
     return np.ascontiguousarray(np.stack([first, inside, divisor], axis=1))
 
 
-def _shape_words(
+def shape_words(
     shape: Sizes, tables: list[np.ndarray], dilation: Sizes
 ) -> dict[str, int | np.ndarray]:
     """Name sizes and tables for the kernels, one or two axes filled up to three."""

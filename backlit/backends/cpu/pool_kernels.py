@@ -36,7 +36,7 @@ def maximum(machine: features.Machine, element: str) -> int:
     """Return the kernel of max pooling: values, and int64 places in the input's plane."""
     f = Kernel("max_pool", MAX)
 
-    def pixel(window: _Window, x: Value, place: Value) -> None:
+    def pixel(window: Window, x: Value, place: Value) -> None:
         y = f.at(f.field("y", "ptr"), place, element)
         indices = f.at(f.field("indices", "ptr"), place, "i64")
 
@@ -50,9 +50,9 @@ def maximum(machine: features.Machine, element: str) -> int:
                 best, found = list(state[:vectors]), list(state[vectors:])
                 for v in range(vectors):
                     value = f.load(f.at(here, v * lanes, element), best[v].kind)
-                    wins = _wins(f, value, best[v], element)
-                    best[v] = f.select(wins, value, best[v])
-                    found[v] = f.select(wins, index, found[v])
+                    better = wins(f, value, best[v], element)
+                    best[v] = f.select(better, value, best[v])
+                    found[v] = f.select(better, index, found[v])
                 return [*best, *found]
 
             results = window.taps(tap, [*low, *([first] * vectors)])
@@ -64,7 +64,7 @@ def maximum(machine: features.Machine, element: str) -> int:
 
         f.each_slice(f.field("channels"), halves(VECTORS, machine.width(element)), columns)
 
-    _each_output(f, element, pixel)
+    each_output(f, element, pixel)
     return jit.compile_function(codegen.module([f]), f.name, machine)
 
 
@@ -73,7 +73,7 @@ def average(machine: features.Machine, element: str) -> int:
     """Return the kernel of average pooling."""
     f = Kernel("avg_pool", AVERAGE)
 
-    def pixel(window: _Window, x: Value, place: Value) -> None:
+    def pixel(window: Window, x: Value, place: Value) -> None:
         y = f.at(f.field("y", "ptr"), place, element)
 
         def columns(start: Value, vectors: int, lanes: int) -> None:
@@ -91,7 +91,7 @@ def average(machine: features.Machine, element: str) -> int:
 
         f.each_slice(f.field("channels"), halves(VECTORS, machine.width(element)), columns)
 
-    _each_output(f, element, pixel)
+    each_output(f, element, pixel)
     return jit.compile_function(codegen.module([f]), f.name, machine)
 
 
@@ -102,13 +102,13 @@ def average_grad(machine: features.Machine, element: str) -> int:
 
     def chunk(index: Value) -> None:
         image, first, count = _slice_of_channels(f, index)
-        inputs = image * _product(f, [f"size_{a}" for a in AXES])
-        outputs = image * _product(f, [f"out_{a}" for a in AXES])
+        inputs = image * product(f, [f"size_{a}" for a in AXES])
+        outputs = image * product(f, [f"out_{a}" for a in AXES])
         channels = f.field("channels")
         target = f.at(f.field("gx", "ptr"), inputs * channels + first, element)
         source = f.at(f.field("g", "ptr"), outputs * channels + first, element)
 
-        def output(window: _Window, place: Value) -> None:
+        def output(window: Window, place: Value) -> None:
             def columns(start: Value, vectors: int, lanes: int) -> None:
                 kind = vector(element, lanes)
                 divisor = f.splat(window.divisor(element), lanes)
@@ -127,7 +127,7 @@ def average_grad(machine: features.Machine, element: str) -> int:
 
             f.each_slice(count, halves(VECTORS, machine.width(element)), columns)
 
-        f.loop(0, f.field("out_a"), 1, lambda a: _each_in_row(f, a, output))
+        f.loop(0, f.field("out_a"), 1, lambda a: each_in_row(f, a, output))
 
     f.each_chunk(chunk)
     return jit.compile_function(codegen.module([f]), f.name, machine)
@@ -174,14 +174,14 @@ def maximum_grad(machine: features.Machine, element: str) -> int:
     return jit.compile_function(codegen.module([f]), f.name, machine)
 
 
-def _wins(f: Kernel, value: Value, best: Value, element: str) -> Value:
+def wins(f: Kernel, value: Value, best: Value, element: str) -> Value:
     """Strictly greater keeps the first of equals; NaN always wins."""
     if element in ("i32", "i64"):
         return f.compare("sgt", value, best)
     return f.compare("ogt", value, best) | f.compare("uno", value, value)
 
 
-class _Window:
+class Window:
     """The window of one output: loops over its taps inside the input."""
 
     def __init__(self, f: Kernel, outputs: list[Value]) -> None:
@@ -222,27 +222,27 @@ class _Window:
         return f.loop(0, counts[0], 1, middle, carried)
 
 
-def _each_output(f: Kernel, element: str, body: Callable[[_Window, Value, Value], None]) -> None:
+def each_output(f: Kernel, element: str, body: Callable[[Window, Value, Value], None]) -> None:
     """Run `body(window, image of x, offset of the output pixel)`; a chunk is a row of outputs."""
 
     def chunk(index: Value) -> None:
         rows, channels = f.field("out_a"), f.field("channels")
         image, a = index // rows, index % rows
-        size = _product(f, [f"size_{axis}" for axis in AXES]) * channels
+        size = product(f, [f"size_{axis}" for axis in AXES]) * channels
         x = f.at(f.field("x", "ptr"), image * size, element)
-        start = image * _product(f, [f"out_{axis}" for axis in AXES])
-        _each_in_row(f, a, lambda window, place: body(window, x, (start + place) * channels))
+        start = image * product(f, [f"out_{axis}" for axis in AXES])
+        each_in_row(f, a, lambda window, place: body(window, x, (start + place) * channels))
 
     f.each_chunk(chunk)
 
 
-def _each_in_row(f: Kernel, a: Value, body: Callable[[_Window, Value], None]) -> None:
+def each_in_row(f: Kernel, a: Value, body: Callable[[Window, Value], None]) -> None:
     """Run `body(window, number of the output in its image)` along row a of the outputs."""
     middle, width = f.field("out_b"), f.field("out_c")
 
     def line(b: Value) -> None:
         start = (a * middle + b) * width
-        f.loop(0, width, 1, lambda c: body(_Window(f, [a, b, c]), start + c))
+        f.loop(0, width, 1, lambda c: body(Window(f, [a, b, c]), start + c))
 
     f.loop(0, middle, 1, line)
 
@@ -254,5 +254,5 @@ def _slice_of_channels(f: Kernel, index: Value) -> tuple[Value, Value, Value]:
     return index // slices, first, count
 
 
-def _product(f: Kernel, fields: list[str]) -> Value:
+def product(f: Kernel, fields: list[str]) -> Value:
     return functools.reduce(lambda a, b: a * b, (f.field(name) for name in fields))

@@ -50,6 +50,7 @@ def check_program(program: Program, arrays: list[np.ndarray], callbacks: int | N
     for a, e in zip(actual, expected, strict=True):
         assert a.dtype == e.dtype
         if a.dtype.kind == "f":
-            assert_close(a, e)
+            np.testing.assert_array_equal(np.isnan(a), np.isnan(e))
+            assert_close(np.nan_to_num(a), np.nan_to_num(e))
         else:
             np.testing.assert_array_equal(a, e)
