@@ -40,6 +40,10 @@ LOWERINGS: dict[str, tuple[str, str]] = {
     "conv_grad_weight": ("lower_conv", "lower_conv_grad_weight"),
     "batch_norm": ("lower_norm", "lower_batch_norm"),
     "batch_norm_grad": ("lower_norm", "lower_batch_norm_grad"),
+    "max_pool": ("lower_pool", "lower_max_pool"),
+    "max_pool_grad": ("lower_pool", "lower_max_pool_grad"),
+    "avg_pool": ("lower_pool", "lower_avg_pool"),
+    "avg_pool_grad": ("lower_pool", "lower_avg_pool_grad"),
 }
 # of a `fused` instruction: by the first in its body that stands here
 FUSED_HEADS: dict[str, tuple[str, str]] = {
