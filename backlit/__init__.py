@@ -32,6 +32,7 @@ from backlit.autograd import (
     no_grad as no_grad,
     set_grad_enabled as set_grad_enabled,
 )
+from backlit.autograd.recompute import recompute as recompute
 from backlit.backends.eager import (
     get_num_threads as get_num_threads,
     set_num_threads as set_num_threads,
@@ -107,11 +108,12 @@ float, int, bool = _formats.float32, _formats.int32, _formats.bool_
 inf, nan, pi, e = (getattr(__import__("math"), n) for n in ("inf", "nan", "pi", "e"))
 
 _ROOMS = (
-    "amp", "autograd", "check", "cuda", "data", "func", "linalg", "models", "nn", "optim",
+    "amp", "autograd", "check", "compiler", "cuda", "data", "func", "linalg", "models", "nn", "optim",
     "program", "random", "serialization", "special", "train", "utils", "backends", "version",
 )  # fmt: skip
 _LAZY = {
     **dict.fromkeys(("save", "load"), "serialization"),
+    "compile": "compiler",
     **dict.fromkeys(
         ("is_tensor", "is_floating_point", "is_nonzero", "numel", "typename", "can_cast", "range",
          "get_default_device", "set_default_device", "set_default_tensor_type",

@@ -14,6 +14,8 @@ from dataclasses import dataclass, fields
 class Flags:
     """The flags; the environment name of `x` is `BACKLIT_X`."""
 
+    compile: bool = True  # 0: `bl.compile` runs functions as they are written
+    check: bool = False  # 1: compare every compiled step with the eager one and the reference
     kernels: bool = True  # generated CPU kernels in eager mode; 0: NumPy only
     traceback: bool = False  # 1: show Backlit's own frames in tracebacks
     cache: str = ""  # folder of compiled kernels; empty: the user's cache folder

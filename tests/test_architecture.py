@@ -16,7 +16,8 @@ ROOT = Path(backlit.__file__).parent
 ROOMS = (
     "errors", "config", "files", "dtypes", "devices", "state", "program", "random", "returns",
     "printing", "ops", "tensor", "autograd", "backends", "creation", "api", "tree", "control",
-    "amp", "func", "linalg", "special", "cuda", "legacy", "version", "serialization", "absent",
+    "amp", "compiler", "func", "linalg", "special", "cuda", "legacy", "version", "serialization",
+    "absent",
     "nn", "optim", "data", "check",
     "models", "utils", "train", "cli",
 )  # fmt: skip

@@ -11,7 +11,7 @@ FAMILIES = (
     "products", "einsum",
     "linalg", "spectral", "lu", "softmax", "conv", "norm", "pool", "pool_adaptive", "norm_rows",
     "norm_groups", "attention", "random", "loss", "loss_regression", "loss_binary", "fused",
-    "scan", "cond",
+    "scan", "cond", "callback",
     "loss_margin", "loss_ctc", "recurrent", "image", "image_grid", "multihead",
 )  # fmt: skip
 

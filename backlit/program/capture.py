@@ -7,6 +7,7 @@ a backward inside are recorded like everything else. While it is open nothing is
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -79,6 +80,7 @@ class _Recorder:
         self.instrs: list[Instr] = []
         self._values: dict[int, Value] = {}
         self._alive: list[Any] = []  # an id is only good while its array lives
+        self._watched: dict[int, Any] = {}  # made inside: forgotten when they die
         self._nodes: dict[int, str] = {}
         self._counts: dict[str, int] = {}
 
@@ -96,6 +98,17 @@ class _Recorder:
     def _remember(self, array: np.ndarray, value: Value) -> None:
         self._values[id(array)] = value
         self._alive.append(array)
+
+    def _watch(self, array: np.ndarray, value: Value) -> None:
+        """Remember as long as the array lives, without keeping it."""
+        key = id(array)
+
+        def forget(_: Any) -> None:
+            self._values.pop(key, None)
+            self._watched.pop(key, None)
+
+        self._values[key] = value
+        self._watched[key] = weakref.ref(array, forget)
 
     def before_forward(self, op: Any, inputs: tuple, params: dict) -> None:
         if op.value_shaped:
@@ -137,7 +150,7 @@ class _Recorder:
         count = self._counts.get(op_name, 0)
         self._counts[op_name] = count + 1
         made = Value(f"{op_name}_{count}", array.shape, dt.of_array(array))
-        self._remember(array, made)
+        self._watch(array, made)
         return made
 
     def before_backward(self, node: Any, grads: list) -> None:

@@ -1,0 +1,482 @@
+"""`bl.compile`: a function whose calls run as native code, one executable per signature.
+
+The first call with a signature is recorded (step.py) and compiled (entry.py); later ones check
+that what the step can read is as it was (guards.py) and run. A step that can't be compiled is
+refused with its reason; one that would be compiled again and again runs as it is written.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import threading
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from backlit.compiler.cells import block_of
+from backlit.compiler.entry import Entry
+from backlit.compiler.guards import Item, Walk, differences, failed
+from backlit.compiler.pipeline import optimize
+from backlit.compiler.step import Attempt, finish, run_recorded
+from backlit.config import flags
+from backlit.errors import CaptureError, user_line
+from backlit.state import changes, state
+from backlit.tensor import Tensor, wrap
+
+MOST = 8  # executables of one function that differ in more than their signature
+
+_IMMUTABLE = (int, float, bool, str, bytes, complex, type(None))
+
+
+def compile(fn: Any = None, *, name: str | None = None, disable: bool = False,
+            **options: Any) -> Any:  # fmt: skip
+    """A function, method or module whose calls run as native code; also a decorator.
+
+    The first call is recorded and compiled; shapes, numbers, flags and modes that the code can
+    read are guarded, and what changes is compiled anew. Raises CaptureError where the code reads
+    values into Python. PyTorch's options (`mode`, `fullgraph`, `dynamic`, `backend`) are accepted.
+
+    >>> @bl.compile
+    ... def double(x):
+    ...     return x + x
+    >>> double(bl.tensor([1.0, 2.0]))
+    tensor([2., 4.])
+    """
+    unknown = set(options) - {"fullgraph", "dynamic", "backend", "mode", "options"}
+    if unknown:
+        raise TypeError(f"compile() got an unexpected argument '{min(unknown)}'")
+    if fn is None:
+        return functools.partial(compile, name=name, disable=disable)
+    if isinstance(fn, Compiled) or disable:
+        return fn
+    if not callable(fn):
+        raise TypeError(f"compile: expected a function, method or module, got {type(fn).__name__}")
+    return Compiled(fn, name)
+
+
+class Compiled:
+    """What `bl.compile` returns: call it like the function.
+
+    `loop(*stacked)` runs the function for every entry of the leading axis in one native call;
+    `explain()` tells what became of it. Attributes of a compiled module are the module's.
+    """
+
+    def __init__(self, function: Callable[..., Any], name: str | None = None):
+        shown = name or getattr(function, "__name__", None) or type(function).__name__.lower()
+        self.function = function
+        self.name = shown if shown.isidentifier() else "step"
+        self.entries: dict[Any, list[Entry]] = {}
+        self.last: Entry | None = None
+        self.reason: str | None = None  # why calls run as they are written, if they do
+        self._quick: _Quick | None = None
+        self._lock = threading.RLock()
+        self._warmed: set[str] = set()
+        self._recompiled = 0
+        if isinstance(function, (types.FunctionType, types.MethodType)):
+            functools.update_wrapper(self, function)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if state.observers or self.reason is not None or not flags.compile:
+            return self.function(*args, **kwargs)
+        with self._lock:
+            quick = self._quick
+            if quick is not None and not kwargs:
+                arrays = quick.arrays(args)
+                if arrays is not None:
+                    return quick.entry.run(arrays, args)
+            return self._slow(args, kwargs)
+
+    def loop(self, *stacked: Any) -> Any:
+        """Call for every entry of the leading axis of the tensors; results are stacked.
+
+        >>> total = bl.zeros(())
+        >>> step = bl.compile(lambda x: total.add_(x))
+        >>> step.loop(bl.tensor([1.0, 2.0, 3.0])).shape, total
+        (backlit.Size([]), tensor(6.))
+        """
+        tensors = [t for t in stacked if isinstance(t, Tensor)]
+        steps = {len(t) for t in tensors}
+        if len(steps) != 1:
+            raise CaptureError(f"loop: the leading axes are {sorted(steps)}, not one number")
+        count = steps.pop()
+        if state.observers or self.reason is not None or not flags.compile or not count:
+            return self._loop_eagerly(stacked, count)
+        with self._lock:
+            first = tuple(_first(t) if isinstance(t, Tensor) else t for t in stacked)
+            call = _Call(first, {})
+            entry = self._match(call)
+            if entry is None:
+                entry, warmed = self._compile(call)
+                if entry is None:  # the first step ran as it is written
+                    return self._loop_eagerly(stacked, count, warmed)
+            arrays = [t.cell.array for t in tensors]
+            if not entry.loops or len(call.tensors) != len(tensors):
+                return self._loop_eagerly(stacked, count)
+            flags_ = [True] * len(arrays)
+            if not entry.collect(arrays, ()):
+                return self._loop_eagerly(stacked, count)
+            return entry.loop(arrays, flags_ + [False] * (len(arrays) - len(flags_)), count)
+
+    def _loop_eagerly(self, stacked: tuple, count: int, *before: Any) -> Any:
+        found = list(before)
+        for i in range(len(found), count):
+            found.append(self(*(wrap(t.cell.array[i]) if isinstance(t, Tensor) else t
+                                for t in stacked)))  # fmt: skip
+        return _stacked(found)
+
+    # ----- choosing an executable -----
+
+    def _slow(self, args: tuple, kwargs: dict) -> Any:
+        call = _Call(args, kwargs)
+        entry = self._match(call)
+        if entry is None:
+            try:
+                entry, result = self._compile(call)
+            except _TooMany:
+                return self.function(*args, **kwargs)
+            if entry is None:
+                return result
+        arrays = call.arrays()
+        if not entry.collect(arrays, call.tensors):
+            raise CaptureError("a tensor changed its shape under a compiled step")
+        self._quick = _Quick.of(entry, call)
+        return entry.run(arrays, call.tensors)
+
+    def _match(self, call: _Call) -> Entry | None:
+        entries = self.entries.get(call.key, ())
+        walk: Walk | None = None
+        self._why: str | None = None
+        for entry in entries:
+            if entry.count != changes.count or not entry.watches_hold():
+                walk = walk or self._walk(call)
+                why = failed(entry.walk.items, entry.states, entry.loose, walk)
+                if why is not None:
+                    self._why = why
+                    continue
+                entry.walk.watches = walk.watches
+                if not entry.is_sound():
+                    if not all(tensor.cell is cell for tensor, cell in entry.tensors):
+                        self._why = "a tensor has other storage"
+                        continue
+                    entry.make()
+                entry.count = changes.count
+            if not entry.grads_hold(call.tensors):
+                self._why = "a gradient is there, or is not, or is another tensor"
+            elif not call.fits(entry):
+                self._why = "an argument is also a tensor that the step reads by itself"
+            else:
+                self.last = entry
+                return entry
+        return None
+
+    def _walk(self, call: _Call) -> Walk:
+        return Walk([(self.name, self.function), *call.roots])
+
+    # ----- capture -----
+
+    def _compile(self, call: _Call) -> tuple[Entry | None, Any]:
+        """A new Entry; or None and the result of a call that ran as it is written."""
+        entries = self.entries.setdefault(call.key, [])
+        if entries:
+            self._recompiled += 1
+            if self._recompiled > MOST:
+                self._give_up()
+        before = self._walk(call)
+        if before.iterators:
+            raise CaptureError(
+                f"the step reads from {before.iterators[0]}, an iterator, which goes on by itself",
+                hint="take from it outside and pass the batch as an argument",
+            )
+        call.pin(before)
+        attempt = run_recorded(
+            lambda: self.function(*call.args, **call.kwargs), call.tensors, call.names,
+            lambda cell: _identifier(before.cells.get(id(cell))),
+        )  # fmt: skip
+        try:
+            after = self._walk(call)
+            changed, kept = self._changed(before, after, attempt)
+            if changed:
+                if not self._warmed.issuperset(changed):
+                    self._warmed.update(changed)
+                    return None, attempt.result  # what it set up is there from now on
+                self._refuse(changed[0], before, after, attempt)
+        except BaseException:
+            attempt.put_back()
+            raise
+        step = finish(attempt, self.name, [(i.holder, i.key, i.value) for i in kept.values()])
+        walk = self._walk(call)
+        entry = Entry(step, walk, self._builder())
+        entry.loose = set(kept)
+        entries.append(entry)
+        self.last = entry
+        return entry, None
+
+    def _builder(self) -> Callable[..., Any]:
+        def build(program: Any, blocks: Any, writes: Any) -> Any:
+            from backlit.backends.cpu.executable import build
+
+            return build(optimize(program), blocks, writes)
+
+        return build
+
+    def _changed(
+        self, before: Walk, after: Walk, attempt: Attempt
+    ) -> tuple[list[str], dict[str, Item]]:
+        """What the step changed that a compiled run would not, and tensors that it replaced."""
+        recorder = attempt.recorder
+        read = {id(cell) for _, cell in recorder.tensors.values()}
+        changed, kept = [], {}
+        for label in differences(before, after):
+            old, new = before.items.get(label), after.items.get(label)
+            if old is None or new is None or not isinstance(new.value, Tensor):
+                changed.append(label)
+            elif not isinstance(old.value, Tensor) or new.holder is None:
+                changed.append(label)
+            elif old.value is new.value:  # its flags or hooks; storage is seen by the recorder
+                if old.token[2] != new.token[2]:
+                    changed.append(label)
+            elif old.token[2][:2] != new.token[2][:2] or id(old.value.cell) in read:
+                changed.append(label)
+            elif recorder.is_old(new.value.cell) or not isinstance(new.holder, dict):
+                changed.append(label)
+            else:
+                kept[label] = new
+        return changed, kept
+
+    def _refuse(self, label: str, before: Walk, after: Walk, attempt: Attempt) -> None:
+        """Put back what is known of it, and say what the step changes."""
+        for name in differences(before, after):
+            old = before.items.get(name)
+            if old is not None and old.holder is not None:
+                _restore(old)
+        old = before.items.get(label)
+        hint = "keep counts in a tensor (n += 1 refills it), or do it outside the step"
+        if old is not None and isinstance(old.value, Tensor):
+            hint = "refill it in place: old.copy_(new)"
+        error = CaptureError(
+            f"the step changes {label}, which a compiled run would not do again", hint=hint
+        )
+        error.place(user_line())
+        raise error
+
+    def _give_up(self) -> None:
+        why = self._why or "another argument"
+        self.reason = f"compiled {self._recompiled} times; the last guard that failed: {why}"
+        warnings.warn(
+            f"{self.name}: runs as it is written from now on, since it was {self.reason}",
+            stacklevel=4,
+        )
+        raise _TooMany
+
+    # ----- looking -----
+
+    @property
+    def program(self) -> Any:
+        """The Program of the executable that ran last, as captured; None before the first call."""
+        return self.last.program if self.last else None
+
+    @property
+    def passes(self) -> list[tuple[str, Any]]:
+        """(name, Program) after each pass."""
+        found: list[tuple[str, Any]] = []
+        if self.last:
+            optimize(self.last.program, lambda name, program: found.append((name, program)))
+        return found
+
+    @property
+    def executable(self) -> Any:
+        """What runs; None before the first call."""
+        return self.last.executable if self.last else None
+
+    def __get__(self, instance: Any, owner: Any = None) -> Any:
+        if instance is None:
+            return self
+        bound = Compiled(types.MethodType(self.function, instance), self.name)
+        name = getattr(self.function, "__name__", "")
+        if hasattr(instance, "__dict__") and name in vars(type(instance)):
+            instance.__dict__[name] = bound  # found first from now on
+        return bound
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "function" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+    def __deepcopy__(self, memo: dict) -> Compiled:
+        return Compiled(copy.deepcopy(self.function, memo), self.name)
+
+    def __reduce__(self) -> Any:
+        return Compiled, (self.function, self.name)
+
+    def __repr__(self) -> str:
+        return f"<compiled {self.function!r}>"
+
+
+class _TooMany(Exception):
+    """The function runs as it is written."""
+
+
+class _Call:
+    """The arguments of a call, taken apart."""
+
+    def __init__(self, args: tuple, kwargs: dict):
+        self.args, self.kwargs = args, kwargs
+        self.tensors: list[Tensor] = []  # each once
+        self.names: list[str] = []
+        self.roots: list[tuple[str, Any]] = []
+        self.pinned: dict[int, Any] = {}  # tensors that count as state
+        self.repeated = False
+        self._known: dict[int, int] = {}
+        shape = [self._token(f"x{i}", a) for i, a in enumerate(args)]
+        shape += [(k, self._token(k, v)) for k, v in sorted(kwargs.items())]
+        self.key = (tuple(shape), state.grad, state.inference, *_modes())
+
+    def _token(self, name: str, x: Any) -> Any:
+        if isinstance(x, Tensor):
+            return self._tensor(name, x)
+        if isinstance(x, _IMMUTABLE):
+            return (type(x), x)
+        if type(x) is tuple or type(x) is list:
+            return (type(x), *(self._token(f"{name}_{i}", v) for i, v in enumerate(x)))
+        if isinstance(x, dict):
+            return (type(x), *((k, self._token(f"{name}_{k}", v)) for k, v in x.items()))
+        if isinstance(x, np.ndarray):
+            raise CaptureError(
+                f"argument {name} is a NumPy array, whose values a compiled step would keep",
+                hint="pass a tensor: bl.from_numpy(x)",
+            )
+        self.roots.append((name, x))
+        return (type(x), id(x))
+
+    def _tensor(self, name: str, x: Tensor) -> Any:
+        known = self._known.get(id(x))
+        if known is not None:
+            self.repeated = True
+            return ("again", known)
+        self._known[id(x)] = len(self._known)
+        if type(x) is not Tensor or block_of(x.cell) is not None or (
+            x._requires_grad and x._grad is not None
+        ):  # fmt: skip
+            self.roots.append((name, x))
+            return ("state", id(x.cell))
+        self.tensors.append(x)
+        self.names.append(name if name.isidentifier() else f"x_{len(self.names)}")
+        array = x.cell.array
+        return ("tensor", array.shape, array.dtype, x._requires_grad, x.node is None)
+
+    def arrays(self) -> list[np.ndarray]:
+        return [t.cell.array for t in self.tensors]
+
+    def pin(self, walk: Walk) -> None:
+        """Refuse arguments that the step also reaches by itself."""
+        for name, tensor in zip(self.names, self.tensors):
+            label = walk.cells.get(id(tensor.cell))
+            if label is not None and label != name:
+                raise CaptureError(
+                    f"argument {name} is also reached as {label}: a compiled step can't tell them"
+                    " apart", hint="pass a clone, or read it in one way only"
+                )  # fmt: skip
+            if tensor.node is not None:
+                raise CaptureError(
+                    f"argument {name} has a history, of which a compiled step sees nothing",
+                    hint="pass x.detach(), or compute it inside",
+                )
+
+    def fits(self, entry: Entry) -> bool:
+        return not any(id(t.cell) in entry.states for t in self.tensors)
+
+
+class _Quick:
+    """The check of a call like the last one: positional tensors and numbers."""
+
+    __slots__ = ("checks", "entry", "modes")
+
+    def __init__(self, entry: Entry, checks: list, modes: tuple):
+        self.entry, self.checks, self.modes = entry, checks, modes
+
+    @classmethod
+    def of(cls, entry: Entry, call: _Call) -> _Quick | None:
+        if call.kwargs or call.repeated or len(call.tensors) != len(call.args):
+            return None
+        checks = [(t.cell.array.shape, t.cell.array.dtype, t._requires_grad) for t in call.tensors]
+        return cls(entry, checks, (state.grad, state.inference, *_modes()))
+
+    def arrays(self, args: tuple) -> list[np.ndarray] | None:
+        """The arrays of a call that this entry takes, or None."""
+        entry, checks = self.entry, self.checks
+        if len(args) != len(checks) or entry.count != changes.count:
+            return None
+        if self.modes != (state.grad, state.inference, *_modes()):
+            return None
+        arrays, states = [], entry.states
+        for x, (shape, dtype, flag) in zip(args, checks):
+            if type(x) is not Tensor or x._requires_grad is not flag or x.node is not None:
+                return None
+            cell = x.cell
+            array = cell.array
+            if array.shape != shape or array.dtype != dtype or id(cell) in states:
+                return None
+            if flag and x._grad is not None:
+                return None
+            arrays.append(array)
+        if len(args) > 1 and len({id(x) for x in args}) != len(args):
+            return None
+        if not entry.watches_hold() or (entry.grads_read and not entry.grads_hold(args)):
+            return None
+        if entry.given and not entry.collect(arrays, args):
+            return None
+        return arrays
+
+
+def _modes() -> tuple:
+    """Modes of this thread beside grad mode that decide what operators do."""
+    from backlit.dtypes import get_default_dtype
+
+    return (get_default_dtype(), getattr(state, "autocast", None))
+
+
+def _restore(item: Item) -> None:
+    """Put a plain value back where a refused step changed it."""
+    try:
+        if isinstance(item.holder, types.CellType):
+            item.holder.cell_contents = item.value
+        elif isinstance(item.holder, type):
+            setattr(item.holder, item.key, item.value)
+        else:
+            item.holder[item.key] = item.value
+    except (TypeError, AttributeError, IndexError, ValueError):
+        pass
+
+
+def _identifier(label: str | None) -> str | None:
+    """A label as the name of a Value: `model.0.weight` is `model_0_weight`."""
+    if label is None:
+        return None
+    from backlit.program.text import is_name
+
+    made = "".join(c if c.isalnum() else "_" for c in label).strip("_")
+    while "__" in made:
+        made = made.replace("__", "_")
+    return made if is_name(made) else f"v_{made}" if is_name(f"v_{made}") else None
+
+
+def _first(t: Tensor) -> Tensor:
+    made = wrap(t.cell.array[0])
+    made._requires_grad = t._requires_grad
+    return made
+
+
+def _stacked(results: list[Any]) -> Any:
+    """Results of single steps with an axis of steps in front of every tensor."""
+    first = results[0] if results else None
+    if isinstance(first, Tensor):
+        return wrap(np.stack([r.cell.array for r in results]))
+    if isinstance(first, dict):
+        return {k: _stacked([r[k] for r in results]) for k in first}
+    if isinstance(first, (tuple, list)):
+        return type(first)(_stacked(list(column)) for column in zip(*results))
+    return first
