@@ -180,8 +180,8 @@ class _Closing(Recorder):
         for root, array, x in self._cells.values():
             if root.array is array:
                 continue
-            after, root.array = wrap(root.array), array
-            root.version += 1
+            after = wrap(root.array)
+            root.put(array)
             if x.requires_grad:
                 raise GradError(
                     "the body of a loop or branch changes a tensor from outside in place, and the"
@@ -226,8 +226,9 @@ def capture_body(function: Callable[..., Any], args: Sequence[Tensor], names: Se
         outputs = [recorder.of(t) for t in flat(result)]
         draws = recorder.draws
     finally:
-        state.observers = outer
+        state.observers = ()
         refills = recorder.taken_back()
+        state.observers = outer
     if recorder.hooked:
         raise NotAProgram
     ends = [*outputs, *(r.after for r in refills), *(d.after for d in draws)]

@@ -161,6 +161,8 @@ def walk(roots: list, seeds: list, keep: bool, create: bool, wanted: list | None
             if grads[0] is None and (len(grads) == 1 or all(g is None for g in grads)):
                 continue
             results: Sequence[Tensor | None]
+            if type(node.saved) is not dict:  # dropped by `recompute`
+                node.saved = node.saved.restore(node)
             if silent and node.op.elementwise and node.saved is not FREED:
                 results = pull_arrays(node, grads[0])
             else:

@@ -7,8 +7,8 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    if name == "data":
-        return import_module("backlit.utils.data")
+    if name in ("data", "checkpoint"):
+        return import_module(f"backlit.utils.{name}")
     from backlit.absent import refuse
 
     raise refuse("utils", name)
