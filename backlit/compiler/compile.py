@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from backlit.compiler import debug
 from backlit.compiler.cells import block_of
 from backlit.compiler.entry import Entry
+from backlit.compiler.explain import Explanation, explain
 from backlit.compiler.guards import Item, Walk, differences, failed
 from backlit.compiler.pipeline import optimize
 from backlit.compiler.step import Attempt, finish, run_recorded
@@ -90,8 +92,10 @@ class Compiled:
                     return quick.entry.run(arrays, args)
             return self._slow(args, kwargs)
 
-    def loop(self, *stacked: Any) -> Any:
+    def loop(self, *stacked: Any, steps: int | None = None) -> Any:
         """Call for every entry of the leading axis of the tensors; results are stacked.
+
+        A function without tensors among its arguments is called `steps` times.
 
         >>> total = bl.zeros(())
         >>> step = bl.compile(lambda x: total.add_(x))
@@ -99,10 +103,10 @@ class Compiled:
         (backlit.Size([]), tensor(6.))
         """
         tensors = [t for t in stacked if isinstance(t, Tensor)]
-        steps = {len(t) for t in tensors}
-        if len(steps) != 1:
-            raise CaptureError(f"loop: the leading axes are {sorted(steps)}, not one number")
-        count = steps.pop()
+        counts = {len(t) for t in tensors} | ({steps} if steps is not None else set())
+        if len(counts) != 1:
+            raise CaptureError(f"loop: the leading axes are {sorted(counts)}, not one number")
+        count = counts.pop()
         if state.observers or self.reason is not None or not flags.compile or not count:
             return self._loop_eagerly(stacked, count)
         with self._lock:
@@ -213,13 +217,19 @@ class Compiled:
         entry.loose = set(kept)
         entries.append(entry)
         self.last = entry
+        if debug.on(debug.KERNELS):
+            debug.say(debug.KERNELS, f"kernels of {self.name}", self.explain())
         return entry, None
 
     def _builder(self) -> Callable[..., Any]:
         def build(program: Any, blocks: Any, writes: Any) -> Any:
             from backlit.backends.cpu.executable import build
+            from backlit.backends.eager import configure
 
-            return build(optimize(program), blocks, writes)
+            configure()
+            debug.watch_kernels()
+            debug.say(debug.PROGRAM, f"captured {program.name}", program)
+            return build(optimize(program, debug.watch_passes()), blocks, writes)
 
         return build
 
@@ -273,6 +283,21 @@ class Compiled:
         raise _TooMany
 
     # ----- looking -----
+
+    def explain(self, *, measure: bool = True) -> Explanation | None:
+        """Passes, kernels, memory and calls back into Python of the executable that ran last;
+        None before the first call. `measure` runs its tasks one by one and takes their time.
+
+        >>> step = bl.compile(lambda x: x.exp() + 1)
+        >>> step(bl.ones(3)); print(step.explain(measure=False)) # doctest: +ELLIPSIS
+        tensor([3.7183, 3.7183, 3.7183])
+        step(float32[3])
+        instructions: 2 captured -> ...
+        """
+        if self.last is None:
+            return None
+        with self._lock:
+            return explain(self.last.program, self.passes, self.last.executable, measure=measure)
 
     @property
     def program(self) -> Any:
