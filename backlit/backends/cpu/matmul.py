@@ -76,7 +76,7 @@ def lower_matmul(plan: Plan, instr: Instr) -> Any:
         return NotImplemented
     a, b = (plan.place(v) for v in instr.inputs)  # type: ignore[arg-type]
     (out,) = instr.outputs
-    _multiply(plan, a, b, [], [out], "sum", lambda total, _: [total], False)  # type: ignore[list-item]
+    multiply(plan, a, b, [], [out], "sum", total_alone)  # type: ignore[list-item]
     return None
 
 
@@ -88,8 +88,8 @@ def lower_linear(plan: Plan, instr: Instr) -> Any:
     (out,) = instr.outputs
     given = [] if b is None else [b]
     a, matrix = _operands(plan, instr)
-    key, evaluate = ("sum", _sum) if b is None else ("biased", _biased)
-    _multiply(plan, a, matrix, given, [out], key, evaluate, False)  # type: ignore[arg-type, list-item]
+    key, evaluate = ("sum", total_alone) if b is None else ("biased", with_given)
+    multiply(plan, a, matrix, given, [out], key, evaluate)  # type: ignore[arg-type, list-item]
     return None
 
 
@@ -119,7 +119,7 @@ def lower_body(plan: Plan, instr: Instr) -> Any:
     heavy = len(following) > HEAVY_INSTRS
     key = f"{len(bias)} {_anonymous(rest)}"
     try:
-        _multiply(plan, a, matrix, [*bias, *given], list(instr.outputs), key, evaluate, heavy)  # type: ignore[arg-type, list-item]
+        multiply(plan, a, matrix, [*bias, *given], list(instr.outputs), key, evaluate, heavy)  # type: ignore[arg-type, list-item]
     except Unsupported:
         return NotImplemented
     return None
@@ -145,12 +145,14 @@ def _anonymous(body: Program) -> str:
     return "\n".join([*lines, " ".join(map(name, body.outputs))])
 
 
-def _sum(total: Lane, given: Sequence[Lane]) -> Sequence[Lane]:
+def total_alone(total: Lane, given: Sequence[Lane]) -> Sequence[Lane]:
     return [total]
 
 
-def _biased(total: Lane, given: Sequence[Lane]) -> Sequence[Lane]:
-    return [total + given[0]]
+def with_given(total: Lane, given: Sequence[Lane]) -> Sequence[Lane]:
+    for x in given:
+        total = total + x
+    return [total]
 
 
 def _after_bias(evaluate: Evaluate) -> Evaluate:
@@ -303,14 +305,18 @@ def _shares(workers: int, g: Geometry, height: int, panels: int) -> tuple[int, i
     return tiles * height, panels
 
 
-def _multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value], outputs: Sequence[Value],
-              key: str, evaluate: Evaluate, heavy: bool) -> None:  # fmt: skip
-    """Plan A B and what follows; `given` joins the sums in `evaluate`, which gives `outputs`."""
+def multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value | Place],
+             outputs: Sequence[Value | Place], key: str, evaluate: Evaluate,
+             heavy: bool = False) -> None:  # fmt: skip
+    """Plan A B and what follows; `given` joins the sums in `evaluate`, which gives `outputs`.
+
+    `key` names the evaluation. Operands and outputs that are no Values lie where they say.
+    """
     shape = outputs[0].shape if len(outputs[0].shape) > 1 else (1, *outputs[0].shape)
     if len(a.shape) == 1:
         a = Place(a.buffer, a.offset, (1, *a.shape), (0, *a.strides), a.dtype)
-    reads = [_along_columns(plan, v) for v in given]
-    writes = [plan.result(v) for v in outputs]
+    reads = [v if isinstance(v, Place) else _along_columns(plan, v) for v in given]
+    writes = [v if isinstance(v, Place) else plan.result(v) for v in outputs]
     g = geometry(shape, a, b, [*reads, *writes])
     c = choose(plan.machine, plan.workers, g, a, b)
     epilogue = Epilogue(
@@ -323,7 +329,7 @@ def _multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value], outputs: S
     b_j, b_k = b.strides[-1], b.strides[-2]
     b_panel = c.panel * b_j
     if c.packed:
-        b = _pack(plan, b, g, c)
+        b = packed(plan, b, c.vectors)
         b_k, b_panel = c.panel, g.depth * c.panel
     table = [plan.constant(starts)] if g.batch else []
     words, scratch = _words(plan, g, c, a, (b, b_j, b_k, b_panel), table)
@@ -403,16 +409,18 @@ def _operand(place: Place, rows: bool) -> Operand:
     return Operand(place.dtype.name, rows, columns)
 
 
-def _pack(plan: Plan, b: Place, g: Geometry, c: Choice) -> Place:
-    """B in panels, once for all blocks of rows."""
+def packed(plan: Plan, b: Place, vectors: int) -> Place:
+    """B (depth, columns) in panels of so many vectors."""
     element = ELEMENTS[b.dtype]
-    target = plan.temporary((c.panels, g.depth, c.panel), b.dtype)
-    b_k, b_j = b.strides[-2:]
+    panel = vectors * plan.machine.width(element)
+    (depth, columns), (b_k, b_j) = b.shape[-2:], b.strides[-2:]
+    panels = -(-columns // panel)
+    target = plan.temporary((panels, depth, panel), b.dtype)
     words = ordered(
-        matmul_pack.PACK, b=b, b_j=b_j, b_k=b_k, target=target, depth=g.depth, columns=g.columns
+        matmul_pack.PACK, b=b, b_j=b_j, b_k=b_k, target=target, depth=depth, columns=columns
     )
-    kernel = matmul_pack.pack(plan.machine, element, c.vectors, _along(b))
-    plan.add(Task("pack", kernel, words, c.panels, reads=(b,), writes=(target,)))
+    kernel = matmul_pack.pack(plan.machine, element, vectors, _along(b))
+    plan.add(Task("pack", kernel, words, panels, reads=(b,), writes=(target,)))
     return target
 
 

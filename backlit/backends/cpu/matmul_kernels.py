@@ -196,7 +196,7 @@ def _tile(t: Tiling, height: int, tail: bool, width: int, epilogue: Epilogue,
     if t.blocked:
         fresh = f.compare("ne", f["first"], 0)
         sums = [f.select(fresh, zero, f.load(p, kind)) for p in places]
-    sums = _sums(f, t, height, vectors, width, sums, None if t.padded else mask)
+    sums = emit_sums(f, t, height, vectors, width, sums, None if t.padded else mask)
 
     def keep() -> None:
         for value, place in zip(sums, places):
@@ -221,9 +221,9 @@ def _tile(t: Tiling, height: int, tail: bool, width: int, epilogue: Epilogue,
     return f
 
 
-def _sums(f: Function, t: Tiling, height: int, vectors: int, width: int, sums: list[Value],
-          mask: Value | None) -> list[Value]:  # fmt: skip
-    """The products of all k added to the sums, in order."""
+def emit_sums(f: Function, t: Tiling, height: int, vectors: int, width: int, sums: list[Value],
+              mask: Value | None) -> list[Value]:  # fmt: skip
+    """The products of all k added to the sums, in order; operands are the arguments of TILE."""
     element, kind = t.element, vector(t.element, width)
     rows = [f.at(f["a"], f["a_i"] * r, element) if r else f["a"] for r in range(height)]
     offsets = [f["a_i"] * r if r else 0 for r in range(height)]

@@ -36,13 +36,16 @@ def pack(machine: features.Machine, element: str, vectors: int, along: str) -> i
     return jit.compile_function(codegen.module([inner, f]), "pack", machine)
 
 
-def panel(element: str, vectors: int, width: int, along: str) -> Function:
-    """Emit: copy up to `vectors` vectors of columns, `left` of them there, the others zero."""
+def panel(element: str, vectors: int, width: int, along: str, step: int | None = None) -> Function:
+    """Emit: copy up to `vectors` vectors of columns, `left` of them there, the others zero.
+
+    Lines are `step` vectors apart (default: as many as are copied).
+    """
     arguments = parameters("ptr b, i64 b_j, i64 b_k, i64 depth, i64 left, ptr target")
     f = Function("pack_panel", arguments, private=True)
     for v in range(vectors):
         count = f.larger(f.smaller(f["left"] - v * width, width), 0)
-        _vector(f, element, v * width, vectors * width, width, along, count)
+        _vector(f, element, v * width, (step or vectors) * width, width, along, count)
     return f
 
 
