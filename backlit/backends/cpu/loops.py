@@ -50,21 +50,20 @@ def lower_fused(plan: Plan, instr: Instr) -> Any:
     if any(not isinstance(x, Value) for x in instr.inputs):
         return NotImplemented
     operands: Any = instr.inputs
-    if lower_body(plan, body, operands, instr.outputs) is NotImplemented:
-        _one_by_one(plan, body, operands, instr.outputs)
-    return None
+    return lower_body(plan, body, operands, instr.outputs)
 
 
-def _one_by_one(plan: Plan, body: Program, operands: Sequence[Value],
-                results: Sequence[Value | None]) -> None:  # fmt: skip
-    """A body that no single nest computes: each instruction by itself."""
+def lower_one_by_one(plan: Plan, instr: Instr) -> None:
+    """A body that no single kernel computes: each instruction by itself."""
     from . import lower
 
-    for v, x in zip(body.inputs, operands):
-        plan.alias(v, plan.place(x))
+    body: Program = instr.params["body"]
+    for v, x in zip(body.inputs, instr.inputs):
+        plan.alias(v, plan.place(x) if isinstance(x, Value) else plan.constant(
+            np.asarray(x, v.dtype.numpy)))  # fmt: skip
     for i in body.instrs:
         lower.lower_instr(plan, i)
-    for v, r in zip(body.outputs, results):
+    for v, r in zip(body.outputs, instr.outputs):
         if isinstance(v, Value) and r is not None:
             plan.alias(r, plan.place(v))
 

@@ -76,8 +76,14 @@ def lower(program: Program, places: dict[str, Place], workers: int) -> Plan:
 
 def lower_instr(plan: Plan, instr: Instr) -> None:
     """Tasks for one instruction: a view, a lowering, or a call back into Python."""
-    if not (_lower_view(plan, instr) or _lower_native(plan, instr)):
-        lower_callback(plan, instr)
+    if _lower_view(plan, instr) or _lower_native(plan, instr):
+        return
+    if instr.op == "fused":
+        from .loops import lower_one_by_one
+
+        lower_one_by_one(plan, instr)
+        return
+    lower_callback(plan, instr)
 
 
 def _lower_native(plan: Plan, instr: Instr) -> bool:
