@@ -235,14 +235,25 @@ def emit_sums(f: Function, t: Tiling, height: int, vectors: int, width: int, sum
 
     def step(k: Value, b: Value, *carried: Value) -> list[Value]:
         here, sums = (None, carried) if t.along == "k" else (carried[0], carried[1:])
-        row = []
-        for v in range(vectors):
+
+        def column(v: int) -> Value:
             place = f.at(b, v * width, element)
-            row.append(load_masked(f, place, kind, mask if v == vectors - 1 else None))
-        new = []
-        for r in range(height):
-            x = f.splat(operand(r, k, here), width)
-            new += [f.fma(x, row[v], sums[r * vectors + v]) for v in range(vectors)]
+            return load_masked(f, place, kind, mask if v == vectors - 1 else None)
+
+        new = list(sums)
+        # the fewer operands wait in registers, the others come one by one
+        if height < vectors:
+            waiting = [f.splat(operand(r, k, here), width) for r in range(height)]
+            for v in range(vectors):
+                y = column(v)
+                for r, x in enumerate(waiting):
+                    new[r * vectors + v] = f.fma(x, y, new[r * vectors + v])
+        else:
+            waiting = [column(v) for v in range(vectors)]
+            for r in range(height):
+                x = f.splat(operand(r, k, here), width)
+                for v, y in enumerate(waiting):
+                    new[r * vectors + v] = f.fma(x, y, new[r * vectors + v])
         moved = [] if here is None else [f.at(here, f["a_k"], element)]
         return [f.at(b, f["b_k"], element), *moved, *new]
 
