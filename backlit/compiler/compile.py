@@ -77,6 +77,7 @@ class Compiled:
         self._quick: _Quick | None = None
         self._lock = threading.RLock()
         self._warmed: set[str] = set()
+        self.pinned: dict[int, Any] = {}  # cells of arguments that the code also reaches by itself
         self._recompiled = 0
         if isinstance(function, (types.FunctionType, types.MethodType)):
             functools.update_wrapper(self, function)
@@ -111,7 +112,7 @@ class Compiled:
             return self._loop_eagerly(stacked, count)
         with self._lock:
             first = tuple(_first(t) if isinstance(t, Tensor) else t for t in stacked)
-            call = _Call(first, {})
+            call = _Call(first, {}, self.pinned)
             entry = self._match(call)
             if entry is None:
                 entry, warmed = self._compile(call)
@@ -135,7 +136,7 @@ class Compiled:
     # ----- choosing an executable -----
 
     def _slow(self, args: tuple, kwargs: dict) -> Any:
-        call = _Call(args, kwargs)
+        call = _Call(args, kwargs, self.pinned)
         entry = self._match(call)
         if entry is None:
             try:
@@ -190,12 +191,13 @@ class Compiled:
             if self._recompiled > MOST:
                 self._give_up()
         before = self._walk(call)
+        if call.reached(before, self.pinned):
+            return self._compile(_Call(call.args, call.kwargs, self.pinned))
         if before.iterators:
             raise CaptureError(
                 f"the step reads from {before.iterators[0]}, an iterator, which goes on by itself",
                 hint="take from it outside and pass the batch as an argument",
             )
-        call.pin(before)
         attempt = run_recorded(
             lambda: self.function(*call.args, **call.kwargs), call.tensors, call.names,
             lambda cell: _identifier(before.cells.get(id(cell))),
@@ -204,17 +206,19 @@ class Compiled:
             after = self._walk(call)
             changed, kept = self._changed(before, after, attempt)
             if changed:
-                if not self._warmed.issuperset(changed):
-                    self._warmed.update(changed)
-                    return None, attempt.result  # what it set up is there from now on
-                self._refuse(changed[0], before, after, attempt)
+                again = [label for label in changed if label in self._warmed]
+                if again:
+                    self._refuse(again[0], before, after)
+                self._warmed.update(changed)
+                return None, attempt.result  # what it set up is there from now on
         except BaseException:
             attempt.put_back()
             raise
         step = finish(attempt, self.name, [(i.holder, i.key, i.value) for i in kept.values()])
-        walk = self._walk(call)
-        entry = Entry(step, walk, self._builder())
+        entry = Entry(step, self._builder())
+        entry.walk = self._walk(call)
         entry.loose = set(kept)
+        entry.count = changes.count
         entries.append(entry)
         self.last = entry
         if debug.on(debug.KERNELS):
@@ -242,27 +246,37 @@ class Compiled:
         changed, kept = [], {}
         for label in differences(before, after):
             old, new = before.items.get(label), after.items.get(label)
-            if old is None or new is None or not isinstance(new.value, Tensor):
-                changed.append(label)
-            elif not isinstance(old.value, Tensor) or new.holder is None:
+            tensors = old is not None and new is not None and (
+                isinstance(old.value, Tensor) and isinstance(new.value, Tensor)
+            )  # fmt: skip
+            if old is None or new is None or not tensors:
                 changed.append(label)
             elif old.value is new.value:  # its flags or hooks; storage is seen by the recorder
                 if old.token[2] != new.token[2]:
                     changed.append(label)
-            elif old.token[2][:2] != new.token[2][:2] or id(old.value.cell) in read:
-                changed.append(label)
-            elif recorder.is_old(new.value.cell) or not isinstance(new.holder, dict):
-                changed.append(label)
-            else:
+            elif (
+                old.token[2][:2] == new.token[2][:2]
+                and id(old.value.cell) not in read
+                and not recorder.is_old(new.value.cell)
+                and isinstance(new.holder, dict)
+            ):
                 kept[label] = new
+            else:
+                changed.append(label)
         return changed, kept
 
-    def _refuse(self, label: str, before: Walk, after: Walk, attempt: Attempt) -> None:
+    def _refuse(self, label: str, before: Walk, after: Walk) -> None:
         """Put back what is known of it, and say what the step changes."""
         for name in differences(before, after):
             old = before.items.get(name)
             if old is not None and old.holder is not None:
                 _restore(old)
+        for container, content in before.contents:
+            if isinstance(container, list):
+                container[:] = content
+            elif len(container) != len(content):
+                container.clear()
+                container.update(content)
         old = before.items.get(label)
         hint = "keep counts in a tensor (n += 1 refills it), or do it outside the step"
         if old is not None and isinstance(old.value, Tensor):
@@ -348,12 +362,11 @@ class _TooMany(Exception):
 class _Call:
     """The arguments of a call, taken apart."""
 
-    def __init__(self, args: tuple, kwargs: dict):
-        self.args, self.kwargs = args, kwargs
+    def __init__(self, args: tuple, kwargs: dict, pinned: dict[int, Any]):
+        self.args, self.kwargs, self._pinned = args, kwargs, pinned
         self.tensors: list[Tensor] = []  # each once
         self.names: list[str] = []
         self.roots: list[tuple[str, Any]] = []
-        self.pinned: dict[int, Any] = {}  # tensors that count as state
         self.repeated = False
         self._known: dict[int, int] = {}
         shape = [self._token(f"x{i}", a) for i, a in enumerate(args)]
@@ -383,9 +396,8 @@ class _Call:
             self.repeated = True
             return ("again", known)
         self._known[id(x)] = len(self._known)
-        if type(x) is not Tensor or block_of(x.cell) is not None or (
-            x._requires_grad and x._grad is not None
-        ):  # fmt: skip
+        by_itself = type(x) is not Tensor or block_of(x.cell) is not None
+        if by_itself or id(x.cell) in self._pinned or (x._requires_grad and x._grad is not None):
             self.roots.append((name, x))
             return ("state", id(x.cell))
         self.tensors.append(x)
@@ -396,20 +408,17 @@ class _Call:
     def arrays(self) -> list[np.ndarray]:
         return [t.cell.array for t in self.tensors]
 
-    def pin(self, walk: Walk) -> None:
-        """Refuse arguments that the step also reaches by itself."""
+    def reached(self, walk: Walk, pinned: dict[int, Any]) -> bool:
+        """Pin arguments that the code also reaches by itself: they count as state from now on."""
+        found = [t for t in self.tensors if id(t.cell) in walk.cells]
+        pinned.update((id(t.cell), t.cell) for t in found)
         for name, tensor in zip(self.names, self.tensors):
-            label = walk.cells.get(id(tensor.cell))
-            if label is not None and label != name:
-                raise CaptureError(
-                    f"argument {name} is also reached as {label}: a compiled step can't tell them"
-                    " apart", hint="pass a clone, or read it in one way only"
-                )  # fmt: skip
             if tensor.node is not None:
                 raise CaptureError(
                     f"argument {name} has a history, of which a compiled step sees nothing",
                     hint="pass x.detach(), or compute it inside",
                 )
+        return bool(found)
 
     def fits(self, entry: Entry) -> bool:
         return not any(id(t.cell) in entry.states for t in self.tensors)

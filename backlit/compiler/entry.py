@@ -38,8 +38,10 @@ Build = Callable[..., Any]
 class Entry:
     """One executable with its guards."""
 
-    def __init__(self, step: Step, walk: Walk, build: Build):
-        self.walk, self._build = walk, build
+    walk: Walk  # what the guards compare, as it was when the step had been compiled
+
+    def __init__(self, step: Step, build: Build):
+        self._build = build
         self.program = step.program
         self.passes: list[tuple[str, Any]] = []
         self.loose: set[str] = set()  # labels of tensors that the step replaces
@@ -305,7 +307,7 @@ def _baseline() -> tuple[int, int]:
     tensor.cell = Cell(np.zeros(()))
     kept = Kept(tensor, 0, {}, "")
     del tensor
-    tensor, owner = kept.tensor, kept.owner
+    tensor = kept.tensor
     return _count(tensor), _count(tensor.cell)
 
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from backlit import dtypes as dt
-from backlit.compiler.cells import block_of, spec_of_cell
+from backlit.compiler.cells import spec_of_cell
 from backlit.errors import PACKAGE_FOLDER
 from backlit.tensor import HookHandle, Tensor
 
@@ -64,6 +64,7 @@ class Walk:
         self.watches: list[Watch] = []
         self.cells: dict[int, str] = {}  # labels of the cells of tensors
         self.iterators: list[str] = []
+        self.contents: list[tuple[Any, Any]] = []  # lists and dicts, and copies of them
         self._names: set[str] = {"forward", "__call__"}
         self._seen: dict[int, Any] = {}  # an id is only good while its object lives
         self._codes: set[Any] = set()
@@ -77,7 +78,7 @@ class Walk:
     def _visit(self, label: str, x: Any, holder: Any, key: Any) -> None:
         if isinstance(x, Tensor):
             self._tensor(label, x, holder, key)
-        elif isinstance(x, _PLAIN) or isinstance(x, enum.Enum):
+        elif isinstance(x, (*_PLAIN, enum.Enum)):
             token = (type(x), repr(x) if isinstance(x, float) else x)
             if isinstance(x, (slice, np.generic)):
                 token = (type(x), repr(x))
@@ -126,13 +127,13 @@ class Walk:
 
     def _tensor(self, label: str, x: Tensor, holder: Any, key: Any) -> None:
         cell = x.cell
-        block = block_of(cell)
-        place = id(cell if block is None else block)
         shape, dtype = spec_of_cell(cell)
         hooks = tuple(map(id, (*(x._hooks or ()), *x.__dict__.get("_accumulated", ()))))
         flags = (shape, dtype, x._requires_grad, x.node is None, hooks)
-        self.items[label] = Item(("tensor", place, flags), holder, key, x)
-        self.cells.setdefault(id(cell), label)
+        self.items[label] = Item(("tensor", id(cell), flags), holder, key, x)
+        known = self.cells.get(id(cell))
+        if known is None or "param_groups" in known:
+            self.cells[id(cell)] = label
         for hook in (*(x._hooks or ()), *x.__dict__.get("_accumulated", ())):
             self._visit(f"a hook of {label}", hook, None, None)
 
@@ -163,6 +164,8 @@ class Walk:
     def _container(self, label: str, x: Any) -> None:
         if len(x) > _MANY:
             return
+        if isinstance(x, (dict, list)):
+            self.contents.append((x, x.copy()))
         if isinstance(x, dict):
             for name, value in x.items():
                 self._visit(f"{label}[{name!r}]" if _is_key(name) else f"{label}[...]",
@@ -240,6 +243,8 @@ class Walk:
                     self._visit(f"{label}['params'][{i}]", p, value, i)
                 continue
             self._visit(f"{label}[{name!r}]", value, group, name)
+            for t in cells.get(name, ()):
+                self.cells[id(t.cell)] = f"{label}[{name!r}]"
             if name in cells and not isinstance(value, Tensor):
                 for found in [k for k in self.items if k.startswith(f"{label}[{name!r}]")]:
                     self.items[found] = self.items[found]._replace(guarded=False)
@@ -277,18 +282,20 @@ class Walk:
                     self._class_attribute(label, cls, name)
                     return
             return
-        fields = getattr(x, "__dict__", {})
-        if name in fields:
+        fields = getattr(x, "__dict__", None)
+        if fields is not None and name in fields:
             value = fields[name]
         elif name in getattr(type(x), "__slots__", ()) and hasattr(x, name):
             value = getattr(x, name)
             self.watches.append(Watch(lambda n: getattr(x, n, None), (name,), (value,)))
         else:
+            if hasattr(type(x), name) and fields is not None and not _is_module(x):
+                self.watches.append(Watch(fields.get, (name,), (None,)))  # it may get its own
             return
         if _is_library_value(value):
             return
         self._visit(f"{label}.{name}", value, fields, name)
-        if not _is_module(x) and fields:
+        if not _is_module(x) and fields is not None:
             self.watches.append(Watch(fields.get, (name,), (value,)))
 
     def _class_attribute(self, label: str, cls: type, name: str) -> None:

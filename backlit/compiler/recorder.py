@@ -16,8 +16,8 @@ import numpy as np
 
 from backlit import dtypes as dt
 from backlit.autograd.node import Node
-from backlit.compiler.cells import ResidentCell, block_of, restore
 from backlit.compiler.boundary import Backward, Forward
+from backlit.compiler.cells import block_of, restore
 from backlit.errors import CaptureError, user_line
 from backlit.program.capture import _Recorder as Recorder
 from backlit.program.ir import Instr, Operand, Value
@@ -43,9 +43,10 @@ class State:
 
 @dataclass
 class Grad:
-    """A tensor whose `.grad` was looked at (`read`) or set."""
+    """A tensor whose `.grad` was looked at (`read`) or set. Not held: what dies in the step was
+    made in it."""
 
-    tensor: Tensor
+    tensor: weakref.ref[Tensor]
     before: Tensor | None
     read: bool
 
@@ -81,7 +82,7 @@ class StepRecorder(Recorder):
         self.constants: dict[str, np.ndarray] = {}
         self.grads: dict[int, Grad] = {}
         self.draws: dict[int, Draws] = {}
-        self.tensors: dict[int, tuple[Tensor, Any]] = {}  # inputs that are state, and their cells
+        self.tensors: dict[int, tuple[weakref.ref[Tensor], Any]] = {}  # old ones, and their cells
         self.made: list[weakref.ref] = []
         self.walked: set[int] = set()  # Nodes that a backward has been over
         self.undo = Undo()
@@ -113,9 +114,9 @@ class StepRecorder(Recorder):
         root = cell.root
         old = root.era < self.era
         if known is not None:
-            if old and cell is root and id(root) not in self.states:
-                if id(root) not in self._arguments:
-                    self._refuse_sharing(root, array)
+            strange = old and cell is root and id(root) not in self.states
+            if strange and id(root) not in self._arguments:
+                self._refuse_sharing(root, array)
             return known
         held = self.states.get(id(root))
         if not old or (held is not None and cell is root and array is not held.before):
@@ -171,7 +172,7 @@ class StepRecorder(Recorder):
     def _operand(self, x: Any) -> Operand:
         if isinstance(x, Tensor):
             if self.is_old(x.cell):
-                self.tensors.setdefault(id(x), (x, x.cell))
+                self.tensors[id(x)] = (weakref.ref(x), x.cell)
             return self.of(x.cell)
         if isinstance(x, np.ndarray):
             known = self._values.get(id(x))
@@ -303,11 +304,16 @@ class StepRecorder(Recorder):
 
     def grad_read(self, tensor: Any) -> None:
         """`.grad` is looked at."""
-        self.grads.setdefault(id(tensor), Grad(tensor, tensor._grad, True))
+        self._grad(tensor, True)
 
     def grad_set(self, tensor: Any) -> None:
         """`.grad` is about to be set, whatever it was."""
-        self.grads.setdefault(id(tensor), Grad(tensor, tensor._grad, False))
+        self._grad(tensor, False)
+
+    def _grad(self, tensor: Any, read: bool) -> None:
+        known = self.grads.get(id(tensor))
+        if known is None or known.tensor() is not tensor:
+            self.grads[id(tensor)] = Grad(weakref.ref(tensor), tensor._grad, read)
 
     def draw(self, generator: Any, count: int) -> tuple[Any, Any]:
         """Seed and offset of a draw: values that every call reads from its generator."""
@@ -346,7 +352,9 @@ class StepRecorder(Recorder):
             if held.cell.array is not held.before:
                 restore(held.cell, held.before)
         for grad in self.grads.values():
-            grad.tensor._grad = grad.before
+            tensor = grad.tensor()
+            if tensor is not None:
+                tensor._grad = grad.before
         for draws in self.draws.values():
             draws.generator._seed, draws.generator._offset = draws.before
 
@@ -354,6 +362,3 @@ class StepRecorder(Recorder):
 def _signed(number: int) -> np.ndarray:
     """A 64-bit whole number as int64, by its bits."""
     return np.array(number, np.uint64).view(np.int64)
-
-
-__all__ = ["Again", "Draws", "Grad", "ResidentCell", "State", "StepRecorder"]

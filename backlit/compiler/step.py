@@ -159,6 +159,7 @@ class _Finish:
         made = Step(Program(self.name, (), (), ()))
         self._refills(made)
         made.result = _over(self.attempt.result, self._result)
+        self.attempt.result = None
         for owner, name, tensor in attributes:
             self._keep(made, tensor, owner, name)
         self._grads(made)
@@ -172,7 +173,8 @@ class _Finish:
                 made.generators.append((draws.generator, None, last))
         self._lose()
         recorder = self.recorder
-        made.tensors = list(recorder.tensors.values())
+        alive = [(ref(), cell) for ref, cell in recorder.tensors.values()]
+        made.tensors = [(t, cell) for t, cell in alive if t is not None]
         made.program = Program(
             self.name, tuple(recorder.inputs), tuple(recorder.instrs), tuple(self.outputs)
         )
@@ -255,7 +257,7 @@ class _Finish:
             return Result(argument=self.cells[id(t.cell)], shares=True)
         if recorder.is_old(t.cell):
             known = recorder.tensors.get(id(t))
-            if known is not None or not isinstance(t.cell, ViewCell):
+            if (known is not None and known[0]() is t) or not isinstance(t.cell, ViewCell):
                 same = t if t.node is None else holding(t.cell)
                 return Result(tensor=same, shares=same is not t)
         if t.node is not None and t.node.id not in recorder.walked:
@@ -266,9 +268,8 @@ class _Finish:
         return Result(output=self.output(self._of(t)), requires_grad=t.requires_grad)
 
     def _keep(self, made: Step, tensor: Tensor, owner: Any, name: str | None) -> Tensor:
-        if tensor.node is not None and tensor.node.id not in self.recorder.walked:
-            if name is not None:
-                tensor.node, tensor.index = None, 0
+        if tensor.node is not None and name is not None:
+            tensor.node, tensor.index = None, 0
         made.kept.append(Kept(tensor, self.output(self._of(tensor)), owner, name))
         self.alive.add(id(tensor.cell))
         return tensor
@@ -276,8 +277,8 @@ class _Finish:
     def _grads(self, made: Step) -> None:
         recorder = self.recorder
         for grad in recorder.grads.values():
-            leaf: Any = grad.tensor
-            if not recorder.is_old(leaf.cell):
+            leaf: Any = grad.tensor()
+            if leaf is None or not recorder.is_old(leaf.cell):
                 continue
             owner = self.positions.get(id(leaf), leaf)
             if grad.read:
@@ -298,7 +299,6 @@ class _Finish:
 
     def _lose(self) -> None:
         """What else was made inside and is still alive would be stale: using it is an error."""
-        self.attempt.result = None
         for ref in self.recorder.made:
             cell = ref()
             if cell is not None and id(cell) not in self.alive and not self.recorder.is_old(cell):

@@ -6,7 +6,7 @@ from backlit.ops.op import Operator
 
 
 class Callback(Operator):
-    """Calls `function(*arrays)`, which says by its `specs` what it makes. Never applied by users."""
+    """Calls `function(*arrays)`, whose `specs` say what it makes. Never applied by users."""
 
     exports = ""
     variadic = True
