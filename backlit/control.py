@@ -72,7 +72,7 @@ def _apply_scan(
         carries=moving, length=steps, reverse=bool(reverse),
     )  # fmt: skip
     for refill, value in zip(body.refills, made[count:moving]):
-        slot.refill(refill.tensor, value)
+        refill.put(value)
     carry, y = body.result
     return tree.rebuild(carry, iter(made)), tree.rebuild(y, iter(made[moving:]))
 
@@ -150,7 +150,7 @@ def _apply_cond(pred: Any, branches: tuple, operands: tuple) -> Any:
         *(r.tensor for r in cells), then=programs[0], otherwise=programs[1],
     )  # fmt: skip
     for refill, value in zip(cells, made[len(made) - len(cells) :]):
-        slot.refill(refill.tensor, value)
+        refill.put(value)
     return tree.rebuild(bodies[0].result, iter(made))
 
 

@@ -158,6 +158,7 @@ def test_cells_that_a_body_refills_are_carried():
         count.fill_(0)
         h, _ = scan(f, bl.zeros(5, 3), xs)
         state = [norm.running_mean, norm.running_var, norm.num_batches_tracked, count]
+        assert not any(s.requires_grad for s in state)
         grads = bl.autograd.grad((h**2).sum(), [xs, *norm.parameters()])
         found.append([h, *grads, *(s.clone() for s in state)])
     close(*found)
@@ -167,15 +168,18 @@ def test_cells_that_a_body_refills_are_carried():
     close([count], [before])
 
 
-def test_a_tensor_that_requires_grad_is_not_changed_within():
-    h = bl.ones(3, requires_grad=True) * 2
+def test_a_gradient_does_not_go_through_a_cell():
+    for h in (bl.ones(3, requires_grad=True) * 2, bl.ones(3)):
+        before, values = h.grad_fn, h.clone()
 
-    def f(c, x):
-        h.add_(x)
-        return c, h
+        def f(c, x, h=h):
+            h.add_(x * c)
+            return c, h
 
-    with pytest.raises(GradError, match="changes a tensor from outside in place"):
-        bl.scan(f, bl.zeros(()), bl.ones(2))
+        with pytest.raises(GradError, match="a gradient goes through it"):
+            bl.scan(f, bl.ones((), requires_grad=True), bl.ones(2))
+        assert h.grad_fn is before
+        close([h.detach()], [values.detach()])
 
 
 def test_random_numbers_are_those_of_the_loop():

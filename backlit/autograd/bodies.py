@@ -44,6 +44,10 @@ class Refill(NamedTuple):
     before: Value
     after: Value
 
+    def put(self, value: Tensor) -> None:
+        """Refill the cell with its last value, which no gradient reaches."""
+        slot.refill(self.tensor, value.detach())
+
 
 class Draw(NamedTuple):
     """`taken` random numbers that a body takes from a generator, from offset `before` on."""
@@ -80,6 +84,7 @@ class _Closing(Recorder):
         self._reached: set[str] = set()  # values that a gradient reaches
         self._ends: dict[str, Value] = {}
         self._cells: dict[int, tuple[Any, np.ndarray, Tensor]] = {}
+        self._histories: dict[int, tuple[Tensor, tuple]] = {}
         self._nodes_made: list[Any] = []
         self._generators: dict[int, list[Any]] = {}
 
@@ -174,21 +179,30 @@ class _Closing(Recorder):
         """Whether a hook hangs on what was made."""
         return any(n.hooks is not None for n in self._nodes_made)
 
+    def refilled(self, tensor: Tensor) -> None:
+        """A tensor is about to be refilled, with its history."""
+        history = tensor.node, tensor.index, tensor._base, tensor._stamp
+        self._histories.setdefault(id(tensor), (tensor, history))
+
     def taken_back(self) -> list[Refill]:
         """Cells from outside that hold another array now; they get their old arrays back."""
-        found = []
-        for root, array, x in self._cells.values():
-            if root.array is array:
-                continue
-            after = wrap(root.array)
+        changed = [c for c in self._cells.values() if c[0].array is not c[1]]
+        tracked = [x for _, _, x in changed if x.requires_grad]
+        for x, history in self._histories.values():
+            if id(x.cell.root) in self._cells:
+                x.node, x.index, x._base, x._stamp = history
+        after = [wrap(root.array) for root, _, _ in changed]
+        for root, array, _ in changed:
             root.put(array)
-            if x.requires_grad:
-                raise GradError(
-                    "the body of a loop or branch changes a tensor from outside in place, and the"
-                    " tensor requires grad", hint="hand it in and return it, as a carry"
-                )  # fmt: skip
+        if tracked:
+            raise GradError(
+                "the body of a loop or branch changes a tensor from outside in place, and a"
+                " gradient goes through it", hint="hand it in and return it, as a carry"
+            )  # fmt: skip
+        found = []
+        for (root, _, x), value in zip(changed, after):
             before = self._outside(x if x.cell is root else _holding(root), False)
-            found.append(Refill(self.consts[before.name].tensor, before, self.of(after)))
+            found.append(Refill(self.consts[before.name].tensor, before, self.of(value)))
         return found
 
 

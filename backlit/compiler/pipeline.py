@@ -10,13 +10,14 @@ from collections.abc import Callable
 
 from backlit.program.ir import Program
 
+from .passes.bodies import bodies
 from .passes.decompose import decompose
 from .passes.fuse import fuse
 from .passes.fuse_conv import fuse_conv
 from .passes.simplify import simplify
 
 Pass = Callable[[Program], Program]
-PIPELINE: tuple[Pass, ...] = (decompose, simplify, fuse_conv, fuse)
+PIPELINE: tuple[Pass, ...] = (bodies, decompose, simplify, fuse_conv, fuse)
 
 
 def optimize(program: Program, watch: Callable[[str, Program], None] | None = None) -> Program:

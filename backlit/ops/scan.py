@@ -171,8 +171,9 @@ class _Backward:
         states: list[tuple[Value, Any]] = []  # of the walk back: gradients of carries, and sums
         results: list[Operand] = []
         self.at: dict[int, int] = {}  # input of the forward scan: result of this one
+        due = self._due(into, (*again, *joint.backward))
         for i, v in zip(self.moving, into):
-            if v is not None:
+            if i in due:
                 self.at[i] = len(states)
                 g = gs[i - self.count]
                 states.append((v, g if g is not None else self._zero(v)[1]))
@@ -199,6 +200,20 @@ class _Backward:
         name = f"{joint.name}_back" if not joint.name.endswith("_back") else joint.name
         self.body = Program(name, tuple(v for v, _ in every), instrs, tuple(results))
         self.operands = [x for _, x in every]
+
+    def _due(self, into: Any, instrs: tuple[Instr, ...]) -> set[int]:
+        """The carries whose gradients are wanted, or lead to some that are."""
+        grads, moving = self.joint.grads, self.moving
+        others = [g for i, g in enumerate(grads) if g is not None and i not in moving]
+        due = {i for i, v in zip(moving, into) if v is not None and self.needs[i]}
+        while True:
+            ends = [*others, *(grads[i] for i in due)]
+            read = {v.name for i in needed(instrs, ends) for v in read_by(i)}
+            read |= {v.name for v in ends if v is not None}
+            more = {i for i, v in zip(moving, into) if v is not None and v.name in read}
+            if more <= due:
+                return due
+            due |= more
 
     def _zero(self, like: Value) -> tuple[Value, Any]:
         """Zeros, as a value that stays the same."""

@@ -307,6 +307,16 @@ class Executable:
         self.slots[: len(given) + len(made)] = [_at(a) for a in (*given, *made)]
         return [*given, *made]
 
+    def advance(self, strides: Sequence[int], steps: int) -> None:
+        """As a loop within a step: how far each slot moves after each of its steps, in bytes."""
+        self.strides[: len(strides)] = strides
+        self.header[_STEPS] = steps
+
+    @property
+    def made(self) -> list[tuple[tuple, tuple, np.dtype]]:
+        """Shape, strides in bytes and dtype of the results that no block takes."""
+        return [m[:3] for m in self._made]
+
     def check(self) -> None:
         """Raise what went wrong in a callback of the last call."""
         for inner in self.inner:
