@@ -13,6 +13,7 @@ from typing import Any
 from backlit.program.ir import Instr, Operand, Program, Value
 
 from .lanewise import Lanewise
+from .lower_layout import channels_last_place
 from .plan import Place, Plan, channels_last
 
 
@@ -100,7 +101,7 @@ def beside(
     reads = []
     for value, kind in zip(inputs, kinds):
         if kind != "main":
-            reads.append(plan.dense(value, order) if kind == "full" else plan.place(value))
+            reads.append(channels_last_place(plan, value) if kind == "full" else plan.place(value))
     writes = [plan.result(v, order) for v in stored]
     lanewise = Lanewise(body, kinds, numbers, prefix)
     return Beside(lanewise, (*reads, *writes), tuple(reads), tuple(writes))

@@ -5,7 +5,6 @@ Owns its machine code: square tiles are transposed in registers. `layout.py` cal
 
 from __future__ import annotations
 
-import functools
 
 from . import codegen, features, jit
 from .codegen import Kernel, Value, names, vector
@@ -13,7 +12,7 @@ from .codegen import Kernel, Value, names, vector
 TRANSPOSE = names("source target rows columns block_rows blocks")
 
 
-@functools.lru_cache(maxsize=64)
+@jit.recipe
 def transpose(machine: features.Machine, element: str) -> int:
     """Return the kernel that turns each image's (rows, columns) into (columns, rows)."""
     f = Kernel("transpose", TRANSPOSE)

@@ -17,6 +17,7 @@ from backlit.program.ir import Instr, Value
 
 from . import conv, conv_kernels, conv_plan, weight_kernels
 from .layout import ELEMENTS, ordered
+from .lower_layout import channels_last_place
 from .plan import Place, Plan, Task, channels_last
 from .weight_kernels import ORDER
 
@@ -76,7 +77,7 @@ def _gather(
     flops: int,
 ) -> None:
     element = ELEMENTS[x.dtype.numpy]
-    source = plan.dense(x, channels_last(len(x.shape)))
+    source = channels_last_place(plan, x)
     weights, bias = _packed(plan, found, w, b, y.shape[1])
     target = plan.result(y, channels_last(len(y.shape)))
     groups, start = found.groups, found.source
@@ -175,8 +176,7 @@ def _weight_sum(
 ) -> None:
     dtype = x.dtype.numpy
     element = ELEMENTS[dtype]
-    order = channels_last(len(x.shape))
-    grad, source = plan.dense(g, order), plan.dense(x, order)
+    grad, source = channels_last_place(plan, g), channels_last_place(plan, x)
     groups, units, rows = found.groups, x.shape[0] * found.blocks, len(found.taps)
     parts = min(units, SUM_PARTS)
     partial = plan.temporary((groups, parts, rows, found.padded_channels), dtype)

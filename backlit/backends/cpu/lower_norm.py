@@ -22,7 +22,8 @@ from . import norm_plan_kernels as kernels
 from .lanewise import lane_element
 from .lanewise_plan import Beside, beside
 from .layout import ordered
-from .plan import Place, Plan, Task, channels_last
+from .lower_layout import channels_last_place
+from .plan import Place, Plan, Task
 
 BLOCK_BYTES = 32 * 1024
 FLOATS = ("float32", "float64", "bfloat16", "float16")
@@ -119,7 +120,7 @@ def _forward(plan: Plan, group: Group) -> None:
     x, w, b = group.norm.inputs
     _, mean, rstd = group.norm.outputs
     assert isinstance(x, Value)
-    source = plan.dense(x, channels_last(len(x.shape)))
+    source = channels_last_place(plan, x)
     rows = Rows(plan, x)
     partial = rows.partial(3)
     rows.add(
@@ -208,7 +209,7 @@ def _gradient(plan: Plan, group: Group) -> None:
     g, x, _, mean, rstd = group.norm.inputs
     assert isinstance(x, Value) and isinstance(g, Value)
     assert isinstance(mean, Value) and isinstance(rstd, Value)
-    source = plan.dense(x, channels_last(len(x.shape)))
+    source = channels_last_place(plan, x)
     rows = Rows(plan, x)
     partial = rows.partial(2)
     kept = group.made(group.before)

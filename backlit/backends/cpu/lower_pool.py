@@ -17,6 +17,7 @@ from backlit.program.ir import Instr, Value
 from . import pool
 from . import pool_plan_kernels as kernels
 from .layout import ordered
+from .lower_layout import channels_last_place
 from .plan import Place, Plan, Task, channels_last
 
 FLOATS = ("float32", "float64", "bfloat16", "float16")
@@ -68,7 +69,7 @@ def lower_max_pool(plan: Plan, instr: Instr) -> Any:
     shape = (*x.shape[:2], *(len(t) for t in windows.tables))
     if 0 in shape:
         return NotImplemented
-    source = plan.dense(x, order)
+    source = channels_last_place(plan, x)
     target = _result(plan, y, shape, source.dtype)
     index = _index_dtype(plan, indices, windows)
     marks = target
@@ -101,7 +102,7 @@ def lower_max_pool_grad(plan: Plan, instr: Instr) -> Any:
     order = channels_last(len(g.shape))
     if not marks.is_dense(order):
         return NotImplemented
-    source = plan.dense(g, order)
+    source = channels_last_place(plan, g)
     target = plan.result(gx, order)
     words = ordered(
         kernels.MAX_GRAD, g=source, gx=target, indices=marks, **windows.words(plan, gx.shape)
@@ -128,7 +129,7 @@ def lower_avg_pool(plan: Plan, instr: Instr) -> Any:
     if not _known(x) or not _known(y):
         return NotImplemented
     windows = _Windows(x.shape[2:], instr.params)
-    source = plan.dense(x, channels_last(len(x.shape)))
+    source = channels_last_place(plan, x)
     target = plan.result(y, channels_last(len(x.shape)))
     divisor = _divisor(instr, windows)
     words = ordered(
@@ -148,7 +149,7 @@ def lower_avg_pool_grad(plan: Plan, instr: Instr) -> Any:
     windows = _Windows(gx.shape[2:], instr.params)
     if g.dtype.numpy.itemsize == 2 and not windows.once:
         return NotImplemented
-    source = plan.dense(g, channels_last(len(g.shape)))
+    source = channels_last_place(plan, g)
     target = plan.result(gx, channels_last(len(g.shape)))
     divisor = _divisor(instr, windows)
     words = ordered(
@@ -214,7 +215,6 @@ def _reads(instr: Instr, value: Value) -> bool:
 def _maker(plan: Plan, indices: Value) -> Instr | None:
     """The max_pool whose indices these are."""
     for instr in plan.program.instrs:
-        if instr.op == "max_pool" and instr.outputs[1] is not None:
-            if instr.outputs[1].name == indices.name:
-                return instr
+        if instr.op == "max_pool" and instr.outputs[1] == indices:
+            return instr
     return None
