@@ -48,24 +48,29 @@ def batches(name):
     return x + y.reshape(*y.shape, *[1] * (len(shape) - 1)) * 0.3, y
 
 
-def train(library, name, start, dtype):
+def train(library, name, start, dtype, compiled=False):
     """Losses of 20 steps and the final state, from the weights `start`."""
     _, _, optimizer, settings = CASES[name]
     net = getattr(networks(library), name)()
     net.load_state_dict({k: library.from_numpy(v.copy()) for k, v in start.items()})
     net.to(getattr(library, dtype))
     optimizer = getattr(library.optim, optimizer)(net.parameters(), **settings)
+
+    def step(x, y):
+        optimizer.zero_grad()
+        loss = library.nn.functional.cross_entropy(net(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    run = library.compile(step) if compiled else step
     x, y = batches(name)
     x = x if x.dtype == np.int64 else x.astype(dtype)
     losses = []
-    for step in range(STEPS):
-        i = step % BATCHES
-        optimizer.zero_grad()
-        out = net(library.from_numpy(x[i]))
-        loss = library.nn.functional.cross_entropy(out, library.from_numpy(y[i]))
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
+    for number in range(STEPS):
+        i = number % BATCHES
+        losses.append(run(library.from_numpy(x[i]), library.from_numpy(y[i])).item())
+    assert not compiled or (len(run.entries), run.reason) == (1, None)
     return np.array(losses), {k: v.numpy() for k, v in net.state_dict().items()}
 
 
@@ -81,6 +86,20 @@ def case(request):
     """A network's name, and the float64 runs of both libraries."""
     start = begin(request.param, 0)
     return request.param, *(train(who, request.param, start, "float64") for who in (torch, bl))
+
+
+@pytest.fixture(scope="module")
+def compiled(case):
+    """The same training with its step compiled, in float64."""
+    return train(bl, case[0], begin(case[0], 0), "float64", compiled=True)
+
+
+def test_compiled_steps_are_equal_in_float64(case, compiled):
+    _, (theirs, expected), _ = case
+    losses, final = compiled
+    np.testing.assert_allclose(losses, theirs, rtol=1e-10)
+    for key, value in expected.items():
+        np.testing.assert_allclose(final[key], value, rtol=1e-8, atol=1e-10, err_msg=key)
 
 
 def test_losses_are_equal_in_float64(case):
@@ -102,11 +121,13 @@ def test_float32_strays_no_further_than_twice_as_far(case):
     """A ReLU whose input rounds to the other side of 0 moves a run by far more than rounding, in
     either library and by chance: what is compared is the typical distance over three starts."""
     name, (exact, _), _ = case
-    strayed = {torch: [], bl: []}
+    strayed = {"theirs": [], "eager": [], "compiled": []}
     for seed in range(3):
         start = begin(name, seed)
         exact = exact if seed == 0 else train(torch, name, start, "float64")[0]
         for who, distances in strayed.items():
-            distances.append(train(who, name, start, "float32")[0] - exact)
-    theirs, ours = (np.sqrt(np.mean(np.square(d))) for d in strayed.values())
-    assert ours <= 2 * theirs + 4 * np.spacing(np.float32(exact.max())), (ours, theirs)
+            library = torch if who == "theirs" else bl
+            found = train(library, name, start, "float32", compiled=who == "compiled")
+            distances.append(found[0] - exact)
+    theirs, *ours = (np.sqrt(np.mean(np.square(d))) for d in strayed.values())
+    assert max(ours) <= 2 * theirs + 4 * np.spacing(np.float32(exact.max())), (ours, theirs)
