@@ -5,7 +5,6 @@ Owns its machine code: square tiles are transposed in registers. `layout.py` cal
 
 from __future__ import annotations
 
-
 from . import codegen, features, jit
 from .codegen import Kernel, Value, names, vector
 
