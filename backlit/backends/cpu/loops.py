@@ -31,7 +31,7 @@ from .loops_nest import (
     plan_nest,
     strides_of,
 )
-from .loops_space import Roles, roles, space_of
+from .loops_space import REDUCTIONS, Roles, roles, space_of
 from .plan import Place, Plan, Task, Word
 
 
@@ -41,7 +41,35 @@ def lower_instr(plan: Plan, instr: Instr) -> Any:
         return NotImplemented
     given = [x for x in instr.inputs if isinstance(x, Value)]
     inputs = tuple(dict.fromkeys(given))
-    return lower_body(plan, Program("one", inputs, (instr,), instr.outputs), inputs)
+    made = lower_body(plan, Program("one", inputs, (instr,), instr.outputs), inputs)
+    if made is NotImplemented and instr.op in REDUCTIONS and len(instr.params["dims"]) > 1:
+        return _lower_axis_by_axis(plan, instr)
+    return made
+
+
+def _lower_axis_by_axis(plan: Plan, instr: Instr) -> Any:
+    """A reduction over axes that do not lie together: the last of them first."""
+    x, out = instr.inputs[0], _out(instr)
+    assert isinstance(x, Value)
+    *rest, last = instr.params["dims"]
+    shape = tuple(1 if i == last else n for i, n in enumerate(x.shape))
+    between = Value(f"{out.name}_{last}", shape, out.dtype)
+    keep = {"keepdim": True} if "keepdim" in instr.params else {}
+    first = Instr(instr.op, (x,), (between,), {"dims": (last,), **keep})
+    if instr.op == "count_nonzero":
+        return NotImplemented
+    if lower_instr(plan, first) is NotImplemented:
+        return NotImplemented
+    if instr.params["keepdim"]:
+        then = Instr(instr.op, (between,), (out,), {"dims": tuple(rest), "keepdim": True})
+        return lower_instr(plan, then)
+    place = plan.place(between)
+    kept = [i for i in range(len(shape)) if i != last]
+    flat = Value(f"{between.name}_flat", tuple(shape[i] for i in kept), out.dtype)
+    strides = tuple(place.strides[i] for i in kept)
+    plan.alias(flat, Place(place.buffer, place.offset, flat.shape, strides, place.dtype))
+    then = Instr(instr.op, (flat,), (out,), {"dims": tuple(rest), "keepdim": False})
+    return lower_instr(plan, then)
 
 
 def lower_fused(plan: Plan, instr: Instr) -> Any:

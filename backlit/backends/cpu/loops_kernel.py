@@ -17,7 +17,7 @@ from backlit.program.ir import Value as Name
 from . import codegen
 from . import loops_memory as mem
 from .codegen import Kernel, Value
-from .lane_body import apply
+from .lane_body import apply, spread
 from .lanes_value import Lane, convert_lane, memory_element
 from .loops_memory import Part
 from .loops_nest import HEAVY, Nest, Operand, _out
@@ -185,7 +185,7 @@ def prepared(instr: Instr, x: Lane) -> Lane:
 def finished(instr: Instr, total: Lane, count: Lane | None) -> Lane:
     """The result from what all elements joined to."""
     if instr.op == "mean" and count is not None:
-        return total / count
+        return total / spread(total.f, count, total.width)
     if instr.op in ("any", "all"):
         return convert_lane(total, _out(instr).dtype.numpy)
     return total

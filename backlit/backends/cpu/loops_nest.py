@@ -291,11 +291,13 @@ def _cut(nest: Nest) -> None:
     wanted = min(wanted, most)
     middle = nest.middle if nest.middle is not None else 0
     line_sums = "line" in nest.kinds.values()
-    if nest.rows >= min(wanted, 8) or (nest.rows > 1 and (line_sums or nest.held) and not middle):
+    both = bool(nest.columns and nest.fulls)  # a finish joins the sums of chunks of rows
+    whole = line_sums or nest.held or both
+    if nest.rows >= min(wanted, 8) or (nest.rows > 1 and whole and not middle):
         nest.chunked, extent, grain = "rows", nest.rows, 1
     elif middle:
         nest.chunked, extent, grain = "middle", middle, nest.width
-    elif not line_sums and not nest.held and nest.line > 4 * nest.width:
+    elif not whole and nest.line > 4 * nest.width:
         nest.chunked, extent, grain = "line", nest.line, 4 * nest.width
     else:
         return
