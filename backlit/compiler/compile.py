@@ -25,9 +25,11 @@ from backlit.compiler.guards import Item, Walk, differences, failed
 from backlit.compiler.pipeline import optimize
 from backlit.compiler.step import Attempt, finish, run_recorded
 from backlit.config import flags
+from backlit.dtypes import get_default_dtype
 from backlit.errors import CaptureError, user_line
 from backlit.state import changes, state
 from backlit.tensor import Tensor, wrap
+from backlit.tree import over
 
 MOST = 8  # executables of one function that differ in more than their signature
 
@@ -198,8 +200,9 @@ class Compiled:
                 f"the step reads from {before.iterators[0]}, an iterator, which goes on by itself",
                 hint="take from it outside and pass the batch as an argument",
             )
+        leaves, args, kwargs = call.as_leaves()
         attempt = run_recorded(
-            lambda: self.function(*call.args, **call.kwargs), call.tensors, call.names,
+            lambda: self.function(*args, **kwargs), leaves, call.names,
             lambda cell: _identifier(before.cells.get(id(cell))),
         )  # fmt: skip
         try:
@@ -371,7 +374,7 @@ class _Call:
         self._known: dict[int, int] = {}
         shape = [self._token(f"x{i}", a) for i, a in enumerate(args)]
         shape += [(k, self._token(k, v)) for k, v in sorted(kwargs.items())]
-        self.key = (tuple(shape), state.grad, state.inference, *_modes())
+        self.key = (tuple(shape), _modes())
 
     def _token(self, name: str, x: Any) -> Any:
         if isinstance(x, Tensor):
@@ -403,7 +406,7 @@ class _Call:
         self.tensors.append(x)
         self.names.append(name if name.isidentifier() else f"x_{len(self.names)}")
         array = x.cell.array
-        return ("tensor", array.shape, array.dtype, x._requires_grad, x.node is None)
+        return ("tensor", array.shape, array.dtype, x._requires_grad or x.node is not None)
 
     def arrays(self) -> list[np.ndarray]:
         return [t.cell.array for t in self.tensors]
@@ -412,13 +415,19 @@ class _Call:
         """Pin arguments that the code also reaches by itself: they count as state from now on."""
         found = [t for t in self.tensors if id(t.cell) in walk.cells]
         pinned.update((id(t.cell), t.cell) for t in found)
-        for name, tensor in zip(self.names, self.tensors):
-            if tensor.node is not None:
-                raise CaptureError(
-                    f"argument {name} has a history, of which a compiled step sees nothing",
-                    hint="pass x.detach(), or compute it inside",
-                )
         return bool(found)
+
+    def as_leaves(self) -> tuple[list[Tensor], tuple, dict]:
+        """The arguments for a capture: tensors with a history stand there as leaves."""
+        leaves = {id(t): _leaf(t) for t in self.tensors if t.node is not None}
+        if not leaves:
+            return self.tensors, self.args, self.kwargs
+
+        def swapped(t: Tensor) -> Tensor:
+            return leaves.get(id(t), t)
+
+        args, kwargs = over(self.args, swapped), over(self.kwargs, swapped)
+        return [swapped(t) for t in self.tensors], args, kwargs
 
     def fits(self, entry: Entry) -> bool:
         return not any(id(t.cell) in entry.states for t in self.tensors)
@@ -437,14 +446,14 @@ class _Quick:
         if call.kwargs or call.repeated or len(call.tensors) != len(call.args):
             return None
         checks = [(t.cell.array.shape, t.cell.array.dtype, t._requires_grad) for t in call.tensors]
-        return cls(entry, checks, (state.grad, state.inference, *_modes()))
+        return cls(entry, checks, _modes())
 
     def arrays(self, args: tuple) -> list[np.ndarray] | None:
         """The arrays of a call that this entry takes, or None."""
         entry, checks = self.entry, self.checks
         if len(args) != len(checks) or entry.count != changes.count:
             return None
-        if self.modes != (state.grad, state.inference, *_modes()):
+        if self.modes != _modes():
             return None
         arrays, states = [], entry.states
         for x, (shape, dtype, flag) in zip(args, checks):
@@ -467,10 +476,9 @@ class _Quick:
 
 
 def _modes() -> tuple:
-    """Modes of this thread beside grad mode that decide what operators do."""
-    from backlit.dtypes import get_default_dtype
-
-    return (get_default_dtype(), getattr(state, "autocast", None))
+    """Modes of this thread that decide what operators do."""
+    now = state
+    return (now.grad, now.inference, now.autocast, get_default_dtype())
 
 
 def _restore(item: Item) -> None:
@@ -496,6 +504,12 @@ def _identifier(label: str | None) -> str | None:
     while "__" in made:
         made = made.replace("__", "_")
     return made if is_name(made) else f"v_{made}" if is_name(f"v_{made}") else None
+
+
+def _leaf(t: Tensor) -> Tensor:
+    made = t.detach()
+    made._requires_grad = True
+    return made
 
 
 def _first(t: Tensor) -> Tensor:

@@ -26,6 +26,7 @@ from backlit.compiler.cells import (
 )
 from backlit.compiler.guards import Walk
 from backlit.compiler.step import Kept, Result, Step
+from backlit.compiler.vjp import RunningVjp
 from backlit.ops.op import Operator
 from backlit.state import changes
 from backlit.tensor import Cell, Tensor
@@ -48,6 +49,7 @@ class Entry:
         self.count = -1  # of `changes` when the guards held last
         self.origins, self.result = step.origins, step.result
         self.grads, self.flags, self.draws = step.grads, step.flags, step.generators
+        self.vjp = None if step.vjp is None else RunningVjp(step.vjp, build)
         self._settle(step)
         self.make()
 
@@ -193,6 +195,9 @@ class Entry:
             finally:
                 runs.count += 1
             self._after(outputs, arguments)
+        if self.vjp is not None:
+            node = self.vjp.node(outputs, self.order, arrays, arguments)
+            return self._results.build(outputs, arguments, node)
         return self._results.build(outputs, arguments)
 
     def loop(self, arrays: list[np.ndarray], stacked: list[bool], steps: int) -> Any:
@@ -213,6 +218,7 @@ class Entry:
         again = all(expected is not None or id(leaf) not in made
                     for leaf, expected in self.grads_read)  # fmt: skip
         by_call = any(isinstance(leaf, int) or expected is True for leaf, expected in grads)
+        by_call = by_call or self.vjp is not None
         return again and not (by_call or self.targets or self.fresh or self.flags)
 
     def _before(self) -> None:
@@ -325,40 +331,49 @@ class _Results:
 
     def __init__(self, recipe: Any, order: dict[int, int]):
         self.recipe, self.order = recipe, order
-        self.single = isinstance(recipe, Result) and recipe.output is not None
-        self.index = order[recipe.output] if self.single else 0
-        self.freed = isinstance(recipe, Result) and recipe.requires_grad
+        single = isinstance(recipe, Result) and recipe.output is not None and recipe.live is None
+        self.index = order[recipe.output] if single else None
+        self.freed = single and recipe.requires_grad
 
-    def build(self, outputs: list[np.ndarray], arguments: Sequence[Tensor]) -> Any:
-        if self.single:
-            made = _new(Tensor)
-            made.cell = Cell(outputs[self.index])
-            if self.freed:
-                made.node = _FREED
-            return made
-        return self._over(self.recipe, outputs, arguments)
+    def build(
+        self, outputs: list[np.ndarray], arguments: Sequence[Tensor], node: Node | None = None
+    ) -> Any:
+        """The structure with tensors of these arrays; `node` is the history of live ones."""
+        if self.index is None:
+            return over(self.recipe, lambda r: self._one(r, outputs, arguments, node))
+        made = _new(Tensor)
+        made.cell = Cell(outputs[self.index])
+        if self.freed:
+            made.node = _FREED
+        return made
 
-    def _over(self, tree: Any, outputs: list, arguments: Sequence[Tensor]) -> Any:
-        if isinstance(tree, Result):
-            return self._one(tree, outputs, arguments)
-        if isinstance(tree, dict):
-            return {k: self._over(v, outputs, arguments) for k, v in tree.items()}
-        if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-            return type(tree)(*(self._over(v, outputs, arguments) for v in tree))
-        if isinstance(tree, (tuple, list)):
-            return type(tree)(self._over(v, outputs, arguments) for v in tree)
-        return tree
-
-    def _one(self, result: Result, outputs: list, arguments: Sequence[Tensor]) -> Tensor:
+    def _one(
+        self, result: Result, outputs: list, arguments: Sequence[Tensor], node: Node | None
+    ) -> Tensor:
         if result.output is None:
             source = result.tensor if result.argument is None else arguments[result.argument]
             assert source is not None
             return source.detach() if result.shares else source
         made = _new(Tensor)
         made.cell = Cell(outputs[self.order[result.output]])
-        if result.requires_grad:
+        if result.live is not None:
+            made.node, made.index = node, result.live
+        elif result.requires_grad:
             made.node = _FREED
         return made
+
+
+def over(tree: Any, function: Callable[[Result], Any]) -> Any:
+    """The structure of a result with tensors in place of Results."""
+    if isinstance(tree, Result):
+        return function(tree)
+    if isinstance(tree, dict):
+        return {k: over(v, function) for k, v in tree.items()}
+    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
+        return type(tree)(*(over(v, function) for v in tree))
+    if isinstance(tree, (tuple, list)):
+        return type(tree)(over(v, function) for v in tree)
+    return tree
 
 
 _FREED = Node(_CompiledStep, (), {}, FREED, (), (((), None),))

@@ -25,6 +25,7 @@ import numpy as np
 from backlit import dtypes as dt
 from backlit.compiler.cells import spec_of_cell
 from backlit.errors import PACKAGE_FOLDER
+from backlit.random import Generator
 from backlit.tensor import HookHandle, Tensor
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), type(...), range, slice, dt.dtype,
@@ -108,6 +109,8 @@ class Walk:
         elif isinstance(x, (np.random.Generator, np.random.RandomState, random.Random)):
             state = getattr(x, "bit_generator", x)
             token = ("random", repr(getattr(state, "state", None) or x.getstate()))
+        elif isinstance(x, Generator):
+            pass  # the recorder knows what is drawn from it
         elif _is_module(x):
             self._module(label, x)
         elif hasattr(x, "param_groups") and hasattr(x, "state"):

@@ -103,6 +103,10 @@ class StepRecorder(Recorder):
         self._arguments[id(tensor.cell)] = made
         return made
 
+    def declare(self, name: str, array: np.ndarray) -> Value:
+        """Add an input."""
+        return self._input(name, array)
+
     def is_old(self, cell: Any) -> bool:
         """Whether a cell was there before the capture."""
         return cell.root.era < self.era  # type: ignore[no-any-return]

@@ -15,13 +15,16 @@ from typing import Any
 
 import numpy as np
 
-from backlit.compiler.cells import holding, lose
+from backlit.autograd.engine import collect
+from backlit.compiler.cells import holding, lose, restore
 from backlit.compiler.recorder import Again, StepRecorder
+from backlit.compiler.vjp import Vjp, capture_vjp
 from backlit.errors import CaptureError, user_line
 from backlit.program.ir import Operand, Program, Value
 from backlit.random import default_generator
 from backlit.state import state
 from backlit.tensor import Tensor, ViewCell
+from backlit.tree import over
 
 
 @dataclass
@@ -33,6 +36,7 @@ class Result:
     tensor: Tensor | None = None
     shares: bool = False  # a new tensor in the storage of the other
     requires_grad: bool = False
+    live: int | None = None  # which of the outputs that have a history
 
 
 @dataclass
@@ -59,6 +63,7 @@ class Step:
     tensors: list[tuple[Tensor, Any]] = field(default_factory=list)  # inputs, with their cells
     flags: list[tuple[int, bool]] = field(default_factory=list)  # requires_grad of arguments
     result: Any = None
+    vjp: Vjp | None = None  # the backward of what is returned with a history
 
 
 @contextmanager
@@ -150,6 +155,7 @@ class _Finish:
         self.positions = {id(a): i for i, a in enumerate(attempt.arguments)}
         self.cells = {id(a.cell): i for i, a in enumerate(attempt.arguments)}
         self.alive: set[int] = set()  # cells made inside that stay in use
+        self.live: list[Tensor] = []  # returned with a history
 
     def output(self, value: Operand) -> int:
         self.outputs.append(value)
@@ -160,6 +166,11 @@ class _Finish:
         self._refills(made)
         made.result = _over(self.attempt.result, self._result)
         self.attempt.result = None
+        if self.live:
+            made.vjp = capture_vjp(
+                self.recorder, self.live, self.positions, self._origin, self.output
+            )
+            self.live.clear()
         for owner, name, tensor in attributes:
             self._keep(made, tensor, owner, name)
         self._grads(made)
@@ -178,16 +189,16 @@ class _Finish:
         made.program = Program(
             self.name, tuple(recorder.inputs), tuple(recorder.instrs), tuple(self.outputs)
         )
-        made.origins = [self._origin(i, v) for i, v in enumerate(recorder.inputs)]
+        made.origins = [self._origin(v) for v in recorder.inputs]
         return made
 
     def _of(self, tensor: Tensor) -> Value:
         return self.recorder.of(tensor.cell)
 
-    def _origin(self, i: int, value: Value) -> tuple[str, Any]:
+    def _origin(self, value: Value) -> tuple[str, Any]:
         recorder = self.recorder
-        if i < len(self.attempt.arguments):
-            return "argument", i
+        if value in recorder.inputs[: len(self.attempt.arguments)]:
+            return "argument", recorder.inputs.index(value)
         if value.name in recorder.constants:
             return "constant", recorder.constants[value.name]
         for draws in recorder.draws.values():
@@ -242,8 +253,6 @@ class _Finish:
         recorder.put(cell)
         array = tensor.cell.array
         tensor.cell, tensor._base, tensor._stamp = cell, None, None
-        from backlit.compiler.cells import restore
-
         restore(cell, array)
         recorder._values[id(cell.array)] = value
 
@@ -260,11 +269,9 @@ class _Finish:
             if (known is not None and known[0]() is t) or not isinstance(t.cell, ViewCell):
                 same = t if t.node is None else holding(t.cell)
                 return Result(tensor=same, shares=same is not t)
-        if t.node is not None and t.node.id not in recorder.walked:
-            raise CaptureError(
-                "the step returns a tensor with a history, of which a compiled step keeps nothing",
-                hint="call backward inside, return y.detach(), or run under no_grad",
-            )
+        if t.node is not None and not any(n.id in recorder.walked for n in collect([t], None)[0]):
+            self.live.append(t)
+            return Result(output=self.output(self._of(t)), live=len(self.live) - 1)
         return Result(output=self.output(self._of(t)), requires_grad=t.requires_grad)
 
     def _keep(self, made: Step, tensor: Tensor, owner: Any, name: str | None) -> Tensor:
@@ -307,19 +314,18 @@ class _Finish:
 
 def _over(tree: Any, function: Callable[[Tensor], Any]) -> Any:
     """The returned structure with Results in place of tensors."""
-    if isinstance(tree, Tensor):
-        return function(tree)
-    if isinstance(tree, dict):
-        return {k: _over(v, function) for k, v in tree.items()}
-    if isinstance(tree, tuple) and hasattr(tree, "_fields"):
-        return type(tree)(*(_over(v, function) for v in tree))
-    if isinstance(tree, (tuple, list)):
-        return type(tree)(_over(v, function) for v in tree)
-    if tree is None or isinstance(tree, (bool, int, float, str)):
-        return tree
-    error = CaptureError(
-        f"a compiled step returns tensors, numbers, strings and tuples, lists and dicts of them,"
-        f" not {type(tree).__name__}"
-    )
-    error.place(user_line())
-    raise error
+    _check_result(tree)
+    return over(tree, function)
+
+
+def _check_result(tree: Any) -> None:
+    if isinstance(tree, (dict, tuple, list)):
+        for x in tree.values() if isinstance(tree, dict) else tree:
+            _check_result(x)
+    elif not (tree is None or isinstance(tree, (Tensor, bool, int, float, str))):
+        error = CaptureError(
+            "a compiled step returns tensors, numbers, strings and tuples, lists and dicts of"
+            f" them, not {type(tree).__name__}"
+        )
+        error.place(user_line())
+        raise error

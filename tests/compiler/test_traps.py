@@ -813,7 +813,6 @@ def after_training(last: Callable[[World, Any], Any]) -> Callable[[World], Any]:
     (lambda w, loss: loss * np.random.rand(), "NumPy's generator"),
     (lambda w, loss: w.model[0].bias[w.model[0].bias > 0], "depends on values|read into Python"),
     (lambda w, loss: bl.tensor([loss.detach(), loss.detach()]), "read into Python"),
-    (lambda w, loss: w.loss(*w.batches[0]), "a history"),
     (lambda w, loss: w.model, "not Sequential"),
 ])  # fmt: skip
 def test_refused(last: Any, words: str) -> None:
@@ -865,9 +864,7 @@ def test_refused_a_state_that_is_read_and_replaced() -> None:
             self.h = (self.inner(x) + self.h).tanh().detach()
             return self.h + self.inner(x)
 
-    refused(
-        lambda: World(Recurrent), train, "changes .*h,", before=1
-    )
+    refused(lambda: World(Recurrent), train, "changes .*h,", before=1)
 
 
 def test_refused_an_iterator() -> None:
@@ -880,12 +877,6 @@ def test_refused_an_iterator() -> None:
         return step
 
     refused(World, step_of, "an iterator")
-
-
-def test_refused_an_argument_with_a_history() -> None:
-    x = bl.ones(3, requires_grad=True)
-    with pytest.raises(CaptureError, match="has a history"):
-        bl.compile(lambda y: (y * 2).detach())(x * 2)
 
 
 def test_an_exception_in_the_middle_restores_everything() -> None:
