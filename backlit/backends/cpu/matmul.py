@@ -1,7 +1,7 @@
 """Lowering of matrix products: where operands lie, in what tiles and blocks they are multiplied.
 
-`matmul` and `linear`, and `fused` instructions whose body begins with one of them and goes on with
-elementwise instructions on its result (`can_fuse`): the sums pass through these before they are
+`matmul` and `linear`, and `fused` instructions whose body holds one of them and elementwise
+instructions of its result's shape (`can_fuse`): the sums pass through these before they are
 stored, and what else they read (biases, masks, parameters and moments of an update) is read at the
 place of the sums; several results may be written. Such bodies may read operands of any shape that
 broadcasts to the product's. Kernels: matmul_kernels.py, matmul_pack.py.
@@ -96,7 +96,8 @@ def lower_linear(plan: Plan, instr: Instr) -> Any:
 def lower_body(plan: Plan, instr: Instr) -> Any:
     """A `fused` instruction whose body begins with a product."""
     body: Program = instr.params["body"]
-    product, following = body.instrs[0], body.instrs[1:]
+    product = next(i for i in body.instrs if i.op in PRODUCTS)
+    following = tuple(i for i in body.instrs if i is not product)
     if not can_fuse(product, following) or any(
         not isinstance(x, Value) for x in (*instr.inputs, *body.outputs)
     ):

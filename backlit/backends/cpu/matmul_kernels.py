@@ -8,7 +8,7 @@ stand in a row-major matrix or packed (matmul_pack.py). Sums go through an epilo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from . import codegen, features, jit, matmul_pack
@@ -221,12 +221,27 @@ def _tile(t: Tiling, height: int, tail: bool, width: int, epilogue: Epilogue,
     return f
 
 
-def emit_sums(f: Function, t: Tiling, height: int, vectors: int, width: int, sums: list[Value],
-              mask: Value | None) -> list[Value]:  # fmt: skip
-    """The products of all k added to the sums, in order; operands are the arguments of TILE."""
+def emit_sums(
+    f: Function,
+    t: Tiling,
+    height: int,
+    vectors: int,
+    width: int,
+    sums: list[Value],
+    mask: Value | None,
+    operands: Mapping[str, Value] | None = None,
+    offsets: Sequence[Value | int] | None = None,
+) -> list[Value]:
+    """The products of all k added to the sums, in order.
+
+    `operands` are named as in TILE (default: the function's arguments); `offsets` say where the
+    rows of A begin (default: from `a_i`).
+    """
     element, kind = t.element, vector(t.element, width)
-    rows = [f.at(f["a"], f["a_i"] * r, element) if r else f["a"] for r in range(height)]
-    offsets = [f["a_i"] * r if r else 0 for r in range(height)]
+    given = f.values if operands is None else operands
+    if offsets is None:
+        offsets = [given["a_i"] * r if r else 0 for r in range(height)]
+    rows = [f.at(given["a"], o, element) for o in offsets] if t.along == "k" else []
 
     def operand(r: int, k: Value, here: Value | None) -> Value:
         if here is None:
@@ -254,11 +269,11 @@ def emit_sums(f: Function, t: Tiling, height: int, vectors: int, width: int, sum
                 x = f.splat(operand(r, k, here), width)
                 for v, y in enumerate(waiting):
                     new[r * vectors + v] = f.fma(x, y, new[r * vectors + v])
-        moved = [] if here is None else [f.at(here, f["a_k"], element)]
-        return [f.at(b, f["b_k"], element), *moved, *new]
+        moved = [] if here is None else [f.at(here, given["a_k"], element)]
+        return [f.at(b, given["b_k"], element), *moved, *new]
 
-    start = [f["b"]] if t.along == "k" else [f["b"], f["a"]]
-    return f.loop(0, f["depth"], 1, step, [*start, *sums])[len(start) :]
+    start = [given["b"]] if t.along == "k" else [given["b"], given["a"]]
+    return f.loop(0, given["depth"], 1, step, [*start, *sums])[len(start) :]
 
 
 def _finish(t: Tiling, tail: bool, width: int, epilogue: Epilogue) -> Function:
