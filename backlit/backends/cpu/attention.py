@@ -77,7 +77,7 @@ def lower_attention_grad(plan: Plan, instr: Instr) -> Any:
     sizes = _sizes(q, k, v)
     rows, columns, inner, outer = sizes
     element, width = ELEMENTS[q.dtype.numpy], plan.machine.width(ELEMENTS[q.dtype.numpy])
-    vectors = tuple(vectors_for(width, n) for n in (columns, inner, outer))
+    vectors = (vectors_for(width, columns), vectors_for(width, inner), vectors_for(width, outer))
     padded = _padded(columns, vectors[0] * width)
     given = zip(("g", "q", "k", "v", "weights"), (g, q, k, v, weights))
     reads = {n: _rows_dense(plan, x) for n, x in given}

@@ -131,10 +131,11 @@ def _multiply(name: str, like: _Item, vectors: int, whole: bool, scaled: bool) -
                     value = sums[r * vectors + v]
                     value = value if scale is None else value * scale
                     place = f.at(line, v * width, element)
-                    if width == 1 and masks[v] is not None:
-                        f.when(masks[v], lambda x=value, at=place: f.store(x, at))
+                    mask = masks[v]
+                    if width == 1 and mask is not None:
+                        f.when(mask, lambda x=value, at=place: f.store(x, at))  # type: ignore[misc]
                     else:
-                        store_masked(f, value, place, masks[v])
+                        store_masked(f, value, place, mask)
 
         f.loop(0, f["rows"], height, tile)
 
