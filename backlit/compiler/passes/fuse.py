@@ -43,6 +43,10 @@ class _Group:
     before: int = 0
     sources: set[int] = field(default_factory=set)  # groups whose values it reads
     kind: str = "other"  # loop, scalar, product, view or other
+    gradient: bool = False  # part of a backward
+    shape: tuple[int, ...] | None = None  # of all results, where all is elementwise
+    renamed: set[int] = field(default_factory=set)  # who made what it reads under other axes
+    places: dict[str, tuple] = field(default_factory=dict)  # where in the nest a result belongs
 
 
 class _Fusion:
@@ -56,6 +60,7 @@ class _Fusion:
         self.kept = {x.name for x in program.outputs if isinstance(x, Value)}
         self.users = self._users()
         self.groups: dict[int, _Group] = {}
+        self.places: dict[str, tuple] = {}
         self.home: list[int] = []  # the group of each instruction
         for number, instr in enumerate(self.instrs):
             self._place(number, instr)
@@ -113,11 +118,16 @@ class _Fusion:
             kind = "scalar" if _is_scalar(instr) else "loop"
         else:
             kind = "product" if instr.op in HEADS else "other"
-        group = _Group(number, [number], 1 << number, kind=kind)
+        group = _Group(number, [number], 1 << number, kind=kind, gradient=bool(instr.backward_of))
+        if kind == "loop" and is_lanewise(instr) and instr.op not in SAME:
+            group.shape = instr.outputs[0].shape  # type: ignore[union-attr]
         for x in instr.inputs:
             maker = self.maker.get(x.name) if isinstance(x, Value) else None
             if maker is not None:
                 group.sources.add(self.home[maker])
+                root = self.maker.get(self._root(x).name)  # type: ignore[arg-type]
+                if root is not None and root != maker:
+                    group.renamed.add(root)
         group.before = self._closure(group.sources)
         self.groups[number] = group
         self.home.append(number)
@@ -154,9 +164,7 @@ class _Fusion:
 
     def _may_follow(self, instr: Instr, group: _Group) -> bool:
         """The gradient's part of a formula waits for the gradient: nothing is kept for it."""
-        if not instr.backward_of:
-            return True
-        return any(self.instrs[m].backward_of for m in group.members)
+        return group.gradient or not instr.backward_of
 
     def _fits(self, parts: list[_Group]) -> bool:
         mask = sum(g.mask for g in parts)
@@ -165,15 +173,47 @@ class _Fusion:
             for s in g.sources - inside:
                 if self.groups[s].before & mask:
                     return False
-        members = sorted(m for g in parts for m in g.members)
         kinds = {g.kind for g in parts}
         if kinds == {"scalar"}:
             return True
-        if len(members) > LARGEST:
+        if sum(len(g.members) for g in parts) > LARGEST:
             return False
+        self.places = {}
+        if self._is_map(parts, inside) or self._goes_along(parts, inside):
+            return True
+        members = sorted(m for g in parts for m in g.members)
         if "product" in kinds:
             return self._follows_product(members)
         return self._is_nest(members)
+
+    def _is_map(self, parts: list[_Group], inside: set[int]) -> bool:
+        """Elementwise instructions of one shape, which need no closer look."""
+        shape = parts[0].shape
+        if shape is None or any(g.shape != shape for g in parts):
+            return False
+        return not any(self.home[m] in inside for g in parts for m in g.renamed)
+
+    def _goes_along(self, parts: list[_Group], inside: set[int]) -> bool:
+        """Whether an elementwise instruction belongs where its operands of the group do."""
+        group, last = parts[0], parts[-1]
+        if len(parts) != 2 or not group.places or last.shape is None:
+            return False
+        instr = self.instrs[last.number]
+        given = [x for x in instr.inputs if isinstance(x, Value)]
+        made = [x for x in given if self.home_of(x) == group.number]
+        found = {group.places.get(x.name) for x in made}
+        if len(found) != 1 or None in found or any(x.shape != last.shape for x in made):
+            return False
+        if any(self.home[m] in inside for m in last.renamed):
+            return False
+        out = instr.outputs[0]
+        assert out is not None
+        self.places = {**group.places, out.name: found.pop()}  # type: ignore[dict-item]
+        return True
+
+    def home_of(self, x: Value) -> int:
+        number = self.maker.get(x.name)
+        return -1 if number is None else self.home[number]
 
     def _follows_product(self, members: list[int]) -> bool:
         """Whether the new instruction may go through the product's epilogue."""
@@ -197,8 +237,15 @@ class _Fusion:
         if space is None:
             return False
         outputs = self._outputs(members)
-        found = roles(space, body, outputs)
-        return any(self._pays(r.line, r.kinds, r.all, space, body) for r in found)
+        for r in roles(space, body, outputs):
+            if self._pays(r.line, r.kinds, r.all, space, body):
+                legal = {r.all, r.all - (r.line or frozenset())}
+                self.places = {
+                    v.name: (space.of(v), v.name in r.late) for i in body for v in i.outputs
+                    if v is not None and (v.name in r.late or space.set_of(v) in legal)
+                }  # fmt: skip
+                return True
+        return False
 
     def _pays(self, line: frozenset[int] | None, kinds: dict[str, str], everything: frozenset[int],
               space: Space, body: list[Instr]) -> bool:  # fmt: skip
@@ -263,22 +310,28 @@ class _Fusion:
             first.members += other.members
             first.mask |= other.mask
             first.sources |= other.sources
+            first.renamed |= other.renamed
+            first.gradient |= other.gradient
+            first.shape = first.shape if first.shape == other.shape else None
             del self.groups[other.number]
             for m in other.members:
                 self.home[m] = first.number
+        first.places = self.places
         kinds = {g.kind for g in parts}
         first.kind = "product" if "product" in kinds else "loop" if "loop" in kinds else "scalar"
         first.members.sort()
-        numbers = {g.number for g in parts}
-        for g in self.groups.values():
-            if g.sources & numbers:
-                g.sources = {first.number if s in numbers else s for s in g.sources}
-        first.sources.discard(first.number)
-        first.before = self._closure(first.sources) & ~first.mask
-        later = first.mask | first.before
-        for g in self.groups.values():
-            if g.before & first.mask:
-                g.before |= later
+        if len(parts) > 2 or parts[-1].number != len(self.home) - 1:  # else nobody reads it yet
+            numbers = {g.number for g in parts}
+            for g in self.groups.values():
+                if g.sources & numbers:
+                    g.sources = {first.number if s in numbers else s for s in g.sources}
+        first.sources -= {g.number for g in parts}
+        before, first.before = first.before, self._closure(first.sources) & ~first.mask
+        if first.before & ~before or len(parts) > 2:
+            later = first.mask | first.before
+            for g in self.groups.values():
+                if g.before & first.mask:
+                    g.before |= later
 
     # ----- the new Program -----
 
@@ -293,13 +346,21 @@ class _Fusion:
         return drop_dead(made)
 
     def _ordered(self) -> list[_Group]:
-        """Groups in an order that dependences allow, as late as their last instruction."""
-        waiting = {n: len(g.sources) for n, g in self.groups.items()}
+        """Groups in an order that dependences allow: as late as their last instruction, unless
+        an earlier one waits for them."""
         readers: dict[int, list[int]] = {n: [] for n in self.groups}
         for n, g in self.groups.items():
             for s in g.sources:
                 readers[s].append(n)
-        ready = [(g.members[-1], n) for n, g in self.groups.items() if not waiting[n]]
+        due = {n: g.members[0] for n, g in self.groups.items()}
+        for g in reversed(self._sorted(readers, due)):
+            due[g.number] = min(due[g.number], *(due[r] for r in readers[g.number]), len(self.home))
+        return self._sorted(readers, due)
+
+    def _sorted(self, readers: dict[int, list[int]], due: dict[int, int]) -> list[_Group]:
+        """Groups after those that they read, else by when they are due."""
+        waiting = {n: len(g.sources) for n, g in self.groups.items()}
+        ready = [(due[n], n) for n in self.groups if not waiting[n]]
         heapq.heapify(ready)
         found = []
         while ready:
@@ -308,7 +369,7 @@ class _Fusion:
             for r in readers[n]:
                 waiting[r] -= 1
                 if not waiting[r]:
-                    heapq.heappush(ready, (self.groups[r].members[-1], r))
+                    heapq.heappush(ready, (due[r], r))
         assert len(found) == len(self.groups), "a group that waits for itself"
         return found
 
