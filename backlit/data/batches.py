@@ -49,6 +49,11 @@ class IndexReader:
         fast = recipe.grouped and recipe.collate_fn is default_collate
         self._rows = rows_reader(recipe.dataset) if fast else None
 
+    @property
+    def gathers(self) -> bool:
+        """Whether a batch is one gather from tensors in memory."""
+        return self._rows is not None
+
     def read(self, indices: Any) -> Any:
         """The collated batch; an error notes which sample it came from."""
         collate = self.recipe.collate_fn
@@ -84,6 +89,8 @@ class IndexReader:
 
 class StreamReader:
     """Reads the next batch of an IterableDataset; indices mean nothing to it."""
+
+    gathers = False
 
     def __init__(self, recipe: Recipe):
         self.recipe = recipe

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import numpy as np
+
 from backlit.data import random_state
 from backlit.data.batches import EndOfStream, Recipe
 from backlit.data.collate import default_collate, default_convert
@@ -197,19 +199,7 @@ class DataLoader(Generic[T_co]):
         tasks = ((i, chosen, i < done) for i, chosen in enumerate(indices, first))
         if self.num_workers:
             return self._read_by_workers(tasks, seed)
-        return self._read_here(tasks)
-
-    def _read_here(self, tasks: Iterator[tuple[int, Any, bool]]) -> Iterator[Any]:
-        reader = self._recipe().reader()
-        for _, indices, skip in tasks:
-            try:
-                if skip:
-                    reader.skip(indices)
-                    continue
-                batch = reader.read(indices)
-            except EndOfStream:
-                return
-            yield batch
+        return ReadHere(tasks, self._recipe().reader())
 
     def _read_by_workers(self, tasks: Iterator[tuple[int, Any, bool]], seed: int) -> Iterator[Any]:
         pool = self._workers()
@@ -249,6 +239,36 @@ class DataLoader(Generic[T_co]):
         return pool
 
 
+class ReadHere:
+    """The batches of an epoch, read in this process."""
+
+    def __init__(self, tasks: Iterator[tuple[int, Any, bool]], reader: Any):
+        self._tasks, self._reader = tasks, reader
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        for _, indices, skip in self._tasks:
+            try:
+                if skip:
+                    self._reader.skip(indices)
+                    continue
+                return self._reader.read(indices)
+            except EndOfStream:
+                self._tasks = iter(())
+        raise StopIteration
+
+    def take(self, count: int) -> list[tuple[int, Any]]:
+        """The next batches in groups of equal size, one gather for each: (how many, their rows);
+        nothing where samples are made one by one."""
+        if not self._reader.gathers:
+            return []
+        chosen = [indices for _, indices, _ in itertools.islice(self._tasks, count)]
+        groups = [list(same) for _, same in itertools.groupby(chosen, len)]
+        return [(len(g), self._reader.read(np.concatenate(g))) for g in groups]
+
+
 @dataclass
 class Progress:
     """How far an epoch has come. It outlives the iterator, so that it can be saved after Ctrl-C."""
@@ -277,6 +297,14 @@ class Epoch:
             raise
         self._progress.delivered += 1
         return batch
+
+    def take(self, count: int) -> list[list[Any]]:
+        """The next `count` batches at once, stacked along a new first axis, those of equal size
+        together; nothing where that would cost more than one by one.
+        """
+        groups = self._batches.take(count) if isinstance(self._batches, ReadHere) else []
+        self._progress.delivered += sum(n for n, _ in groups)
+        return [[p.reshape(n, -1, *p.shape[1:]) for p in rows] for n, rows in groups]
 
     def __len__(self) -> int:
         if self._length is None:

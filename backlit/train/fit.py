@@ -1,15 +1,14 @@
 """fit: the training loop, to be read from top to bottom.
 
-Forward, loss, backward, update, until a rule or a maximum ends it; around that validation,
-metrics, callbacks and checkpoints. What must survive a kill is run.py's, how it gets to disk is
-checkpoint.py's.
+Steps until a rule or a maximum ends it; around that validation, metrics, callbacks and
+checkpoints. What a step is, and how it is compiled, is steps.py's; what must survive a kill is
+run.py's, how it gets to disk is checkpoint.py's.
 """
 
 from __future__ import annotations
 
 import copy
 import itertools
-import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,12 +22,10 @@ from backlit.errors import (
     CheckpointError,
     DataError,
     DivergedError,
-    ShapeError,
     TrainingInterrupted,
 )
 from backlit.files import sweep
-from backlit.nn.utils import clip_grad_norm_
-from backlit.tensor import Tensor
+from backlit.train.batches import Reader, checked
 from backlit.train.callbacks import Callback
 from backlit.train.checkpoint import Checkpoints
 from backlit.train.history import History
@@ -39,13 +36,13 @@ from backlit.train.run import (
     Run,
     Saving,
     check_finite,
-    diverged,
     random_state,
     restore_random,
     run_folder,
 )
 from backlit.train.signals import StopSignals
-from backlit.train.stop import EarlyStop, StopRule, gradient_norm
+from backlit.train.steps import Steps
+from backlit.train.stop import EarlyStop, StopRule
 
 
 def fit(
@@ -127,11 +124,12 @@ def train(run: Run, resume: bool = False) -> History:
     with StopSignals() as signals:
         run.progress.start(run)
         try:
+            steps = Steps(run)
             for callback in run.callbacks:
                 callback.on_start(run)
             while run.goes_on():
-                complete = _train_epoch(run, signals)
-                row = _measure(run, signals, complete)
+                complete = _train_epoch(run, steps, signals)
+                row = _measure(run, steps, signals, complete)
                 _end_epoch(run, row, complete)
                 if not complete:
                     break
@@ -164,7 +162,7 @@ def _begin(run: Run, resume: bool) -> None:
     run.history.write(run.saving.metrics)
 
 
-def _train_epoch(run: Run, signals: StopSignals) -> bool:
+def _train_epoch(run: Run, steps: Steps, signals: StopSignals) -> bool:
     """The batches of this epoch that are still to do; False if a maximum cut it short."""
     if run.trained or run.cut():
         return run.trained
@@ -173,17 +171,18 @@ def _train_epoch(run: Run, signals: StopSignals) -> bool:
     if run.position.batch == 0:
         run.start_measures()
     started = time.perf_counter()
-    for batch in _remaining(run):
-        inputs, target = _split(run, batch)
-        run.batch_loss, output = _step(run, inputs, target)
-        run.train_loss.update(run.batch_loss, len(target))
-        for metric in run.train_metrics.values():
-            metric.update(output, target)
-        now = time.perf_counter()
-        run.advance(len(target), now - started)
-        started = now
-        for callback in run.callbacks:
-            callback.on_batch(run)
+    reader = Reader(_remaining(run), run.position.batch)
+    while chunks := reader.take(min(run.room(), steps.wanted())):
+        for chunk in chunks:
+            losses = steps.train(chunk)
+            for loss in losses:
+                run.train_loss.update(loss, chunk.size)
+            run.batch_loss = losses[-1]
+            now = time.perf_counter()
+            run.advance(chunk.size * chunk.count, now - started, chunk.count)
+            started = now
+            for callback in run.callbacks:
+                callback.on_batch(run)
         if signals.requested:
             _interrupt(run, signals)
         if run.cut():
@@ -196,33 +195,7 @@ def _train_epoch(run: Run, signals: StopSignals) -> bool:
     return True
 
 
-def _step(run: Run, inputs: Sequence[Any], target: Any) -> tuple[float, Any]:
-    """Forward, loss, backward, update; the loss and the output before the update."""
-    first: list[Any] = []
-
-    def closure() -> Any:
-        run.optimizer.zero_grad()
-        output = run.model(*inputs)
-        loss = run.loss(output, target)
-        value = _finite(run, loss)
-        loss.backward()
-        if not first:  # LBFGS asks several times
-            first.extend((value, output))
-            if run.watches_gradient:
-                run.grad_norm.update(gradient_norm(run.optimizer))
-        if run.clip_grad_norm is not None:
-            norm = float(clip_grad_norm_(run.model.parameters(), run.clip_grad_norm))
-            if not math.isfinite(norm):
-                raise diverged(run, f"the gradient norm is {norm}", run.position.step + 1)
-        return loss
-
-    run.optimizer.step(closure)
-    if run.scheduler is not None and run.scheduler_per_batch:
-        run.scheduler.step()
-    return first[0], first[1]
-
-
-def _measure(run: Run, signals: StopSignals, complete: bool) -> dict[str, Any]:
+def _measure(run: Run, steps: Steps, signals: StopSignals, complete: bool) -> dict[str, Any]:
     """Validation, and the row of this epoch."""
     check_finite(run)
     if complete:
@@ -231,7 +204,7 @@ def _measure(run: Run, signals: StopSignals, complete: bool) -> dict[str, Any]:
     row: dict[str, Any] = {"epoch": run.position.epoch + 1, "train_loss": run.train_loss.compute()}
     row |= {f"train_{name}": metric.compute() for name, metric in run.train_metrics.items()}
     if run.val_data is not None:
-        row["val_loss"] = _validate(run, signals)
+        row["val_loss"] = _validate(run, steps, signals)
         row |= {f"val_{name}": metric.compute() for name, metric in run.val_metrics.items()}
     if run.watches_gradient:
         row["grad_norm"] = run.grad_norm.compute()
@@ -242,7 +215,7 @@ def _measure(run: Run, signals: StopSignals, complete: bool) -> dict[str, Any]:
     return row
 
 
-def _validate(run: Run, signals: StopSignals) -> float:
+def _validate(run: Run, steps: Steps, signals: StopSignals) -> float:
     """The mean loss over `val_data`, metrics gathered on the way."""
     assert run.val_data is not None
     for metric in run.val_metrics.values():
@@ -250,10 +223,10 @@ def _validate(run: Run, signals: StopSignals) -> float:
     mean = Mean()
     run.model.eval()
     with bl.no_grad():
-        for batch in run.val_data:
-            inputs, target = _split(run, batch)
-            output = run.model(*inputs)
-            mean.update(float(run.loss(output, target).item()), len(target))
+        for number, batch in enumerate(run.val_data, 1):
+            *inputs, target = checked(batch, number)
+            loss, output = steps.evaluate(inputs, target)
+            mean.update(loss, len(target))
             for metric in run.val_metrics.values():
                 metric.update(output, target)
             if signals.requested:
@@ -323,44 +296,6 @@ def _remaining(run: Run) -> Iterator[Any]:
         pass
     restore_random(before)
     return batches
-
-
-def _split(run: Run, batch: Any) -> tuple[Sequence[Any], Any]:
-    """Inputs and target of a batch, refused where they can't belong together."""
-    number = run.position.batch + 1
-    if not isinstance(batch, tuple | list) or len(batch) < 2:
-        raise DataError(
-            f"fit: a batch is a {type(batch).__name__}, expected (inputs..., target)",
-            hint="let the dataset return (input, target) pairs",
-        )
-    *inputs, target = batch
-    for part in batch:
-        if not hasattr(part, "__len__"):
-            raise DataError(
-                f"fit: batch {number} holds the {type(part).__name__} {part!r}, without a length",
-                hint="let the dataset return tensors, one entry a sample",
-            )
-    sizes = {len(x) if getattr(x, "ndim", 1) else 0 for x in batch}
-    if len(sizes) > 1:
-        shapes = ", ".join(str(tuple(x.shape)) for x in batch if isinstance(x, Tensor))
-        raise DataError(f"fit: batch {number} has parts of different lengths: {shapes}")
-    if sizes == {0}:
-        raise DataError(f"fit: batch {number} is empty")
-    return inputs, target
-
-
-def _finite(run: Run, loss: Any) -> float:
-    if not isinstance(loss, Tensor):
-        raise ArgumentTypeError(f"fit: the loss is a {type(loss).__name__}, expected a Tensor")
-    if loss.numel() != 1:
-        raise ShapeError(
-            f"fit: the loss has shape {tuple(loss.shape)}, expected one number",
-            hint="take its mean over the batch",
-        )
-    value = float(loss.item())
-    if not math.isfinite(value):
-        raise diverged(run, f"the loss is {value}", run.position.step + 1)
-    return value
 
 
 def _no_batches(name: str, data: Any) -> DataError:

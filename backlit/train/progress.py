@@ -28,7 +28,7 @@ class Progress:
         """An epoch begins or goes on."""
 
     def batch(self, run: Run, size: int) -> None:
-        """A step over `size` samples is done."""
+        """Steps over `size` samples are done."""
 
     def row(self, run: Run, row: dict[str, Any]) -> None:
         """An epoch is done and measured."""
@@ -68,7 +68,7 @@ class Bar(Progress):
         ]
         self.bar = RichProgress(*columns, console=self.console, transient=True, expand=True)
         self.task: Any = None
-        self.samples, self.began, self.shown, self.steps = 0, 0.0, 0.0, 0
+        self.samples, self.began, self.shown, self.steps, self.before = 0, 0.0, 0.0, 0, 0
 
     def start(self, run: Run) -> None:
         self.bar.start()
@@ -79,11 +79,11 @@ class Bar(Progress):
         name = f"epoch {run.position.epoch + 1}/{run.limits.epochs}"
         total = batches_of(run.train_data)
         self.task = self.bar.add_task(name, total=total, completed=run.position.batch, text="")
-        self.samples, self.began, self.steps = 0, time.perf_counter(), 0
+        self.samples, self.began, self.before = 0, time.perf_counter(), run.position.batch
 
     def batch(self, run: Run, size: int) -> None:
         self.samples += size
-        self.steps += 1
+        self.steps = run.position.batch - self.before
         now = time.perf_counter()
         if now - self.shown >= FLUSH_SECONDS:
             self.shown = now

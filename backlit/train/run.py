@@ -132,10 +132,22 @@ class Run:
         for part in (self.train_loss, self.grad_norm, *self.train_metrics.values()):
             part.reset()
 
-    def advance(self, samples: int, seconds: float) -> None:
-        """One more step is done."""
-        self.position.step += 1
-        self.position.batch += 1
+    def room(self) -> int:
+        """How many steps may follow each other before something must be looked at."""
+        ends = []
+        if self.limits.steps is not None:
+            ends.append(self.limits.steps - self.position.step)
+        if self.saving is not None and self.saving.every_steps:
+            ends.append(self.saving.every_steps - self.position.step % self.saving.every_steps)
+        count = batches_of(self.train_data)
+        # behind the last batch the data would already be in the next epoch
+        ends.append(1 if count is None else count - self.position.batch)
+        return max(1, min(ends))
+
+    def advance(self, samples: int, seconds: float, steps: int = 1) -> None:
+        """Some more steps are done."""
+        self.position.step += steps
+        self.position.batch += steps
         self.position.seconds += seconds
         self.position.epoch_seconds += seconds
         self.progress.batch(self, samples)

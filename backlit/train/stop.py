@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any, Protocol
 
+import backlit as bl
 from backlit.errors import ArgumentError
 
 
@@ -108,7 +109,12 @@ class EarlyStop(_Rule):
 
 def gradient_norm(optimizer: Any) -> float:
     """Norm of the gradient that the optimizer descends, its coupled weight decay included."""
-    total = 0.0
+    return math.sqrt(float(squared_gradient(optimizer)))
+
+
+def squared_gradient(optimizer: Any) -> Any:
+    """The square of that norm, as a float64 tensor."""
+    total = bl.zeros((), dtype=bl.float64)
     decoupled = type(optimizer).__name__ == "AdamW"
     for group in optimizer.param_groups:
         decay = 0.0 if decoupled or group.get("decoupled_weight_decay") else 1.0
@@ -117,8 +123,8 @@ def gradient_norm(optimizer: Any) -> float:
             if p.grad is not None:
                 g = p.grad.detach().double()
                 g = g + decay * p.detach().double() if decay else g
-                total += float((g * g).sum())
-    return math.sqrt(total)
+                total = total + (g * g).sum()
+    return total
 
 
 def _positive(rule: str, value: float) -> float:

@@ -173,7 +173,9 @@ def _nll_loss(w: _Writer, x: Value, target: Value, weight: Value | None, ignore_
     if scale is not None:
         picked = w("mul", picked, scale)
     ignored = w("eq", target, ignore_index)
-    loss = w("where", ignored, 0.0, picked)
+    # a class that does not exist can't raise here: its loss is no number
+    known = w("logical_and", w("ge", target, 0), w("lt", target, x.shape[1]))
+    loss = w("where", ignored, 0.0, w("where", known, picked, math.nan))
     if reduction == "none":
         return (loss,)
     dims = tuple(range(len(target.shape)))
