@@ -122,11 +122,10 @@ class _Fusion:
         if kind == "loop" and is_lanewise(instr) and instr.op not in SAME:
             group.shape = instr.outputs[0].shape  # type: ignore[union-attr]
         for x in instr.inputs:
-            maker = self.maker.get(x.name) if isinstance(x, Value) else None
-            if maker is not None:
-                group.sources.add(self.home[maker])
-                root = self.maker.get(self._root(x).name)  # type: ignore[arg-type]
-                if root is not None and root != maker:
+            root = self.maker.get(self._root(x).name) if isinstance(x, Value) else None
+            if root is not None:
+                group.sources.add(self.home[root])
+                if root != self.maker.get(x.name):  # type: ignore[union-attr]
                     group.renamed.add(root)
         group.before = self._closure(group.sources)
         self.groups[number] = group
@@ -320,14 +319,15 @@ class _Fusion:
         kinds = {g.kind for g in parts}
         first.kind = "product" if "product" in kinds else "loop" if "loop" in kinds else "scalar"
         first.members.sort()
-        if len(parts) > 2 or parts[-1].number != len(self.home) - 1:  # else nobody reads it yet
+        unread = len(parts) == 2 and parts[-1].number == len(self.home) - 1
+        if not unread:
             numbers = {g.number for g in parts}
             for g in self.groups.values():
                 if g.sources & numbers:
                     g.sources = {first.number if s in numbers else s for s in g.sources}
         first.sources -= {g.number for g in parts}
         before, first.before = first.before, self._closure(first.sources) & ~first.mask
-        if first.before & ~before or len(parts) > 2:
+        if first.before & ~before or not unread:
             later = first.mask | first.before
             for g in self.groups.values():
                 if g.before & first.mask:
@@ -350,6 +350,7 @@ class _Fusion:
         an earlier one waits for them."""
         readers: dict[int, list[int]] = {n: [] for n in self.groups}
         for n, g in self.groups.items():
+            g.sources = self._read(g)
             for s in g.sources:
                 readers[s].append(n)
         due = {n: g.members[0] for n, g in self.groups.items()}
@@ -362,16 +363,30 @@ class _Fusion:
         waiting = {n: len(g.sources) for n, g in self.groups.items()}
         ready = [(due[n], n) for n in self.groups if not waiting[n]]
         heapq.heapify(ready)
-        found = []
+        listed = []
         while ready:
             _, n = heapq.heappop(ready)
-            found.append(self.groups[n])
+            listed.append(self.groups[n])
             for r in readers[n]:
                 waiting[r] -= 1
                 if not waiting[r]:
                     heapq.heappush(ready, (due[r], r))
-        assert len(found) == len(self.groups), "a group that waits for itself"
-        return found
+        assert len(listed) == len(self.groups), "a group that waits for itself"
+        return listed
+
+    def _read(self, group: _Group) -> set[int]:
+        """The groups, views too, whose results a group reads."""
+        body = self._body(group)
+        made = {v.name for i in body for v in i.outputs if v is not None}
+        makers = {
+            self.maker.get(x.name) for i in body for x in i.inputs
+            if isinstance(x, Value) and x.name not in made
+        }  # fmt: skip
+        return {self.home[m] for m in makers if m is not None}
+
+    def _body(self, group: _Group) -> list[Instr]:
+        single = len(group.members) == 1
+        return [self.instrs[group.members[0]]] if single else self.body_of(group.members)
 
     def _fused(self, group: _Group) -> Instr:
         body = self.body_of(group.members)
