@@ -18,7 +18,7 @@ import numpy as np
 
 from backlit.program.ir import Instr, Program, Value
 
-from . import features, matmul_epilogue, matmul_kernels, matmul_pack
+from . import features, matmul_dots, matmul_epilogue, matmul_kernels, matmul_pack
 from .lane_body import is_lanewise
 from .lanes_value import Lane, Unsupported, element_of
 from .layout import ELEMENTS, ordered
@@ -37,6 +37,8 @@ SMALL_FLOPS = 200_000
 PACKED_ROWS = 48
 # lines of a transposed A from which on a tile's part is copied first
 COPIED_DEPTH = 128
+# products of so few columns or rows, and so many k, are dot products
+DOT_COLUMNS, DOT_ROWS, DOT_DEPTH = 4, 32, (16, 128)
 HEAVY_INSTRS = 4
 
 # ----- what may follow a product in a body -----
@@ -319,12 +321,10 @@ def multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value | Place],
     reads = [v if isinstance(v, Place) else _along_columns(plan, v) for v in given]
     writes = [v if isinstance(v, Place) else plan.result(v) for v in outputs]
     g = geometry(shape, a, b, [*reads, *writes])
+    if _as_dots(g, a, b):
+        return _multiply_dots(plan, g, (a, b), reads, writes, (key, evaluate))
     c = choose(plan.machine, plan.workers, g, a, b)
-    epilogue = Epilogue(
-        tuple(_operand(p, s) for p, s in zip(reads, g.moving()[2:])),
-        tuple(Operand(p.dtype.name, True, True) for p in writes),
-        key, evaluate, heavy,
-    )  # fmt: skip
+    epilogue = _epilogue(g, reads, writes, key, evaluate, heavy)
     kernel = matmul_kernels.product(plan.machine, _tiling(plan.machine, g, c, a.dtype), epilogue)
     starts = g.starts()
     b_j, b_k = b.strides[-1], b.strides[-2]
@@ -345,13 +345,73 @@ def multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value | Place],
             chunks=g.items * blocks,
             reads=(a, b, *reads, *table, *scratch),
             writes=(*writes, *scratch),
-            in_place=tuple(
-                (r, w) for r in reads for w in writes
-                if r.buffer not in (a.buffer, b.buffer) and _same_layout(r, w)
-            ),
+            in_place=_in_place(reads, writes, (a, b)),
             flops=g.flops,
         )
     )  # fmt: skip
+
+
+def _in_place(reads: Sequence[Place], writes: Sequence[Place],
+              operands: Sequence[Place]) -> tuple[tuple[Place, Place], ...]:  # fmt: skip
+    """Which results may take over the memory of what the epilogue reads."""
+    taken = [p.buffer for p in operands]
+    return tuple(
+        (r, w) for r in reads for w in writes if r.buffer not in taken and _same_layout(r, w)
+    )  # fmt: skip
+
+
+def _as_dots(g: Geometry, a: Place, b: Place) -> bool:
+    """Whether packing B would not pay, and sums along k are long enough to be split in lanes."""
+    along = a.strides[-1] == 1 and b.strides[-2] == 1 and not g.batch
+    return along and (
+        (g.columns < DOT_COLUMNS and g.depth >= DOT_DEPTH[0])
+        or (g.rows <= DOT_ROWS and g.depth >= DOT_DEPTH[1])
+    )
+
+
+def _multiply_dots(
+    plan: Plan,
+    g: Geometry,
+    operands: tuple[Place, Place],
+    reads: Sequence[Place],
+    writes: Sequence[Place],
+    made: tuple[str, Evaluate],
+) -> None:
+    """Plan a product by dot products."""
+    a, b = operands
+    element = ELEMENTS[a.dtype]
+    height = matmul_dots.height_for(plan.machine, g.columns)
+    height = -(-g.rows // -(-g.rows // height))
+    tiles = -(-g.rows // height)
+    blocks = plan.workers if g.flops > SMALL_FLOPS else 1
+    block_rows = -(-tiles // blocks) * height
+    d = matmul_dots.Dots(element, height, g.rows % height, matmul_dots.groups(g.columns),
+                         g.depth % plan.machine.width(element) != 0)  # fmt: skip
+    words = ordered(
+        matmul_dots.DOTS, a=a, a_i=g.by_row[0], b=b, b_j=b.strides[-1], depth=g.depth,
+        rows=g.rows, full_rows=g.rows - g.rows % height, block_rows=block_rows, columns=g.columns,
+    )  # fmt: skip
+    for place, stride in zip((*reads, *writes), g.by_row[2:]):
+        words += [place, stride]
+    plan.add(
+        Task(
+            label=plan.instr.op if plan.instr else "matmul",
+            kernel=matmul_dots.dots(plan.machine, d, _epilogue(g, reads, writes, *made, False)),
+            words=words,
+            chunks=-(-g.rows // block_rows),
+            reads=(a, b, *reads),
+            writes=tuple(writes),
+            in_place=_in_place(reads, writes, operands),
+            flops=g.flops,
+        )
+    )
+
+
+def _epilogue(g: Geometry, reads: Sequence[Place], writes: Sequence[Place], key: str,
+              evaluate: Evaluate, heavy: bool) -> Epilogue:  # fmt: skip
+    inputs = tuple(_operand(p, s) for p, s in zip(reads, g.moving()[2:]))
+    outputs = tuple(Operand(p.dtype.name, True, True) for p in writes)
+    return Epilogue(inputs, outputs, key, evaluate, heavy)
 
 
 def _tiling(machine: features.Machine, g: Geometry, c: Choice, dtype: np.dtype) -> Tiling:
