@@ -318,7 +318,9 @@ class Executable:
         return [m[:3] for m in self._made]
 
     def check(self) -> None:
-        """Raise what went wrong in a callback of the last call."""
+        """Raise what went wrong in the last call."""
+        for found in self.plan.checks:
+            found()
         for inner in self.inner:
             inner.check()
         if self.error is not None:
