@@ -91,9 +91,9 @@ def lower_one_by_one(plan: Plan, instr: Instr) -> None:
             np.asarray(x, v.dtype.numpy)))  # fmt: skip
     for i in body.instrs:
         lower.lower_instr(plan, i)
-    for v, r in zip(body.outputs, instr.outputs):
-        if isinstance(v, Value) and r is not None:
-            plan.alias(r, plan.place(v))
+    for made, wanted in zip(body.outputs, instr.outputs):
+        if isinstance(made, Value) and wanted is not None:
+            plan.alias(wanted, plan.place(made))
 
 
 def lower_body(plan: Plan, body: Program, operands: Sequence[Value],
@@ -139,7 +139,7 @@ def _values(body: Program) -> list[Value]:
 def _choose(machine: features.Machine, found: list[Roles], body: Program, outputs: list[Value],
             places: dict[str, Place]) -> tuple[Roles, Nest, list[int], Any] | None:  # fmt: skip
     """The way to loop that walks memory best, with its kernels."""
-    candidates = []
+    candidates: list[tuple] = []
     for r in found:
         strides = {v.name: strides_of(r, v, places[v.name].strides) for v in body.inputs}
         order = order_of(r, body.inputs, outputs, strides)
@@ -187,7 +187,10 @@ def _numbered(nest: Nest) -> tuple[Nest, dict[str, str]]:
               {} if i.op in ("expand", "reshape", "permute", "positions") else i.params)
         for i in nest.instrs
     ]  # fmt: skip
-    table = lambda d: {rename[k]: v for k, v in d.items() if k in rename}  # noqa: E731
+
+    def table(d: dict[str, Any]) -> dict[str, Any]:
+        return {rename[k]: v for k, v in d.items() if k in rename}
+
     made = replace(
         nest, instrs=instrs,
         inputs=[replace(o, name=rename[o.name]) for o in nest.inputs],

@@ -403,8 +403,8 @@ class Loops(Writer):
                     offset = made.index[axis] * f.field(f"{o.name}_{axis}")
                     pointer = f.at(pointer, offset, element)
             if middle is not None and o.middle:
-                step = self.stride(o, "middle")
-                offset = middle if isinstance(step, int) else middle * step
+                far = self.stride(o, "middle")
+                offset = middle if isinstance(far, int) else middle * far
                 pointer = f.at(pointer, offset, element)
             made.pointers[o.name] = pointer
         return made

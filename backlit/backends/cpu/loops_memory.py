@@ -22,7 +22,7 @@ def load(f: Function, pointer: Value, dtype: Any, width: int, part: Part = None,
          stride: int | Value = 1) -> Lane:  # fmt: skip
     """A slice; `stride` in elements, 0 for one element that all lanes share (then of width 1)."""
     element = memory_element(dtype)
-    if isinstance(stride, int) and stride == 0 or width == 1:
+    if width == 1 or (isinstance(stride, int) and stride == 0):
         return _from_memory(f, f.load(pointer, element), dtype)
     if not (isinstance(stride, int) and stride == 1):
         return _from_memory(f, _gather(f, pointer, element, width, part, stride), dtype)

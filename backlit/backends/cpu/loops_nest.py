@@ -194,7 +194,10 @@ def plan_nest(roles: Roles, instrs: Sequence[Instr], inputs: Sequence[Value],
     if len(lines) > 1:
         return None
     line = lines[0] if lines else []
-    extent = lambda group: math.prod(layout.extents[a] for a in group)  # noqa: E731
+
+    def extent(group: Sequence[int]) -> int:
+        return math.prod(layout.extents[a] for a in group)
+
     width = _width(instrs, [*inputs, *outputs], machine)
     crossing = _crosses(roles, layout, rows, line, extent, width)
     middle = rows.pop() if crossing else None
@@ -207,7 +210,7 @@ def plan_nest(roles: Roles, instrs: Sequence[Instr], inputs: Sequence[Value],
     for v in names.values():
         s = space.set_of(v)
         nest.varies[v.name] = (
-            any(g[0] in s for g in rows), bool(middle) and middle[0] in s,
+            any(g[0] in s for g in rows), middle is not None and middle[0] in s,
             bool(line) and line[0] in s,
         )  # fmt: skip
     for listed, made in ((inputs, nest.inputs), (outputs, nest.outputs)):
@@ -270,7 +273,8 @@ def _is_held(nest: Nest) -> bool:
 
 
 HEAVY = ("exp", "log", "tanh", "erf", "sigmoid", "gelu", "pow", "sin", "cos", "tan", "softplus",
-         "silu", "mish", "elu", "selu", "expm1", "log1p", "logsigmoid", "celu", "atan2")  # fmt: skip
+         "silu", "mish", "elu", "selu", "expm1", "log1p", "logsigmoid", "celu",
+         "atan2")  # fmt: skip
 
 
 def _cost(instr: Instr) -> int:

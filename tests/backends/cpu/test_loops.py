@@ -32,7 +32,11 @@ BODIES = {
     "full sums": lambda x: ((x * x).sum(), x.mean(), x.amax(), x.sum() * 2 + 1),
     "softmax": lambda x: F.softmax(x, dim=-1),
     "log softmax, first axis": lambda x: F.log_softmax(x, dim=0),
-    "rows and columns": lambda x: (normalized(x), normalized(x).sum(0) + 9, normalized(x * x).exp().sum()),
+    "rows and columns": lambda x: (
+        normalized(x),
+        normalized(x).sum(0) + 9,
+        normalized(x * x).exp().sum(),
+    ),
     "broadcast": lambda x: x * x.amax(-1, keepdim=True) + x[0],
     "turned": lambda x: x.transpose(0, -1) * 2 + x.transpose(0, -1).exp(),
     "turned sums": lambda x: (x.transpose(0, -1).sum(0), (x.transpose(0, -1) * 2).sum(-1)),
