@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 
 from backlit.compiler import debug
+from backlit.compiler.build import build, passes_of
 from backlit.compiler.cells import block_of
 from backlit.compiler.entry import Entry
 from backlit.compiler.explain import Explanation, explain
 from backlit.compiler.guards import Item, Walk, differences, failed
-from backlit.compiler.pipeline import optimize
-from backlit.compiler.step import Attempt, finish, run_recorded
+from backlit.compiler.step import Attempt, Step, finish, run_recorded
 from backlit.config import flags
 from backlit.dtypes import get_default_dtype
 from backlit.errors import CaptureError, user_line
@@ -140,6 +140,8 @@ class Compiled:
     def _slow(self, args: tuple, kwargs: dict) -> Any:
         call = _Call(args, kwargs, self.pinned)
         entry = self._match(call)
+        if entry is not None and flags.check:
+            self._check_again(entry.captured, call)
         if entry is None:
             try:
                 entry, result = self._compile(call)
@@ -150,7 +152,7 @@ class Compiled:
         arrays = call.arrays()
         if not entry.collect(arrays, call.tensors):
             raise CaptureError("a tensor changed its shape under a compiled step")
-        self._quick = _Quick.of(entry, call)
+        self._quick = None if flags.check else _Quick.of(entry, call)
         return entry.run(arrays, call.tensors)
 
     def _match(self, call: _Call) -> Entry | None:
@@ -200,6 +202,33 @@ class Compiled:
                 f"the step reads from {before.iterators[0]}, an iterator, which goes on by itself",
                 hint="take from it outside and pass the batch as an argument",
             )
+        step, found = self._record(call, before)
+        if step is None:
+            return None, found
+        if flags.check:
+            step, found = self._check_again(step, call)
+        entry = Entry(step, build)
+        entry.captured = step
+        entry.walk = self._walk(call)
+        entry.loose = set(found)
+        entry.count = changes.count
+        entries.append(entry)
+        self.last = entry
+        if debug.on(debug.KERNELS):
+            debug.say(debug.KERNELS, f"kernels of {self.name}", self.explain())
+        return entry, None
+
+    def _check_again(self, step: Step, call: _Call) -> tuple[Step, Any]:
+        """Record once more; refuse a step that is not what it was."""
+        from backlit.compiler.checking import compare_captures
+
+        again, found = self._record(call, self._walk(call))
+        compare_captures(step, again)
+        return again, found
+
+    def _record(self, call: _Call, before: Walk) -> tuple[Step | None, Any]:
+        """The Step of an eager run and the tensors that it replaced; or None and its result,
+        where it set something up that is there from now on."""
         leaves, args, kwargs = call.as_leaves()
         attempt = run_recorded(
             lambda: self.function(*args, **kwargs), leaves, call.names,
@@ -213,32 +242,12 @@ class Compiled:
                 if again:
                     self._refuse(again[0], before, after)
                 self._warmed.update(changed)
-                return None, attempt.result  # what it set up is there from now on
+                return None, attempt.result
         except BaseException:
             attempt.put_back()
             raise
-        step = finish(attempt, self.name, [(i.holder, i.key, i.value) for i in kept.values()])
-        entry = Entry(step, self._builder())
-        entry.walk = self._walk(call)
-        entry.loose = set(kept)
-        entry.count = changes.count
-        entries.append(entry)
-        self.last = entry
-        if debug.on(debug.KERNELS):
-            debug.say(debug.KERNELS, f"kernels of {self.name}", self.explain())
-        return entry, None
-
-    def _builder(self) -> Callable[..., Any]:
-        def build(program: Any, blocks: Any, writes: Any) -> Any:
-            from backlit.backends.cpu.executable import build
-            from backlit.backends.eager import configure
-
-            configure()
-            debug.watch_kernels()
-            debug.say(debug.PROGRAM, f"captured {program.name}", program)
-            return build(optimize(program, debug.watch_passes()), blocks, writes)
-
-        return build
+        attributes = [(i.holder, i.key, i.value) for i in kept.values()]
+        return finish(attempt, self.name, attributes), kept
 
     def _changed(
         self, before: Walk, after: Walk, attempt: Attempt
@@ -324,10 +333,7 @@ class Compiled:
     @property
     def passes(self) -> list[tuple[str, Any]]:
         """(name, Program) after each pass."""
-        found: list[tuple[str, Any]] = []
-        if self.last:
-            optimize(self.last.program, lambda name, program: found.append((name, program)))
-        return found
+        return passes_of(self.last.program) if self.last else []
 
     @property
     def executable(self) -> Any:

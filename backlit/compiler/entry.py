@@ -39,6 +39,7 @@ Build = Callable[..., Any]
 class Entry:
     """One executable with its guards."""
 
+    captured: Step  # to be compared with later captures, where a flag asks for it
     walk: Walk  # what the guards compare, as it was when the step had been compiled
 
     def __init__(self, step: Step, build: Build):

@@ -20,9 +20,12 @@ from backlit.compiler.boundary import Backward, Forward
 from backlit.compiler.cells import block_of, restore
 from backlit.errors import CaptureError, user_line
 from backlit.program.capture import _Recorder as Recorder
-from backlit.program.ir import Instr, Operand, Value
+from backlit.program.ir import Instr, Operand, Program, Value
 from backlit.state import state
 from backlit.tensor import Cell, Tensor, ViewCell, next_era, wrap
+
+
+FOLDED = 4096  # elements up to which what is computed from constants is a constant
 
 
 class Again(Exception):
@@ -80,6 +83,7 @@ class StepRecorder(Recorder):
         self.opaque = opaque  # Functions of the user's own run in Python, as one instruction
         self.states: dict[int, State] = {}
         self.constants: dict[str, np.ndarray] = {}
+        self.uniform: dict[str, np.ndarray] = {}  # values made of constants, one number everywhere
         self.grads: dict[int, Grad] = {}
         self.draws: dict[int, Draws] = {}
         self.tensors: dict[int, tuple[weakref.ref[Tensor], Any]] = {}  # old ones, and their cells
@@ -204,9 +208,36 @@ class StepRecorder(Recorder):
         if hasattr(op, "user"):
             self._inside -= 1
             self._user_forward(op, inputs, outputs, node)
-        else:
+        elif not self._fold(op, inputs, params, outputs):
             super().after_forward(op, inputs, params, outputs, node)
+            self._note_uniform(inputs, outputs)
         self.made += [weakref.ref(t.cell) for t in outputs if isinstance(t, Tensor)]
+
+    def _fold(self, op: Any, inputs: tuple, params: dict, outputs: tuple) -> bool:
+        """Whether the results are constants, of constants, and need no instruction."""
+        if not self._are_constant(inputs) or any(isinstance(p, Program) for p in params.values()):
+            return False
+        arrays = [t.cell.array for t in outputs if t is not None]
+        known = any(id(a) in self._values for a in arrays)
+        return not known and sum(a.size for a in arrays) <= FOLDED
+
+    def _are_constant(self, inputs: tuple) -> bool:
+        tensors = [x for x in inputs if isinstance(x, (Tensor, np.ndarray))]
+        values = [self._operand(x) for x in tensors]
+        return bool(values) and all(
+            isinstance(v, Value) and (v.name in self.constants or v.name in self.uniform)
+            for v in values
+        )
+
+    def _note_uniform(self, inputs: tuple, outputs: tuple) -> None:
+        """Remember results that are one number everywhere, such as the gradient of a mean."""
+        if not self._are_constant(inputs):
+            return
+        for value, t in zip(self.instrs[-1].outputs, outputs):
+            if value is not None and not any(
+                s for s, n in zip(t.cell.array.strides, t.cell.array.shape) if n > 1
+            ):
+                self.uniform[value.name] = t.cell.array
 
     def _user_forward(self, op: Any, inputs: tuple, outputs: tuple, node: Any) -> None:
         tensors = [t for t in outputs if isinstance(t, Tensor)]

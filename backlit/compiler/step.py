@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,8 @@ from backlit.compiler.cells import holding, lose, restore
 from backlit.compiler.recorder import Again, StepRecorder
 from backlit.compiler.vjp import Vjp, capture_vjp
 from backlit.errors import CaptureError, user_line
-from backlit.program.ir import Operand, Program, Value
+from backlit.ops.op import REGISTRY, Elementwise, Spec
+from backlit.program.ir import Instr, Operand, Program, Value
 from backlit.random import default_generator
 from backlit.state import state
 from backlit.tensor import Tensor, ViewCell
@@ -186,8 +187,15 @@ class _Finish:
         recorder = self.recorder
         alive = [(ref(), cell) for ref, cell in recorder.tensors.values()]
         made.tensors = [(t, cell) for t, cell in alive if t is not None]
+        numbers = recorder.uniform | {k: a for k, a in recorder.constants.items() if a.size == 1}
+        instrs = with_numbers(recorder.instrs, numbers)
+        read = {x.name for i in instrs for x in i.inputs if isinstance(x, Value)}
+        read.update(x.name for x in self.outputs if isinstance(x, Value))
+        recorder.inputs = [
+            v for v in recorder.inputs if v.name in read or v.name not in recorder.constants
+        ]
         made.program = Program(
-            self.name, tuple(recorder.inputs), tuple(recorder.instrs), tuple(self.outputs)
+            self.name, tuple(recorder.inputs), tuple(instrs), tuple(self.outputs)
         )
         made.origins = [self._origin(v) for v in recorder.inputs]
         return made
@@ -310,6 +318,33 @@ class _Finish:
             cell = ref()
             if cell is not None and id(cell) not in self.alive and not self.recorder.is_old(cell):
                 lose(cell)
+
+
+def with_numbers(instrs: list[Instr], uniform: dict[str, np.ndarray]) -> list[Instr]:
+    """Elementwise instructions with Python numbers in place of operands that are one number
+    everywhere, where another operand gives shape and dtype."""
+    made = []
+    for instr in instrs:
+        op = REGISTRY[instr.op]
+        values = [x for x in instr.inputs if isinstance(x, Value)]
+        rest = [v for v in values if v.name not in uniform]
+        if issubclass(op, Elementwise) and rest and len(rest) < len(values):
+            inputs = tuple(
+                uniform[x.name].flat[0].item()
+                if isinstance(x, Value) and x.name in uniform and x.dtype.kind == "f"
+                and x.dtype.itemsize > 2
+                else x
+                for x in instr.inputs
+            )  # fmt: skip
+            if _infer(op, inputs, instr.params) == _infer(op, instr.inputs, instr.params):
+                instr = replace(instr, inputs=inputs)
+        made.append(instr)
+    return made
+
+
+def _infer(op: Any, inputs: tuple, params: dict) -> Any:
+    given = [Spec(x.shape, x.dtype) if isinstance(x, Value) else x for x in inputs]
+    return op.infer(*given, **params)
 
 
 def _over(tree: Any, function: Callable[[Tensor], Any]) -> Any:
