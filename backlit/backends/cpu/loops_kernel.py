@@ -14,7 +14,7 @@ from typing import Any
 from backlit.program.ir import Instr
 from backlit.program.ir import Value as Name
 
-from . import codegen
+from . import codegen, loops_scalars
 from . import loops_memory as mem
 from .codegen import Kernel, Value
 from .lane_body import apply, spread
@@ -335,6 +335,8 @@ class Loops(Writer):
 
     def _evaluate(self, scope: Scope, kind: str, level: int) -> None:
         """All values of a scope that exist at a level."""
+        if kind == "chunk":
+            loops_scalars.evaluate_packed(self, scope)
         names = [o.name for o in self.nest.inputs] if level == 0 else []
         names += [_out(i).name for i in self.nest.instrs]
         for name in names:

@@ -201,3 +201,21 @@ def test_equal_loops_of_other_sizes_share_a_kernel():
         jit.set_watch(None)
     kernels = {t.kernel for t in made.tasks}
     assert len(made.tasks) == 2 and len(kernels) == 1
+
+
+@pytest.mark.parametrize("dtype", [bl.float32, bl.float64])
+def test_scalar_gates_share_lanes(dtype):
+    def function(a, b):
+        listed = [a, b]
+        for i in range(60):
+            x, y = listed[(i * 7) % len(listed)], listed[(i * 5 + 1) % len(listed)]
+            gates = (x.tanh(), x * y, (y * 0.5).exp(), x - y, (x * x + 1).log(), x.sigmoid())
+            listed.append(gates[i % 6])
+        return listed[-20:]
+
+    a, b = bl.tensor(0.3, dtype=dtype), bl.tensor(-0.7, dtype=dtype)
+    program, arrays = program_of(function, a, b)
+    expected = reference.run(program, arrays)
+    made = executable.build(fuse(program), {}, {}, 1)
+    assert len(made.tasks) == 1
+    compare(made.run(arrays), expected, 1e-5 if dtype is bl.float32 else 1e-12)
