@@ -216,10 +216,11 @@ def forward_plan(
     geometry: tuple[Sizes, Sizes, Sizes],
     groups: int,
     images: int,
+    force: bool = False,
 ) -> conv_plan.Gather:
     dims = zip(source[1:], size, weight[2:], *geometry, strict=True)
     axes = conv_plan.three_axes([conv_plan.forward_axis(*d) for d in dims])
-    return _plan(machine, dtype, axes, _numbers(weight, groups), weight, groups, images)
+    return _plan(machine, dtype, axes, _numbers(weight, groups), weight, groups, images, force)
 
 
 @functools.lru_cache(maxsize=512)
@@ -232,11 +233,12 @@ def gradient_plan(
     geometry: tuple[Sizes, Sizes, Sizes],
     groups: int,
     images: int,
+    force: bool = False,
 ) -> conv_plan.Gather:
     dims = zip(size, grad[1:], weight[2:], *geometry, strict=True)
     axes = conv_plan.three_axes([conv_plan.gradient_axis(*d) for d in dims])
     index = _numbers(weight, groups).swapaxes(1, 2)
-    return _plan(machine, dtype, axes, index, weight, groups, images)
+    return _plan(machine, dtype, axes, index, weight, groups, images, force)
 
 
 @functools.lru_cache(maxsize=512)
@@ -248,15 +250,18 @@ def weight_plan(
     size: Sizes,
     geometry: tuple[Sizes, Sizes, Sizes],
     groups: int,
+    force: bool = False,
 ) -> conv_plan.WeightSum:
     dims = zip(source[1:], grad[1:], size, *geometry, strict=True)
     axes = conv_plan.three_axes([conv_plan.forward_axis(*d) for d in dims])
     width = machine.width(ELEMENTS[dtype])
     depthwise = is_depthwise(grad[0], source[0], groups)
     if depthwise:
-        return conv_plan.weight_sum(axes, 1, grad[0], 1, width, dtype.itemsize, depthwise)
+        return conv_plan.weight_sum(axes, 1, grad[0], 1, width, dtype.itemsize, depthwise, force)
     inputs, outputs = source[0] // groups, grad[0] // groups
-    return conv_plan.weight_sum(axes, inputs, outputs, groups, width, dtype.itemsize, depthwise)
+    return conv_plan.weight_sum(
+        axes, inputs, outputs, groups, width, dtype.itemsize, depthwise, force
+    )
 
 
 def _plan(
@@ -267,6 +272,7 @@ def _plan(
     weight: Sizes,
     groups: int,
     images: int,
+    force: bool = False,
 ) -> conv_plan.Gather:
     rows, *rest = weight[2:]
     taps = (rows, *(1,) * (2 - len(rest)), *rest)
@@ -274,7 +280,7 @@ def _plan(
     depthwise = is_depthwise(weight[0], weight[1] * groups, groups)
     if depthwise:
         index = index.swapaxes(0, 1)
-    return conv_plan.gather(axes, index, taps, width, dtype.itemsize, images, depthwise)
+    return conv_plan.gather(axes, index, taps, width, dtype.itemsize, images, depthwise, force)
 
 
 def is_depthwise(outputs: int, inputs: int, groups: int) -> bool:

@@ -9,11 +9,18 @@ convolutions run the same kernels with tiles that pair channels instead of mixin
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from . import codegen, features, jit, stage_kernels
 from .codegen import Function, Kernel, Value, names, parameters, vector
-from .stage_kernels import GEOMETRY, fill_zero
+from .lanes_value import Lane, memory_element, memory_lane, rounded_to
+from .lanewise import Lanewise, load_row
+from .masked import lane_mask
+from .norm_plan_kernels import deviations, products, values
+from .stage_kernels import GEOMETRY, Source, fill_zero
 
 MAX_VECTORS = 3
 MAX_ROWS = 8
@@ -39,20 +46,61 @@ def rows_per_tile(registers: int, vectors: int) -> int:
     return min(MAX_ROWS, (registers - vectors - 1) // vectors)
 
 
+@dataclass(frozen=True)
+class Finish:
+    """What becomes of an output: rounded to `dtype` and stored, or not; handed on to `after`.
+
+    `sums` asks each chunk for the sums of a normalization: "statistics" of the output, or
+    "gradient", those of the first result of `after` and of its products with `normed` - `mean`.
+    `tails`: some panel has lanes to spare.
+    """
+
+    dtype: np.dtype
+    stored: bool = True
+    after: Lanewise | None = None
+    sums: str = ""
+    tails: bool = False
+
+    @property
+    def fields(self) -> list[str]:
+        """The kernel's words for it."""
+        found = list(self.after.fields) if self.after else []
+        found += ["partial", "partial_step"] if self.sums else []
+        return found + (["normed", "mean"] if self.sums == "gradient" else [])
+
+
+def _element_dtype(element: str) -> np.dtype:
+    return np.dtype(np.float32 if element == "float" else np.float64)
+
+
 @jit.recipe
-def gather(machine: features.Machine, element: str, depthwise: bool = False) -> int:
+def gather(
+    machine: features.Machine,
+    element: str,
+    depthwise: bool = False,
+    source: Source | None = None,
+    finish: Finish | None = None,
+) -> int:
     """Return the address of the kernel that computes output pixels from the taps around them."""
-    stage = stage_kernels.stage(machine, element)
-    tiles = [_gather_tile(machine, element, n, depthwise) for n in range(1, MAX_VECTORS + 1)]
-    f = Kernel("conv_gather", GATHER)
+    finish = finish or Finish(_element_dtype(element))
+    before = source.before.fields if source and source.before else []
+    fields = [*GATHER, *before, *finish.fields]
+    stage = stage_kernels.stage(machine, element, source, fields)
+    tiles = [
+        _gather_tile(machine, element, n, depthwise, finish, fields)
+        for n in range(1, MAX_VECTORS + 1)
+    ]
+    f = Kernel("conv_gather", fields)
+    memory = memory_element(source.dtype) if source else element
 
     def unit(chunk: Value) -> None:
         blocks, groups = f.field("blocks"), f.field("groups")
         first = (chunk % blocks) * f.field("block_rows")
         group, image = (chunk // blocks) % groups, chunk // (blocks * groups)
         x_row = first * f.field("row_step") - f.field("low")
-        source = _block(f, stage, "x", image, group, x_row, f.field("span"), element)
-        target = f.at(_array(f, "y", image, group, element), first * f.field("y_row"), element)
+        block = _block(f, stage, "x", image, group, x_row, f.field("span"), element, memory)
+        column = group * f.field("y_group")
+        origin = image * f.field("y_image") + column + first * f.field("y_row")
         weights = f.at(f.field("weights", "ptr"), group * f.field("weights_group"), element)
         bias = f.at(f.field("bias", "ptr"), group * f.field("bias_group"), element)
 
@@ -65,8 +113,12 @@ def gather(machine: features.Machine, element: str, depthwise: bool = False) -> 
             def panel(tile: Function, start: Value, tail: Value) -> None:
                 f.call(
                     tile,
-                    f.at(source, start, element) if depthwise else source,
-                    f.at(target, start, element),
+                    f.at(block, start, element) if depthwise else block,
+                    f["words"],
+                    origin + start,
+                    column + start,
+                    chunk,
+                    i,
                     item.pointer("source_table"),
                     item.pointer("target_table"),
                     count,
@@ -87,11 +139,20 @@ def gather(machine: features.Machine, element: str, depthwise: bool = False) -> 
 
 
 @jit.recipe
-def weight_sum(machine: features.Machine, element: str, depthwise: bool = False) -> int:
+def weight_sum(
+    machine: features.Machine,
+    element: str,
+    depthwise: bool = False,
+    source: Source | None = None,
+    grad: Source | None = None,
+) -> int:
     """Return the address of the kernel that sums weight gradients, one partial sum a chunk."""
-    stage = stage_kernels.stage(machine, element)
+    fields = [*SUM, *(source.before.fields if source and source.before else [])]
+    stage_x = stage_kernels.stage(machine, element, source, fields, "stage_x")
+    stage_g = stage_kernels.stage(machine, element, grad, fields, "stage_g")
+    x_memory, g_memory = (memory_element(s.dtype) if s else element for s in (source, grad))
     tiles = [_sum_tile(machine, element, n, depthwise) for n in range(1, MAX_VECTORS + 1)]
-    f = Kernel("conv_weight_sum", SUM)
+    f = Kernel("conv_weight_sum", fields)
 
     def part(chunk: Value) -> None:
         parts, units = f.field("parts"), f.field("units")
@@ -108,8 +169,8 @@ def weight_sum(machine: features.Machine, element: str, depthwise: bool = False)
         rows = f.smaller(f.field("rows") - first, f.field("block_rows"))
         count = rows * f.field("per_row")
         x_row = first * f.field("row_step") - f.field("low")
-        x = _block(f, stage, "x", image, group, x_row, f.field("span"), element)
-        g = _block(f, stage, "g", image, group, first, rows, element)
+        x = _block(f, stage_x, "x", image, group, x_row, f.field("span"), element, x_memory)
+        g = _block(f, stage_g, "g", image, group, first, rows, element, g_memory)
 
         def panel(tile: Function, start: Value, tail: Value) -> None:
             f.call(
@@ -128,7 +189,7 @@ def weight_sum(machine: features.Machine, element: str, depthwise: bool = False)
         _each_panel(f, tiles, panel)
 
     f.each_chunk(part)
-    return jit.compile_function(codegen.module([stage, *tiles, f]), f.name, machine)
+    return jit.compile_function(codegen.module([stage_x, stage_g, *tiles, f]), f.name, machine)
 
 
 class Record:
@@ -160,18 +221,21 @@ def _block(
     first: Value,
     rows: Value,
     element: str,
+    memory: str,
 ) -> Value:
     """Return where a block of rows begins: in the array itself, or in its staged copy."""
-    source = _array(f, name, image, group, element)
+    source = _array(f, name, image, group, memory)
     geometry = Record(f, f"{name}_geometry", 0, GEOMETRY)
     own = f["worker"] * f.field("scratch_size")
     own = f.at(f.field(f"{name}_scratch", "ptr"), own, element)
     staged = f.compare("ne", f.field(f"{name}_staged"), 0)
     f.when(
         staged,
-        lambda: f.call(stage, source, own, first, rows, *(geometry[k] for k in GEOMETRY)),
+        lambda: f.call(
+            stage, source, own, f["words"], first, rows, *(geometry[k] for k in GEOMETRY)
+        ),
     )
-    direct = f.at(source, first * geometry["row_stride"], element)
+    direct = f.at(source, first * geometry["row_stride"], memory)
     return f.select(staged, own, direct)
 
 
@@ -191,7 +255,12 @@ def _each_panel(
 
 
 def _gather_tile(
-    machine: features.Machine, element: str, vectors: int, depthwise: bool
+    machine: features.Machine,
+    element: str,
+    vectors: int,
+    depthwise: bool,
+    finish: Finish,
+    fields: Sequence[str],
 ) -> Function:
     """Emit: for each output pixel, bias plus the products of its runs with a weight panel."""
     width, rows = machine.width(element), rows_per_tile(machine.registers, vectors)
@@ -199,7 +268,8 @@ def _gather_tile(
     f = Function(
         f"gather_tile{vectors}",
         parameters(
-            "ptr source, ptr target, ptr source_table, ptr target_table, i64 count, ptr weights, "
+            "ptr source, ptr words, i64 origin, i64 column, i64 chunk, i64 phase, "
+            "ptr source_table, ptr target_table, i64 count, ptr weights, "
             "ptr bias, ptr runs, i64 n_runs, i64 run_length, i64 tail"
         ),
         private=True,
@@ -230,9 +300,9 @@ def _gather_tile(
             return f.loop(0, run_length, 1, step, [weights, *sums])
 
         _, *sums = f.loop(0, f["n_runs"], 1, run, [f["weights"], *bias * rows])
-        for r in range(rows):
-            target = f.at(f["target"], entry("target_table", pixels[r]), element)
-            _store_row(f, sums[r * vectors : (r + 1) * vectors], target, f["tail"], element, width)
+        places = [f["origin"] + entry("target_table", p) for p in pixels]
+        table = [sums[r * vectors : (r + 1) * vectors] for r in range(rows)]
+        _Finishing(f, finish, fields, element, width).tile(table, places, first)
 
     f.loop(0, f["count"], rows, tile)
     return f
@@ -246,6 +316,90 @@ def _operands(
         kind = vector(element, width)
         return [f.load(f.at(place, v * width, element), kind) for v in range(vectors)]
     return [f.splat(f.load(place, element), width)] * vectors
+
+
+class _Finishing:
+    """Emits what becomes of a tile's rows of outputs."""
+
+    def __init__(
+        self, f: Function, finish: Finish, fields: Sequence[str], element: str, width: int
+    ) -> None:
+        self.f, self.finish, self.fields = f, finish, fields
+        self.element, self.width = element, width
+
+    def field(self, name: str, kind: str = "ptr") -> Value:
+        return self.f.load(self.f.at(self.f["words"], self.fields.index(name), "i64"), kind)
+
+    def tile(self, table: list[list[Value]], places: list[Value], first: Value) -> None:
+        f, dtype = self.f, self.finish.dtype
+        rows = [[rounded_to(Lane(f, v), dtype) for v in row] for row in table]
+        if self.finish.stored:
+            memory, y = memory_element(dtype), self.field("y")
+            for row, place in zip(rows, places, strict=True):
+                kept = [memory_lane(lane, dtype).v for lane in row]
+                _store_row(f, kept, f.at(y, place, memory), f["tail"], memory, self.width)
+        if not (self.finish.after or self.finish.sums):
+            return
+        whole = functools.partial(self._go_on, rows, places, first, None)
+        if not self.finish.tails or self.width == 1:
+            whole()
+            return
+
+        def masked() -> None:
+            self._go_on(rows, places, first, lane_mask(f, f["tail"], self.width))
+
+        f.when(f.compare("eq", f["tail"], 0), whole, masked)
+
+    def _go_on(
+        self, rows: list[list[Lane]], places: list[Value], first: Value, mask: Value | None
+    ) -> None:
+        f, finish, vectors = self.f, self.finish, len(rows[0])
+        kind = vector(self.element, self.width)
+        read = self.field
+        evaluate = None
+        if finish.after:
+            evaluate = finish.after.prepare(f, read, f["column"], vectors, self.width, mask)
+        if finish.sums:
+            count = 3 if finish.sums == "statistics" else 2
+            step = read("partial_step", "i64")
+            partial = f["chunk"] * count * step + f["column"]
+            partial = f.at(read("partial"), partial, self.element)
+            lines = [
+                [f.at(f.at(partial, step * k, self.element), v * self.width, self.element)
+                 for v in range(vectors)]
+                for k in range(count)
+            ]  # fmt: skip
+            # the first tile of a chunk finds nothing there yet
+            fresh = f.compare("eq", f["phase"] + first, 0)
+            zero = f.constant(kind, 0.0)
+            kept = [f.select(fresh, zero, f.load(p, kind)) for line in lines[-2:] for p in line]
+            if finish.sums == "statistics":
+                pilot = [
+                    f.select(fresh, lane.v, f.load(p, kind))
+                    for lane, p in zip(rows[0], lines[0], strict=True)
+                ]
+                for value, place in zip(pilot, lines[0], strict=True):
+                    f.store(value, place)
+            else:
+                here = f.at(read("mean"), f["column"], self.element)
+                means = values(load_row(f, here, _element_dtype(self.element), vectors,
+                                        self.width, mask))  # fmt: skip
+        for r, (row, place) in enumerate(zip(rows, places, strict=True)):
+            results = evaluate(place, row) if evaluate else [[lane] for lane in row]
+            if not finish.sums:
+                continue
+            if finish.sums == "statistics":
+                new = deviations(f, values(row), pilot, kept)
+            else:
+                normed = f.at(read("normed"), place, memory_element(finish.dtype))
+                x = load_row(f, normed, finish.dtype, vectors, self.width, mask)
+                new = products(f, [v[0].v for v in results], values(x), means, kept)
+            # rows past the last pixel repeat it
+            counts = f.compare("slt", first + r, f["count"])
+            kept = [f.select(counts, n, k) for n, k in zip(new, kept, strict=True)]
+        if finish.sums:
+            for value, place in zip(kept, [p for line in lines[-2:] for p in line], strict=True):
+                f.store(value, place)
 
 
 def _store_row(

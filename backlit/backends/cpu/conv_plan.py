@@ -102,14 +102,19 @@ class Layout:
 
 
 def layout(
-    axes: Axes, channels: int, groups: int, rows: int, padded_channels: int | None = None
+    axes: Axes,
+    channels: int,
+    groups: int,
+    rows: int,
+    padded_channels: int | None = None,
+    force: bool = False,
 ) -> Layout:
-    """Plan the reads of a block of `rows` outputs of each residue."""
+    """Plan the reads of a block of `rows` outputs of each residue; `force` a staged copy."""
     pixel = channels * groups
     _, middle, width = axes
     source = (middle.source * width.source * pixel, width.source * pixel, pixel)
     padded = padded_channels or channels
-    staged = padded != channels or not all(axis.inside for axis in axes)
+    staged = force or padded != channels or not all(axis.inside for axis in axes)
     span = (axes[0].span(rows), middle.span(), width.span())
     left, skip = min(max(width.low, 0), span[2]), max(-width.low, 0)
     copied = max(0, min(span[2] - left, width.source - skip))
@@ -203,6 +208,7 @@ def gather(
     item_bytes: int,
     images: int,
     depthwise: bool,
+    force: bool = False,
 ) -> Gather:
     """Plan a gather; `index` (groups, out, in, taps) numbers the weights as they lie in memory.
 
@@ -214,7 +220,7 @@ def gather(
     cut = panels(outputs, width)
     padded = width * sum(p.vectors for p in cut)
     # whole vectors of inputs are read, also past the last channel
-    source = layout(axes, channels, groups, rows, padded if depthwise else None)
+    source = layout(axes, channels, groups, rows, padded if depthwise else None, force)
     pixel = outputs * groups
     line = axes[2].target * pixel
     targets = (axes[1].target * line, line, pixel)
@@ -278,6 +284,7 @@ def weight_sum(
     width: int,
     item_bytes: int,
     depthwise: bool,
+    force: bool = False,
 ) -> WeightSum:
     """Plan the sum over all pixels of input times gradient, for `inputs` and `outputs` a group."""
     channels = outputs if depthwise else inputs
@@ -285,8 +292,8 @@ def weight_sum(
     residues = tuple(axis.residues[0] for axis in axes)
     cut = panels(outputs, width)
     padded = width * sum(p.vectors for p in cut)
-    source = layout(axes, channels, groups, rows, padded if depthwise else None)
-    grad = layout(_copies(residues), outputs, groups, rows, padded)
+    source = layout(axes, channels, groups, rows, padded if depthwise else None, force)
+    grad = layout(_copies(residues), outputs, groups, rows, padded, force)
     offsets = _tap_offsets(residues, source)
     return WeightSum(
         groups=groups,

@@ -20,6 +20,7 @@ from . import lane_body
 from .codegen import Function, Value
 from .lanes import LaneMath
 from .lanes_value import Lane, element_of, load_lane, load_splat, memory_element, store_lane
+from .masked import load_lane_masked, store_lane_masked
 
 # the pointer to an operand or a result, by the name of its field
 Pointers = Callable[[str], Value]
@@ -55,12 +56,18 @@ class Lanewise:
         return isinstance(other, Lanewise) and repr(self) == repr(other)
 
     def prepare(
-        self, f: Function, pointers: Pointers, column: Value, vectors: int, lanes: int
+        self,
+        f: Function,
+        pointers: Pointers,
+        column: Value,
+        vectors: int,
+        lanes: int,
+        mask: Value | None = None,
     ) -> Callable[..., list[list[Lane]]]:
         """Load what rows share; return `evaluate(place, mains)`, which gives each vector's outputs.
 
         `place` counts elements from the start of a full array; results that are stored are
-        stored.
+        stored. Under a mask only its lanes of the last vector exist in memory.
         """
         shared: dict[int, list[Lane]] = {}
         arrays: dict[int, Value] = {}
@@ -73,7 +80,7 @@ class Lanewise:
                 arrays[i] = pointer
             elif kind == "channel":
                 here = f.at(pointer, column, memory_element(dtype))
-                shared[i] = load_row(f, here, dtype, vectors, lanes)
+                shared[i] = load_row(f, here, dtype, vectors, lanes, mask)
             else:
                 shared[i] = [load_splat(f, pointer, dtype, lanes)] * vectors
         targets = {i: pointers(f"{self.prefix}_out{i}") for i in self.stored}
@@ -83,7 +90,7 @@ class Lanewise:
             for i, pointer in arrays.items():
                 dtype = self.body.inputs[i].dtype.numpy
                 here = f.at(pointer, place, memory_element(dtype))
-                rows[i] = load_row(f, here, dtype, vectors, lanes)
+                rows[i] = load_row(f, here, dtype, vectors, lanes, mask)
             found = []
             for v in range(vectors):
                 values = [
@@ -94,7 +101,7 @@ class Lanewise:
             for i, pointer in targets.items():
                 dtype = self._output(i).dtype.numpy
                 here = f.at(pointer, place, memory_element(dtype))
-                store_row(f, [outputs[i] for outputs in found], here, dtype)
+                store_row(f, [outputs[i] for outputs in found], here, dtype, mask)
             return found
 
         return evaluate
@@ -110,17 +117,25 @@ class Lanewise:
         return value
 
 
-def load_row(f: Function, here: Value, dtype: Any, vectors: int, lanes: int) -> list[Lane]:
-    """Neighbouring vectors of a dtype from memory."""
+def load_row(
+    f: Function, here: Value, dtype: Any, vectors: int, lanes: int, mask: Value | None = None
+) -> list[Lane]:
+    """Neighbouring vectors of a dtype from memory, the last one under the mask."""
     element = memory_element(dtype)
-    return [load_lane(f, f.at(here, v * lanes, element), dtype, lanes) for v in range(vectors)]
+    places = [f.at(here, v * lanes, element) for v in range(vectors)]
+    row = [load_lane(f, place, dtype, lanes) for place in places[:-1]]
+    return [*row, load_lane_masked(f, places[-1], dtype, lanes, mask)]
 
 
-def store_row(f: Function, row: Sequence[Lane], here: Value, dtype: Any) -> None:
-    """Store neighbouring vectors as a dtype."""
+def store_row(
+    f: Function, row: Sequence[Lane], here: Value, dtype: Any, mask: Value | None = None
+) -> None:
+    """Store neighbouring vectors as a dtype, the last one under the mask."""
     element = memory_element(dtype)
-    for v, lane in enumerate(row):
-        store_lane(f, lane, f.at(here, v * lane.width, element), dtype)
+    places = [f.at(here, v * lane.width, element) for v, lane in enumerate(row)]
+    for lane, place in zip(row[:-1], places):
+        store_lane(f, lane, place, dtype)
+    store_lane_masked(f, row[-1], places[-1], dtype, mask)
 
 
 def lane_element(dtype: np.dtype) -> str:

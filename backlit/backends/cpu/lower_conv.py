@@ -8,7 +8,8 @@ kernel covers (other dtypes, empty arrays) is declined.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,30 +17,45 @@ import numpy as np
 from backlit.program.ir import Instr, Value
 
 from . import conv, conv_kernels, conv_plan, weight_kernels
-from .layout import ELEMENTS, ordered
+from .layout import ELEMENTS, is_half, ordered
 from .lower_layout import channels_last_place
 from .plan import Place, Plan, Task, channels_last
+from .stage_kernels import Source
 from .weight_kernels import ORDER
 
 Sizes = tuple[int, ...]
 SUM_PARTS = conv.SUM_PARTS
 
 
-def lower_conv(plan: Plan, instr: Instr) -> Any:
+@dataclass(frozen=True, eq=False)
+class Ending:
+    """What a convolution's kernel does beyond storing its result: see `conv_kernels.Finish`."""
+
+    finish: conv_kernels.Finish
+    words: dict[str, Any]
+    reads: tuple[Place, ...]
+    writes: tuple[Place, ...]
+
+
+# makes the ending of a convolution whose plan is known
+End = Callable[[conv_plan.Gather], Ending]
+
+
+def lower_conv(plan: Plan, instr: Instr, end: End | None = None) -> Any:
     """y = x convolved with w, plus b."""
     x, w, b = _values(instr.inputs)
     (y,) = _values(instr.outputs)
     if not _native(x, w, y):
         return NotImplemented
     geometry, groups = _geometry(instr), instr.params["groups"]
-    dtype = x.dtype.numpy
     found = conv.forward_plan(
-        plan.machine, dtype, x.shape[1:], w.shape, y.shape[2:], geometry, groups, conv.some(x)
-    )
-    return _gather(plan, found, x, w, b, y, _flops(w, y))
+        plan.machine, _computed(x), x.shape[1:], w.shape, y.shape[2:], geometry, groups,
+        conv.some(x), _is_half(x),
+    )  # fmt: skip
+    return _gather(plan, found, x, w, b, y, _flops(w, y), end, "conv")
 
 
-def lower_conv_grad_input(plan: Plan, instr: Instr) -> Any:
+def lower_conv_grad_input(plan: Plan, instr: Instr, end: End | None = None) -> Any:
     """The gradient of a convolution by its input; the transposed convolution."""
     g, w = _values(instr.inputs)
     (gx,) = _values(instr.outputs)
@@ -48,9 +64,10 @@ def lower_conv_grad_input(plan: Plan, instr: Instr) -> Any:
     geometry, groups = _geometry(instr), instr.params["groups"]
     size = tuple(instr.params["size"])
     found = conv.gradient_plan(
-        plan.machine, g.dtype.numpy, g.shape[1:], w.shape, size, geometry, groups, conv.some(g)
-    )
-    return _gather(plan, found, g, w, None, gx, _flops(w, g))
+        plan.machine, _computed(g), g.shape[1:], w.shape, size, geometry, groups,
+        conv.some(g), _is_half(g),
+    )  # fmt: skip
+    return _gather(plan, found, g, w, None, gx, _flops(w, g), end, "conv_grad_input")
 
 
 def lower_conv_grad_weight(plan: Plan, instr: Instr) -> Any:
@@ -62,7 +79,7 @@ def lower_conv_grad_weight(plan: Plan, instr: Instr) -> Any:
     geometry, groups = _geometry(instr), instr.params["groups"]
     size = tuple(instr.params["size"])
     found = conv.weight_plan(
-        plan.machine, g.dtype.numpy, x.shape[1:], g.shape[1:], size, geometry, groups
+        plan.machine, _computed(g), x.shape[1:], g.shape[1:], size, geometry, groups, _is_half(g)
     )
     return _weight_sum(plan, found, g, x, gw, size)
 
@@ -75,15 +92,23 @@ def _gather(
     b: Value | None,
     y: Value,
     flops: int,
+    end: End | None,
+    label: str,
 ) -> None:
-    element = ELEMENTS[x.dtype.numpy]
+    dtype = _computed(x)
+    element = ELEMENTS[dtype]
     source = channels_last_place(plan, x)
     weights, bias = _packed(plan, found, w, b, y.shape[1])
-    target = plan.result(y, channels_last(len(y.shape)))
+    ending = end(found) if end else Ending(conv_kernels.Finish(source.dtype), {}, (), ())
+    writes = ending.writes
+    target = source
+    if ending.finish.stored:
+        target = plan.result(y, channels_last(len(y.shape)))
+        writes = (target, *writes)
     groups, start = found.groups, found.source
-    scratch = plan.temporary((plan.workers, max(1, start.elements)), source.dtype)
+    scratch = plan.temporary((plan.workers, max(1, start.elements)), dtype)
     words = ordered(
-        conv_kernels.GATHER,
+        [*conv_kernels.GATHER, *ending.finish.fields],
         x=_shifted(source, start.start),
         x_image=math.prod(x.shape[1:]),
         x_group=x.shape[1] // groups,
@@ -109,16 +134,20 @@ def _gather(
         n_phases=len(found.phases),
         panels=plan.constant(found.panels),
         n_panels=len(found.panels),
+        **ending.words,
     )
     _keep(plan, found.tables)
+    staged = Source(source.dtype) if source.dtype != dtype else None
     plan.add(
         Task(
-            label=plan.instr.op if plan.instr else "conv",
-            kernel=conv_kernels.gather(plan.machine, element, found.depthwise),
+            label=label,
+            kernel=conv_kernels.gather(
+                plan.machine, element, found.depthwise, staged, ending.finish
+            ),
             words=words,
             chunks=x.shape[0] * groups * found.blocks,
-            reads=(source, weights, bias, scratch),
-            writes=(target, scratch),
+            reads=(source, weights, bias, scratch, *ending.reads),
+            writes=(*writes, scratch),
             flops=flops,
         )
     )
@@ -128,13 +157,14 @@ def _packed(
     plan: Plan, found: conv_plan.Gather, w: Value, b: Value | None, outputs: int
 ) -> tuple[Place, Place]:
     """Weights in panel order, and the bias with zeros up to whole vectors."""
-    element = ELEMENTS[w.dtype.numpy]
+    dtype = _computed(w)
+    element = ELEMENTS[dtype]
     weights = plan.dense(w)
     given = weights if b is None else plan.dense(b)
     groups, outputs = found.groups, outputs // found.groups
     steps = [stride // found.index.itemsize for stride in found.index.strides]
-    packed = plan.temporary((groups, found.packed), weights.dtype)
-    bias = plan.temporary((groups, found.padded_channels), weights.dtype)
+    packed = plan.temporary((groups, found.packed), dtype)
+    bias = plan.temporary((groups, found.padded_channels), dtype)
     orders = np.zeros((len(found.orders), len(ORDER)), np.int64)
     for record, order, phase in zip(orders, found.orders, found.phases, strict=True):
         record[:] = order.ctypes.data, len(order), phase[conv_kernels.PHASE.index("weights")]
@@ -161,7 +191,7 @@ def _packed(
     plan.add(
         Task(
             label="pack weights",
-            kernel=weight_kernels.pack(plan.machine, element),
+            kernel=weight_kernels.pack(plan.machine, element, weights.dtype),
             words=words,
             chunks=groups * len(found.panels),
             reads=(weights, given),
@@ -174,7 +204,7 @@ def _packed(
 def _weight_sum(
     plan: Plan, found: conv_plan.WeightSum, g: Value, x: Value, gw: Value, size: Sizes
 ) -> None:
-    dtype = x.dtype.numpy
+    dtype = _computed(x)
     element = ELEMENTS[dtype]
     grad, source = channels_last_place(plan, g), channels_last_place(plan, x)
     groups, units, rows = found.groups, x.shape[0] * found.blocks, len(found.taps)
@@ -215,10 +245,11 @@ def _weight_sum(
         panels=plan.constant(found.panels),
         n_panels=len(found.panels),
     )
+    staged = Source(source.dtype) if source.dtype != dtype else None
     plan.add(
         Task(
             label="conv_grad_weight",
-            kernel=conv_kernels.weight_sum(plan.machine, element, found.depthwise),
+            kernel=conv_kernels.weight_sum(plan.machine, element, found.depthwise, staged, staged),
             words=words,
             chunks=groups * parts,
             reads=(grad, source, scratch),
@@ -244,7 +275,7 @@ def _weight_sum(
     plan.add(
         Task(
             label="combine",
-            kernel=weight_kernels.combine(plan.machine, element),
+            kernel=weight_kernels.combine(plan.machine, element, target.dtype),
             words=combined,
             chunks=groups * blocks,
             reads=(partial,),
@@ -262,9 +293,19 @@ def _native(a: Any, b: Any, out: Any) -> bool:
     """Whether the kernels cover these operands."""
     if not all(isinstance(v, Value) for v in (a, b, out)):
         return False
-    known = a.dtype is b.dtype and a.dtype.numpy in ELEMENTS and 3 <= len(a.shape) <= 5
+    known = a.dtype is b.dtype and (_is_half(a) or a.dtype.numpy in ELEMENTS)
+    known = known and 3 <= len(a.shape) <= 5
     sizes = [math.prod(v.shape) for v in (a, b, out)]
     return known and min(sizes) > 0 and max(sizes) < 2**31
+
+
+def _is_half(value: Value) -> bool:
+    """16-bit floats are computed in float32, from a staged copy."""
+    return is_half(value.dtype.numpy)
+
+
+def _computed(value: Value) -> np.dtype:
+    return np.dtype(np.float32) if _is_half(value) else value.dtype.numpy
 
 
 def _geometry(instr: Instr) -> tuple[Sizes, Sizes, Sizes]:

@@ -158,6 +158,7 @@ def join_statistics(
     words = ordered(
         kernels.JOIN_STATISTICS,
         partial=partial,
+        step=partial.shape[-1],
         blocks=len(counts),
         counts=table,
         rows=rows.count,
@@ -248,6 +249,7 @@ def join_gradient(
     words = ordered(
         kernels.JOIN_GRADIENT,
         partial=partial,
+        step=partial.shape[-1],
         blocks=blocks,
         rows=rows.count,
         channels=rows.channels,

@@ -23,9 +23,12 @@ APPLY = names("x rows channels block_rows mean scale shift")
 GRAD_SUMS = names("x rows channels block_rows mean partial")
 GRAD_APPLY = names("x rows channels block_rows mean scale slope shift")
 JOIN_STATISTICS = names(
-    "partial blocks counts rows channels weight has_weight bias has_bias eps mean rstd scale shift"
+    "partial step blocks counts rows channels weight has_weight bias has_bias eps "
+    "mean rstd scale shift"
 )
-JOIN_GRADIENT = names("partial blocks rows channels weight has_weight rstd gw gb scale slope shift")
+JOIN_GRADIENT = names(
+    "partial step blocks rows channels weight has_weight rstd gw gb scale slope shift"
+)
 
 
 def column_shapes(width: int) -> list[tuple[int, int]]:
@@ -186,15 +189,15 @@ def join_statistics(machine: features.Machine, element: str) -> int:
     f = Kernel("norm_join", JOIN_STATISTICS)
 
     def columns(start: Value, lanes: int) -> None:
-        channels, blocks, counts = f.field("channels"), f.field("blocks"), f.field("counts", "ptr")
+        step, blocks, counts = f.field("step"), f.field("blocks"), f.field("counts", "ptr")
         base = f.at(f.field("partial", "ptr"), start, element)
         zero = f.constant(vector("double", lanes), 0.0)
 
         def block(i: Value) -> tuple[Value, Value, Value]:
             """Mean, spread and count of a block."""
-            here = f.at(base, i * channels * 3, element)
+            here = f.at(base, i * step * 3, element)
             pilot, plain, squares = (
-                _double(f, f.at(here, channels * k, element), element, lanes) for k in range(3)
+                _double(f, f.at(here, step * k, element), element, lanes) for k in range(3)
             )
             count, share = (
                 f.splat(f.load(f.at(counts, i * 2 + k, "double"), "double"), lanes)
@@ -235,14 +238,14 @@ def join_gradient(machine: features.Machine, element: str) -> int:
     f = Kernel("norm_grad_join", JOIN_GRADIENT)
 
     def columns(start: Value, lanes: int) -> None:
-        channels = f.field("channels")
+        step = f.field("step")
         base = f.at(f.field("partial", "ptr"), start, element)
         zero = f.constant(vector("double", lanes), 0.0)
 
         def add(i: Value, *sums: Value) -> list[Value]:
-            here = f.at(base, i * channels * 2, element)
+            here = f.at(base, i * step * 2, element)
             return [
-                s + _double(f, f.at(here, channels * k, element), element, lanes)
+                s + _double(f, f.at(here, step * k, element), element, lanes)
                 for k, s in enumerate(sums)
             ]
 

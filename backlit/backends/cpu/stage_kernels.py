@@ -6,8 +6,15 @@ lies, and how much is copied, arrives as a record that `conv_plan.py` fills in.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
 from . import features
-from .codegen import Function, Value, names, parameters, vector
+from .codegen import Function, Value, halves, names, parameters, vector
+from .lanes_value import load_lane, memory_element
+from .lanewise import Lanewise
 
 # what a record says, in int64 words
 GEOMETRY = names(
@@ -16,18 +23,36 @@ GEOMETRY = names(
 )
 
 
-def stage(machine: features.Machine, element: str) -> Function:
+@dataclass(frozen=True)
+class Source:
+    """What is staged: the dtype in memory, and what is done to each value before it is kept.
+
+    The operands beside it are per channel or single; `fields` are all words of the kernel.
+    """
+
+    dtype: np.dtype
+    before: Lanewise | None = None
+
+
+def stage(
+    machine: features.Machine,
+    element: str,
+    source: Source | None = None,
+    fields: Sequence[str] = (),
+    name: str = "stage",
+) -> Function:
     """Emit: copy a block of rows, zeros where the padding lies, channels padded with zeros."""
     width = machine.width(element)
+    memory = memory_element(source.dtype) if source else element
     scalars = ", ".join(f"i64 {name}" for name in ("first", "rows", *GEOMETRY))
-    f = Function("stage", parameters(f"ptr source, ptr target, {scalars}"), private=True)
+    f = Function(name, parameters(f"ptr source, ptr target, ptr words, {scalars}"), private=True)
     channels, padded = f["channels"], f["padded_channels"]
     line = (f["left"] + f["width"] + f["right"]) * padded
     plane = line * f["middle"]
 
     def row(i: Value) -> None:
         position = f["first"] + i
-        source = f.at(f["source"], position * f["row_stride"], element)
+        source = f.at(f["source"], position * f["row_stride"], memory)
         target = f.at(f["target"], i * plane, element)
         f.when(
             f.compare("ult", position, f["source_rows"]),
@@ -40,7 +65,7 @@ def stage(machine: features.Machine, element: str) -> Function:
         target = f.at(target, j * line, element)
         f.when(
             f.compare("ult", position, f["middle_source"]),
-            lambda: pixels(f.at(source, position * f["middle_stride"], element), target),
+            lambda: pixels(f.at(source, position * f["middle_stride"], memory), target),
             lambda: fill_zero(f, target, line, element, width),
         )
 
@@ -49,20 +74,24 @@ def stage(machine: features.Machine, element: str) -> Function:
         fill_zero(f, target, left, element, width)
         target = f.at(target, left, element)
         dense = f.compare("eq", f["pixel_stride"], padded)
-        f.when(
-            dense & f.compare("eq", channels, padded),
-            lambda: _copy(f, source, target, f["width"] * padded, element, width),
-            lambda: f.loop(0, f["width"], 1, lambda k: pixel(k, source, target)),
-        )
+        each = lambda: f.loop(0, f["width"], 1, lambda k: pixel(k, source, target))
+        if copies_rows:
+            whole = lambda: copy(source, target, f["width"] * padded)
+            f.when(dense & f.compare("eq", channels, padded), whole, each)
+        else:
+            each()
         right = f["right"] * padded
         fill_zero(f, f.at(target, f["width"] * padded, element), right, element, width)
 
     def pixel(k: Value, source: Value, target: Value) -> None:
-        source = f.at(source, k * f["pixel_stride"], element)
+        source = f.at(source, k * f["pixel_stride"], memory)
         target = f.at(target, k * padded, element)
-        _copy(f, source, target, channels, element, width)
+        copy(source, target, channels)
         fill_zero(f, f.at(target, channels, element), padded - channels, element, width)
 
+    # what differs from channel to channel can't run over pixels
+    copies_rows = source is None or source.before is None
+    copy = _converting(f, source, fields, element, width) if source else _copying(f, element, width)
     f.loop(0, f["rows"], 1, row)
     return f
 
@@ -76,14 +105,37 @@ def fill_zero(f: Function, target: Value, count: Value, element: str, width: int
     f.each_slice(count, _vectors_and_rest(width), zero)
 
 
-def _copy(
-    f: Function, source: Value, target: Value, count: Value, element: str, width: int
-) -> None:
-    def copy(start: Value, _: int, lanes: int) -> None:
-        value = f.load(f.at(source, start, element), vector(element, lanes))
-        f.store(value, f.at(target, start, element))
+def _copying(f: Function, element: str, width: int) -> Callable[[Value, Value, Value], None]:
+    def copy(source: Value, target: Value, count: Value) -> None:
+        def piece(start: Value, _: int, lanes: int) -> None:
+            value = f.load(f.at(source, start, element), vector(element, lanes))
+            f.store(value, f.at(target, start, element))
 
-    f.each_slice(count, _vectors_and_rest(width), copy)
+        f.each_slice(count, _vectors_and_rest(width), piece)
+
+    return copy
+
+
+def _converting(
+    f: Function, source: Source, fields: Sequence[str], element: str, width: int
+) -> Callable[[Value, Value, Value], None]:
+    """Copy from another dtype, through what is done before."""
+    dtype, before = source.dtype, source.before
+    memory = memory_element(dtype)
+
+    def pointer(name: str) -> Value:
+        return f.load(f.at(f["words"], fields.index(name), "i64"), "ptr")
+
+    def copy(here: Value, target: Value, count: Value) -> None:
+        def piece(start: Value, _: int, lanes: int) -> None:
+            lane = load_lane(f, f.at(here, start, memory), dtype, lanes)
+            if before is not None:
+                ((lane, *_rest),) = before.prepare(f, pointer, start, 1, lanes)(start, [lane])
+            f.store(lane.v, f.at(target, start, element))
+
+        f.each_slice(count, halves(1, width), piece)
+
+    return copy
 
 
 def _vectors_and_rest(width: int) -> list[tuple[int, int]]:

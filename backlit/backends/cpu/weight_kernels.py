@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
+
 from . import codegen, features, jit
 from .codegen import Kernel, Value, names, vector
 from .conv_kernels import PANEL, Record
+from .lanes_value import Lane, load_lane, memory_element, store_lane
 
 # how the taps of one phase are ordered, and where its weights begin in a group's panels
 ORDER = names("taps n_taps position")
@@ -23,8 +26,9 @@ COMBINE = names("partial parts rows padded outputs inputs taps blocks target")
 
 
 @jit.recipe
-def pack(machine: features.Machine, element: str) -> int:
+def pack(machine: features.Machine, element: str, dtype: np.dtype) -> int:
     """Return the kernel that packs weights and bias; a chunk is one panel of one group."""
+    memory = memory_element(dtype)
     f = Kernel("conv_pack", PACK)
     width = machine.width(element)
     zero = f.constant(element, 0.0)
@@ -39,7 +43,7 @@ def pack(machine: features.Machine, element: str) -> int:
         def line(source: Value, step: Value, target: Value) -> None:
             """Neighbouring outputs side by side, zeros after the last."""
             f.loop(0, filled, 1, lambda o: f.store(
-                f.load(f.at(source, o * step, element), element), f.at(target, o, element)
+                load_lane(f, f.at(source, o * step, memory), dtype, 1).v, f.at(target, o, element)
             ))  # fmt: skip
             f.loop(filled, size, 1, lambda o: f.store(zero, f.at(target, o, element)))
 
@@ -47,7 +51,7 @@ def pack(machine: features.Machine, element: str) -> int:
         f.when(
             f.compare("ne", f.field("has_bias"), 0),
             lambda: line(
-                f.at(f.field("bias", "ptr"), group * f.field("outputs") + first, element),
+                f.at(f.field("bias", "ptr"), group * f.field("outputs") + first, memory),
                 f.integer(1),
                 bias,
             ),
@@ -55,7 +59,7 @@ def pack(machine: features.Machine, element: str) -> int:
         )
         step = f.field("output_step")
         source = group * f.field("group_step") + first * step
-        source = f.at(f.field("weights", "ptr"), source, element)
+        source = f.at(f.field("weights", "ptr"), source, memory)
         packed = f.at(f.field("packed", "ptr"), group * f.field("packed_group"), element)
         inputs = f.field("inputs")
 
@@ -66,10 +70,10 @@ def pack(machine: features.Machine, element: str) -> int:
             target = f.at(packed, place, element)
 
             def tap(t: Value) -> None:
-                here = f.at(source, f.load(f.at(taps, t, "i64"), "i64"), element)
+                here = f.at(source, f.load(f.at(taps, t, "i64"), "i64"), memory)
                 there = f.at(target, t * inputs * size, element)
                 f.loop(0, inputs, 1, lambda c: line(
-                    f.at(here, c * f.field("input_step"), element),
+                    f.at(here, c * f.field("input_step"), memory),
                     step,
                     f.at(there, c * size, element),
                 ))  # fmt: skip
@@ -83,8 +87,9 @@ def pack(machine: features.Machine, element: str) -> int:
 
 
 @jit.recipe
-def combine(machine: features.Machine, element: str) -> int:
+def combine(machine: features.Machine, element: str, dtype: np.dtype) -> int:
     """Return the kernel that adds partial weight gradients; a chunk is a vector of outputs."""
+    memory = memory_element(dtype)
     f = Kernel("conv_combine", COMBINE)
     width = machine.width(element)
 
@@ -95,12 +100,12 @@ def combine(machine: features.Machine, element: str) -> int:
         source = group * parts * rows * padded + first
         source = f.at(f.field("partial", "ptr"), source, element)
         target = (group * outputs + first) * inputs * taps
-        target = f.at(f.field("target", "ptr"), target, element)
+        target = f.at(f.field("target", "ptr"), target, memory)
         last = outputs - first
 
         def row(t: Value, c: Value) -> None:
             here = f.at(source, (t * inputs + c) * padded, element)
-            there = f.at(target, c * taps + t, element)
+            there = f.at(target, c * taps + t, memory)
             kind = vector(element, width)
             (total,) = f.loop(1, parts, 1, lambda p, s: [
                 s + f.load(f.at(here, p * rows * padded, element), kind)
@@ -108,7 +113,7 @@ def combine(machine: features.Machine, element: str) -> int:
 
             def put(lane: int) -> None:
                 value = f.lanes(total, lane, 1) if width > 1 else total
-                f.store(value, f.at(there, inputs * taps * lane, element))
+                store_lane(f, Lane(f, value), f.at(there, inputs * taps * lane, memory), dtype)
 
             def whole() -> None:
                 for lane in range(width):

@@ -14,6 +14,9 @@ from backlit.program.ir import Program
 
 from .helpers import assert_close
 
+# two roundings to the eight bits of a bfloat16
+HALF_TOLERANCE = 2**-7
+
 
 def compiled(
     program: Program, arrays: list[np.ndarray], callbacks: int | None = 0
@@ -49,6 +52,11 @@ def check_program(program: Program, arrays: list[np.ndarray], callbacks: int | N
     actual = compiled(program, arrays, callbacks)
     for a, e in zip(actual, expected, strict=True):
         assert a.dtype == e.dtype
+        if a.dtype.itemsize == 2 and a.dtype.kind in "fV":
+            a, e = a.astype(np.float32), e.astype(np.float32)
+            scale = float(np.abs(e).max())
+            np.testing.assert_allclose(a, e, rtol=0, atol=HALF_TOLERANCE * scale)
+            continue
         if a.dtype.kind == "f":
             np.testing.assert_array_equal(np.isnan(a), np.isnan(e))
             assert_close(np.nan_to_num(a), np.nan_to_num(e))

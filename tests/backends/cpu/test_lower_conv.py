@@ -1,5 +1,6 @@
 """Convolutions inside a plan, at every vector width, against the reference."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -20,6 +21,21 @@ def test_agrees_with_reference(case: Case, dtype: type, rng: np.random.Generator
         return (
             apply(ops.Conv, x, w, b, **case.options),
             apply(ops.Conv, x, w, None, **case.options),
+            apply(ops.ConvGradInput, g, w, size=case.size, **case.options),
+            apply(ops.ConvGradWeight, g, x, size=case.kernel, **case.options),
+        )
+
+    check_lowering(step, x, w, b, g)
+
+
+@pytest.mark.parametrize("case", CASES[:8] + CASES[12:14], ids=lambda c: c.name)
+@pytest.mark.usefixtures("vector_width")
+def test_bfloat16(case: Case, rng: np.random.Generator) -> None:
+    x, w, b, g = (a.astype(ml_dtypes.bfloat16) for a in arrays(case, np.float32, rng))
+
+    def step(x, w, b, g):
+        return (
+            apply(ops.Conv, x, w, b, **case.options),
             apply(ops.ConvGradInput, g, w, size=case.size, **case.options),
             apply(ops.ConvGradWeight, g, x, size=case.kernel, **case.options),
         )
