@@ -419,7 +419,7 @@ def _tiling(machine: features.Machine, g: Geometry, c: Choice, dtype: np.dtype) 
     width = machine.width(element)
     return Tiling(
         element=element, height=c.height, vectors=c.vectors, rest=g.rows % c.height,
-        tail=-(-rest // width), masked=rest % width != 0, padded=c.packed or bool(c.packs),
+        tail=-(-rest // width), masked=rest % width, padded=c.packed or bool(c.packs),
         packs=c.packs,
         along=c.along, copied=c.copied, blocked=c.depth_block < g.depth, batched=bool(g.batch),
     )  # fmt: skip
@@ -447,7 +447,6 @@ def _words(plan: Plan, g: Geometry, c: Choice, a: Place, b: tuple[Place, int, in
         table=table[0] if table else 0, table_words=len(g.by_row),
         scratch=made.get("scratch", 0), scratch_size=slots, copy=made.get("copy", 0),
         copy_size=copy, pack=made.get("pack", 0), pack_size=pack, columns=g.columns,
-        tail=g.columns % c.panel % plan.machine.width(ELEMENTS[a.dtype]),
     )  # fmt: skip
     return words, list(made.values())
 

@@ -16,7 +16,7 @@ from .codegen import Function, Value
 from .lane_body import run_body
 from .lanes import LaneMath
 from .lanes_value import Lane, load_splat, memory_element
-from .masked import load_lane_masked, store_lane_masked
+from .masked import Mask, load_lane_masked, store_lane_masked
 
 Evaluate = Callable[[Lane, Sequence[Lane]], Sequence[Lane]]
 
@@ -79,7 +79,7 @@ class Bound:
                 base = f.at(base, i * stride, kind)
             self.places.append((f.at(base, j, kind) if operand.columns else base, stride))
 
-    def emit(self, r: Value | int, v: int, total: Value, width: int, mask: Value | None) -> None:
+    def emit(self, r: Value | int, v: int, total: Value, width: int, mask: Mask) -> None:
         """Finish vector `v` of row `r` of the tile."""
         f, given = self.f, self.epilogue.inputs
         lanes = [self._load(n, operand, r, v, width, mask) for n, operand in enumerate(given)]
@@ -96,7 +96,7 @@ class Bound:
         return self.f.at(base, v * width, kind) if operand.columns else base
 
     def _load(self, n: int, operand: Operand, r: Value | int, v: int, width: int,
-              mask: Value | None) -> Lane:  # fmt: skip
+              mask: Mask) -> Lane:  # fmt: skip
         # what stays from row to row is loaded once, where no loop stands between
         key = (n, v if operand.columns else 0)
         if not operand.rows and isinstance(r, int) and key in self.known:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from . import codegen, features, jit, matmul_pack
 from .codegen import Function, Kernel, Value, names, parameters, vector
-from .masked import lane_mask, load_masked
+from .masked import Mask, load_masked
 from .matmul_epilogue import Bound, Epilogue
 
 # the int64 words of a product; those of its epilogue follow
 PRODUCT = names(
     "a a_i a_k b b_j b_k b_panel depth depth_block full_rows rows full_panels panels block_rows "
     "block_panels row_blocks column_blocks table table_words scratch scratch_size copy copy_size "
-    "pack pack_size columns tail"
+    "pack pack_size columns"
 )
 
 
@@ -33,7 +33,7 @@ class Tiling:
     vectors: int  # of its columns
     rest: int  # rows of the last tile of a matrix, 0: none is shorter
     tail: int  # vectors of its last panel, 0: none is narrower
-    masked: bool  # whether the tail's last vector is not full
+    masked: int  # lanes of the tail's last vector, 0: it is full
     padded: bool  # whether B is padded with zeros to whole vectors
     packs: (
         str  # the axis of stride 1 of a B that is packed panel by panel; "none", or "": it is not
@@ -157,7 +157,7 @@ def _copy(t: Tiling, height: int, width: int) -> Function:
     """Emit: the part of A that a tile reads, gathered row behind row of k."""
     element, kind = t.element, vector(t.element, width)
     f = Function(f"copy{height}", parameters("ptr a, i64 a_k, i64 depth, ptr target"), private=True)
-    rest = lane_mask(f, f.integer(height % width), width) if height % width else None
+    rest = height % width or None
 
     def line(k: Value) -> None:
         source = f.at(f["a"], k * f["a_k"], element)
@@ -183,7 +183,7 @@ def _tile(t: Tiling, height: int, tail: bool, width: int, epilogue: Epilogue,
     kept = ", ptr slot, i64 first, i64 last" if t.blocked else ""
     name = f"tile{height}x{vectors}{'t' if tail else ''}"
     f = Function(name, parameters(f"{TILE}, {PLACE}{kept}"), private=True)
-    mask = _tail_mask(f, width) if tail and t.masked else None
+    mask = t.masked or None if tail else None
     slot = f["slot"] if t.blocked else None
     if finish and not slot:
         slot = f.emit("ptr", f"alloca [{height * t.vectors * width} x {element}], align 64")
@@ -228,7 +228,7 @@ def emit_sums(
     vectors: int,
     width: int,
     sums: list[Value],
-    mask: Value | None,
+    mask: Mask,
     operands: Mapping[str, Value] | None = None,
     offsets: Sequence[Value | int] | None = None,
 ) -> list[Value]:
@@ -281,7 +281,7 @@ def _finish(t: Tiling, tail: bool, width: int, epilogue: Epilogue) -> Function:
     vectors, kind = t.tail if tail else t.vectors, vector(t.element, width)
     f = Function(f"finish{'t' if tail else ''}", parameters(f"{PLACE}, ptr slot, i64 height"),
                  private=True)  # fmt: skip
-    mask = _tail_mask(f, width) if tail and t.masked else None
+    mask = t.masked or None if tail else None
     bound = _bind(f, t, epilogue)
 
     def row(r: Value) -> None:
@@ -297,8 +297,3 @@ def _finish(t: Tiling, tail: bool, width: int, epilogue: Epilogue) -> Function:
 def _bind(f: Function, t: Tiling, epilogue: Epilogue) -> Bound:
     entry = f["item"] if t.batched else None
     return Bound(f, epilogue, f["words"], len(PRODUCT), entry, f["i"], f["j"])
-
-
-def _tail_mask(f: Function, width: int) -> Value:
-    count = f.load(f.at(f["words"], PRODUCT.index("tail"), "i64"), "i64")
-    return lane_mask(f, count, width)
