@@ -16,9 +16,9 @@ import numpy as np
 from backlit.errors import ArgumentError
 from backlit.state import state, tell
 
-_ROUNDS = 10
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_WEYL = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
 _LOW = 0xFFFFFFFF
 _SHIFT = 32
 _FEW = 8  # draws of so few elements cost less in Python's whole numbers than in arrays
@@ -28,13 +28,13 @@ def philox(counter: tuple[Any, ...], seed: int) -> tuple[Any, ...]:
     """Four 32-bit words for each counter of four words, whole numbers or uint64 arrays."""
     c0, c1, c2, c3 = counter
     k0, k1 = seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF
-    for _ in range(_ROUNDS):
-        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+    for _ in range(ROUNDS):
+        p0, p1 = c0 * MULTIPLIERS[0], c2 * MULTIPLIERS[1]
         c0, c1, c2, c3 = (
             (p1 >> _SHIFT) ^ c1 ^ k0, p1 & _LOW,
             (p0 >> _SHIFT) ^ c3 ^ k1, p0 & _LOW,
         )  # fmt: skip
-        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
+        k0, k1 = (k0 + WEYL[0]) & 0xFFFFFFFF, (k1 + WEYL[1]) & 0xFFFFFFFF
     return c0, c1, c2, c3
 
 
@@ -51,6 +51,11 @@ def words(seed: int, offset: int, count: int, stream: int = 0) -> np.ndarray:
                np.zeros(shape, np.uint64))  # fmt: skip
     drawn = np.stack(philox(counter, seed), axis=-1).reshape(-1)
     return drawn[offset - 4 * first :][:count]
+
+
+def threshold(p: float) -> int:
+    """A word is below it with probability `p`."""
+    return round(p * 2.0**32)
 
 
 def uniform(seed: int, offset: int, count: int, dtype: np.dtype) -> np.ndarray:

@@ -61,9 +61,21 @@ def check_probability(name: str, p: float) -> None:
 
 def keep_mask(shape: tuple, p: float, seed: Any, offset: Any) -> np.ndarray:
     """True with probability 1 - p, element by element in row-major order."""
-    threshold = round(p * 2.0**32)
     drawn = rng.words(int(seed), int(offset), math.prod(shape))
-    return (drawn >= np.uint64(threshold)).reshape(shape)
+    return (drawn >= np.uint64(rng.threshold(p))).reshape(shape)
+
+
+class KeepMask(Operator):
+    """True with probability 1 - p; what compiled programs make of dropout, once for both ways."""
+
+    exports = ""
+    differentiable = False
+
+    def infer(seed, offset, *, shape, p):
+        return Spec(shape, dt.bool_)
+
+    def forward(seed, offset, *, shape, p):
+        return keep_mask(shape, p, seed, offset)
 
 
 # ----- numbers out of nothing -----

@@ -149,5 +149,3 @@ def _pointers(p: Picking) -> list[str]:
 
 def _itemsize(dtype: str) -> int:
     return {v: k for k, v in RAW.items()}.get(dtype) or (8 if "64" in dtype else 4)
-
-

@@ -55,6 +55,8 @@ LOWERINGS: dict[str, tuple[str, str]] = {
     "max_pool_grad": ("lower_pool", "lower_max_pool_grad"),
     "avg_pool": ("lower_pool", "lower_avg_pool"),
     "avg_pool_grad": ("lower_pool", "lower_avg_pool_grad"),
+    "keep_mask": ("philox", "lower_keep_mask"),
+    "uniform": ("philox", "lower_uniform"),
     "cat": ("joins", "lower_cat"),
     "stack": ("joins", "lower_stack"),
     "repeat": ("joins", "lower_repeat"),

@@ -13,6 +13,7 @@ from typing import Any
 
 from backlit import dtypes as dt
 from backlit.ops.op import REGISTRY, Spec
+from backlit.ops.random import ALPHA, alpha_affine
 from backlit.program.ir import Instr, Program, Value
 
 Results = tuple[Any, ...]
@@ -257,7 +258,40 @@ def _split(x: Value, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(range(lead, len(x.shape))), tuple(range(lead))
 
 
+# ----- random choices: the mask is drawn once for forward and backward -----
+
+
+def _kept(w: _Writer, x: Value, seed: Any, offset: Any, p: float, lead: int) -> Value:
+    """The mask over the first axes, shaped to broadcast over all."""
+    mask = w("keep_mask", seed, offset, shape=x.shape[:lead], p=p)
+    return w.shaped(mask, (*x.shape[:lead], *(1,) * (len(x.shape) - lead)))
+
+
+def _dropout(w: _Writer, x: Value, seed: Any, offset: Any, p: float,
+             lead: int | None = None) -> Results | None:  # fmt: skip
+    keep = _kept(w, x, seed, offset, p, len(x.shape) if lead is None else lead)
+    scale = 0.0 if p == 1.0 else 1.0 / (1.0 - p)
+    return (w("where", keep, w("mul", x, scale), 0.0),)
+
+
+def _alpha_dropout(w: _Writer, x: Value, seed: Any, offset: Any, p: float,
+                   lead: int) -> Results | None:  # fmt: skip
+    scale, shift = alpha_affine(p)
+    kept = w("add", w("mul", x, scale), shift)
+    return (w("where", _kept(w, x, seed, offset, p, lead), kept, ALPHA * scale + shift),)
+
+
+def _bernoulli(w: _Writer, p: Value, seed: Any, offset: Any, dtype: dt.dtype) -> Results | None:
+    drawn = w("uniform", seed, offset, shape=p.shape, dtype=dt.float32)
+    wide = drawn if p.dtype is dt.float32 else w("cast", drawn, dtype=p.dtype)
+    return (w("cast", w("lt", wide, p), dtype=dtype),)
+
+
 RULES: dict[str, Callable[..., Results | None]] = {
+    "dropout": _dropout,
+    "feature_dropout": _dropout,
+    "alpha_dropout": _alpha_dropout,
+    "bernoulli": _bernoulli,
     "softmax": _softmax,
     "log_softmax": _log_softmax,
     "logsumexp": _logsumexp,

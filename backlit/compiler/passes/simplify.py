@@ -59,7 +59,7 @@ def _key(instr: Instr) -> Any:
         x.name if isinstance(x, Value) else (type(x).__name__, repr(x)) for x in instr.inputs
     )
     # without operands it may draw from somewhere
-    return (instr.op, inputs, params) if any(isinstance(x, Value) for x in instr.inputs) else None
+    return (instr.op, inputs, params) if inputs else None
 
 
 def _unchanged(instr: Instr) -> Value | None:

@@ -11,7 +11,8 @@ import backlit as bl
 from backlit import random as rng
 from backlit.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from backlit.nn import functional as F
-from backlit.ops.random import ALPHA, alpha_affine, keep_mask
+from backlit.ops.op import apply
+from backlit.ops.random import ALPHA, KeepMask, alpha_affine, keep_mask
 
 X, LINE, IMAGE = T((40,)), T((4, 5, 3)), T((2, 6, 3, 2))
 
@@ -78,7 +79,13 @@ CHANCE, WEIGHTS = T((3, 7), domain=(0.0, 1.0)), T((3, 4), domain=(0.1, 1.0))
 WHOLE = T((4,), dtype="int64", domain=(1, 5))
 CALLS = [(0.5, True), (0.2, True), (0.0, True), (0.5, False)]
 
+def keeping(*shape: int, p: float) -> Any:
+    return apply(KeepMask, 11, 5, shape=shape, p=p)
+
+
 ROWS = [
+    Row(keeping, op="keep_mask", args=[(3, 7, {"p": 0.3}), (0, {"p": 0.5}), (4, {"p": 1.0})],
+        torch=None, numpy=lambda *s, p: keep_mask(s, p, 11, 5), grad=False),
     seeded("dropout", "dropout", lambda s: s, _scaled, [(X, *c) for c in [*CALLS, (1.0, True)]],
            [*_bad(X), ((WHOLE, 0.5), DTypeError, "floating point")]),
     seeded("dropout1d", "feature_dropout", lambda s: s[:-1], _scaled,
