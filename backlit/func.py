@@ -18,6 +18,7 @@ from backlit import tree
 from backlit.autograd.engine import collect, resolve
 from backlit.autograd.engine import grad as _grad
 from backlit.autograd.modes import enable_grad
+from backlit.control import scan
 from backlit.errors import ArgumentError, ArgumentTypeError, GradError
 from backlit.ops.op import REGISTRY
 from backlit.state import state
@@ -252,13 +253,22 @@ def _rows(y: Tensor, inputs: list[Tensor], keep: bool) -> list[Tensor]:
     array = y.cell.array
     if not y.requires_grad or array.size == 0:
         return [wrap(np.zeros((*array.shape, *x.shape), x.cell.array.dtype)) for x in inputs]
-    found = []
-    for i in range(array.size):
-        basis = np.zeros(array.size, array.dtype)
-        basis[i] = 1
-        found.append(_grad(y, inputs, wrap(basis.reshape(array.shape)), retain_graph=True,
-                           create_graph=keep, materialize_grads=True))  # fmt: skip
-    return [stack(list(c)).reshape((*array.shape, *x.shape)) for c, x in zip(zip(*found), inputs)]
+    found = _over_basis(y, lambda e: _grad(y, inputs, e, retain_graph=True, create_graph=keep,
+                                           materialize_grads=True))  # fmt: skip
+    return [c.reshape((*array.shape, *x.shape)) for c, x in zip(found, inputs)]
+
+
+UNROLLED = 4  # basis vectors for which a captured step has instructions of their own
+
+
+def _over_basis(like: Tensor, function: Callable[[Tensor], tuple[Tensor, ...]]) -> list[Tensor]:
+    """The results of a linear function for every basis vector, stacked; as a loop in a Program."""
+    array = like.cell.array
+    basis = np.eye(array.size, dtype=array.dtype).reshape(array.size, *array.shape)
+    if state.observers and array.size > UNROLLED:
+        return list(scan(lambda _, e: (None, function(e)), None, wrap(basis))[1])
+    found = [function(wrap(basis[i, ...])) for i in range(array.size)]
+    return [stack(list(c)) for c in zip(*found)]
 
 
 def jacfwd(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux: bool = False, *,
@@ -276,15 +286,11 @@ def jacfwd(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0, has_aux
 
 def _columns(y: Tensor, x: Tensor, keep: bool) -> Tensor:
     """dy/dx, column by column."""
-    size = x.numel()
-    if size == 0:
+    if x.numel() == 0:
         return wrap(np.zeros((*y.shape, *x.shape), y.cell.array.dtype))
-    found = []
-    for i in range(size):
-        basis = np.zeros(size, x.cell.array.dtype)
-        basis[i] = 1
-        found.append(_push(y, [x], [wrap(basis.reshape(tuple(x.shape)))], keep))
-    return stack(found, -1).reshape((*y.shape, *x.shape))
+    (found,) = _over_basis(x, lambda e: (_push(y, [x], [e], keep),))
+    columns = found.permute((*range(1, found.ndim), 0))  # type: ignore[attr-defined]
+    return columns.reshape((*y.shape, *x.shape))  # type: ignore[no-any-return]
 
 
 def hessian(func: Callable[..., Any], argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:

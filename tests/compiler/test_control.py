@@ -197,3 +197,28 @@ def test_training_with_a_loop_in_the_model():
     for _ in range(5):
         xs, y = bl.randn(6, 3, 2), bl.randn(3, 1)
         np.testing.assert_allclose(compiled(xs, y).item(), eager(xs, y).item(), rtol=1e-10)
+
+
+def _reg(w, x):
+    return bl.func.jacrev(lambda x: (w @ x).tanh())(x).square().sum()
+
+
+JACOBIANS = {
+    "jacrev": lambda w, x: bl.func.jacrev(lambda x: (w @ x).sin() * x.exp())(x),
+    "jacfwd": lambda w, x: bl.func.jacfwd(lambda x: (w @ x).sin() * x.exp())(x),
+    "hessian": lambda w, x: bl.func.hessian(lambda x: ((w @ x).tanh() * x).sum() ** 2)(x),
+    "several": lambda w, x: bl.func.jacrev(lambda w, x: (w @ x, x * 2), (0, 1))(w, x),
+    "by weights": lambda w, x: bl.func.grad(_reg)(w, x),
+}
+
+
+@pytest.mark.parametrize("name", JACOBIANS)
+def test_jacobians_are_loops_over_basis_vectors(name):
+    def sizes(n):
+        bl.manual_seed(0)
+        w, x = bl.randn(n, n), bl.randn(n)
+        compiled = agree(JACOBIANS[name], (w, x), (w * 2, x + 1))
+        assert any(i.op == "scan" for i in compiled.program.instrs)
+        return len(str(compiled.program).splitlines())
+
+    assert sizes(5) == sizes(9)
