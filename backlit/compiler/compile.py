@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit.compiler import debug
+from backlit.compiler import debug, unrolled
 from backlit.compiler.build import build, passes_of
 from backlit.compiler.cells import block_of
 from backlit.compiler.entry import Entry
@@ -207,6 +207,7 @@ class Compiled:
             return None, found
         if flags.check:
             step, found = self._check_again(step, call)
+        unrolled.hint(step.program)
         entry = Entry(step, build)
         entry.captured = step
         entry.walk = self._walk(call)
