@@ -23,6 +23,7 @@ from .norm_plan_kernels import deviations, products, values
 from .stage_kernels import GEOMETRY, Source, fill_zero
 
 MAX_VECTORS = 3
+LINE = 64  # bytes that memory gives at once
 MAX_ROWS = 8
 
 # int64 words of the records in memory, and of the kernels' arguments
@@ -299,10 +300,12 @@ def _gather_tile(
 
             return f.loop(0, run_length, 1, step, [weights, *sums])
 
+        finishing = _Finishing(f, finish, fields, element, width)
+        finishing.fetch([f["origin"] + entry("target_table", p) for p in pixels], vectors)
         _, *sums = f.loop(0, f["n_runs"], 1, run, [f["weights"], *bias * rows])
         places = [f["origin"] + entry("target_table", p) for p in pixels]
         table = [sums[r * vectors : (r + 1) * vectors] for r in range(rows)]
-        _Finishing(f, finish, fields, element, width).tile(table, places, first)
+        finishing.tile(table, places, first)
 
     f.loop(0, f["count"], rows, tile)
     return f
@@ -329,6 +332,19 @@ class _Finishing:
 
     def field(self, name: str, kind: str = "ptr") -> Value:
         return self.f.load(self.f.at(self.f["words"], self.fields.index(name), "i64"), kind)
+
+    def fetch(self, places: list[Value], vectors: int) -> None:
+        """Ask early for what will be read beside the outputs."""
+        finish = self.finish
+        arrays = dict(finish.after.arrays()) if finish.after else {}
+        if finish.sums == "gradient":
+            arrays["normed"] = finish.dtype
+        for name, dtype in arrays.items():
+            base, memory = self.field(name), memory_element(dtype)
+            step = max(1, LINE // dtype.itemsize)
+            for place in places:
+                for start in range(0, vectors * self.width, step):
+                    self.f.prefetch(self.f.at(base, place + start, memory))
 
     def tile(self, table: list[list[Value]], places: list[Value], first: Value) -> None:
         f, dtype = self.f, self.finish.dtype

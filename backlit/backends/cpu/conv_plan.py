@@ -192,6 +192,13 @@ class Gather:
     panels: np.ndarray
     tables: list[np.ndarray]
 
+    def blocks_of(self, images: int) -> np.ndarray:
+        """How many output pixels each block has, image by image; one group."""
+        rows, per_row = (self.phases[:, PHASE.index(name)] for name in ("rows", "per_row"))
+        first = np.arange(self.blocks)[:, None] * self.block_rows
+        count = np.clip(rows - first, 0, self.block_rows) * per_row
+        return np.tile(count.sum(axis=1), images)
+
     @functools.cached_property
     def weight_index(self) -> np.ndarray:
         """Per group, the weight numbers in panel order."""

@@ -45,6 +45,15 @@ class Lanewise:
         reads = [f"{self.prefix}_in{i}" for i, kind in enumerate(self.kinds) if kind != "main"]
         return reads + [f"{self.prefix}_out{i}" for i in self.stored]
 
+    def arrays(self) -> list[tuple[str, np.dtype]]:
+        """The fields of the full arrays that are read, and their dtypes."""
+        inputs = zip(self.body.inputs, self.kinds, strict=True)
+        return [
+            (f"{self.prefix}_in{i}", value.dtype.numpy)
+            for i, (value, kind) in enumerate(inputs)
+            if kind == "full"
+        ]
+
     def __repr__(self) -> str:
         """The same in every process: kernels are found by it."""
         return f"Lanewise({str(self.body)!r}, {self.kinds}, {self.stored}, {self.prefix!r})"

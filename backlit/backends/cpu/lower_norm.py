@@ -17,11 +17,12 @@ import numpy as np
 
 from backlit.program.ir import Instr, Program, Value
 
-from . import lanewise_plan, lower_conv
+from . import conv_kernels, conv_plan, lanewise_plan, lower_conv
 from . import norm_plan_kernels as kernels
 from .lanewise import lane_element
 from .lanewise_plan import Beside, beside
 from .layout import ordered
+from .lower_conv import Ending
 from .lower_layout import channels_last_place
 from .plan import Place, Plan, Task
 
@@ -97,9 +98,79 @@ def _lower(plan: Plan, group: Group) -> Any:
     x = group.norm.inputs[1 if backward else 0]
     if not _known(plan, group, x):
         return NotImplemented
-    if group.heavy is not None and HEAVY[group.heavy.op](plan, group.heavy) is NotImplemented:
+    heavy = group.heavy
+    if heavy is not None and has_ending(heavy):
+        return (_gradient_ending if backward else _forward_ending)(plan, group)
+    if heavy is not None and HEAVY[heavy.op](plan, heavy) is NotImplemented:
         return NotImplemented
     return _gradient(plan, group) if backward else _forward(plan, group)
+
+
+def has_ending(heavy: Instr) -> bool:
+    """Whether a convolution's kernel can take the sums: its chunks must hold all channels."""
+    return heavy.params["groups"] == 1
+
+
+def _forward_ending(plan: Plan, group: Group) -> Any:
+    """The convolution sums what it stores; then join and apply."""
+    x, w, b = group.norm.inputs
+    _, mean, rstd = group.norm.outputs
+    assert isinstance(x, Value) and group.heavy is not None
+    rows = Rows(plan, x)
+    kept: list[Any] = []
+
+    def end(found: conv_plan.Gather) -> Ending:
+        partial = rows.chunks(found, x.shape[0], 3)
+        kept.extend((partial, rows.chunk_counts(found, x.shape[0])))
+        words = {"partial": partial, "partial_step": found.padded_channels}
+        finish = conv_kernels.Finish(rows.dtype, sums="statistics")
+        return Ending(finish, words, (), (partial,))
+
+    if HEAVY[group.heavy.op](plan, group.heavy, end) is NotImplemented:
+        return NotImplemented
+    partial, counts = kept
+    found = join_statistics(plan, rows, partial, counts, w, b, mean, rstd, group)
+    return apply_norm(plan, group, rows, plan.place(x), found)
+
+
+def _gradient_ending(plan: Plan, group: Group) -> Any:
+    """The convolution goes on to the gradient that the normalization takes, and sums it."""
+    g, x, _, mean, _ = group.norm.inputs
+    heavy = group.heavy
+    assert isinstance(x, Value) and isinstance(g, Value) and isinstance(mean, Value)
+    assert heavy is not None
+    (made,) = heavy.outputs
+    assert made is not None
+    rows = Rows(plan, x)
+    source, means = channels_last_place(plan, x), plan.dense(mean)
+    # g is read again by the pass that applies
+    outer = Group(group.before, group.norm, group.after, group.ends | {g.name})
+    kept: list[Any] = []
+
+    def end(found: conv_plan.Gather) -> Ending:
+        partial = rows.chunks(found, x.shape[0], 2)
+        kept.extend((partial, len(found.blocks_of(x.shape[0]))))
+        stored = [v for v in outer.made(group.before) if v.name != made.name]
+        then = beside(plan, group.before, made, g, stored, x, "before")
+        finish = conv_kernels.Finish(
+            rows.dtype,
+            stored=made.name in outer.ends,
+            after=then.lanewise,
+            sums="gradient",
+            tails=bool(found.panels[:, 2].any()),
+        )
+        words = {
+            "partial": partial, "partial_step": found.padded_channels, "normed": source,
+            "mean": means, **then.words,
+        }  # fmt: skip
+        return Ending(finish, words, (source, means, *then.reads), (partial, *then.writes))
+
+    if HEAVY[heavy.op](plan, heavy, end) is NotImplemented:
+        return NotImplemented
+    partial, chunks = kept
+    again = beside(plan, (), None, g, (), x, "before")
+    found = join_gradient(plan, group, rows, partial, chunks)
+    return apply_gradient(plan, group, rows, source, means, again, found)
 
 
 def _known(plan: Plan, group: Group, x: Any) -> bool:
@@ -327,6 +398,15 @@ class Rows:
         """How many rows each block has."""
         starts = np.arange(self.blocks) * self.block_rows
         return np.minimum(self.block_rows, self.count - starts).astype(np.float64)
+
+    def chunks(self, found: conv_plan.Gather, images: int, results: int) -> Place:
+        """Memory for the sums of a convolution's chunks."""
+        count = len(found.blocks_of(images))
+        return self.plan.temporary((count, results, found.padded_channels), self.wide)
+
+    def chunk_counts(self, found: conv_plan.Gather, images: int) -> np.ndarray:
+        """How many rows each chunk of a convolution makes."""
+        return found.blocks_of(images).astype(np.float64)
 
     def vector(self, value: Value | None) -> Place:
         """One value per channel: an output, or scratch."""
