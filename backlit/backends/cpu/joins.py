@@ -153,7 +153,7 @@ def _within(plan: Plan, instr: Instr, background: Any, x: Any, show: Show) -> An
     if order is None and isinstance(x, Value) and len(x.shape) == len(out.shape):
         order = natural_order(plan.place(x))
     probe = np.empty(out.shape, out.dtype.numpy)
-    if probe.size and not np.may_share_memory(show(probe), probe):
+    if show(probe).size and not np.may_share_memory(show(probe), probe):
         return NotImplemented
     target = made_of(plan, background, out, order)
     part = window(target, show)
