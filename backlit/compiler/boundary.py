@@ -66,7 +66,7 @@ class Backward:
     def __call__(self, *arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         forward, waiting = self.forward, iter(arrays)
         ctx = forward.ctx
-        given = []
+        given: list[Tensor | None] = []
         for there, spec in zip(self.arrived, forward.all_specs):
             if there:
                 given.append(wrap(next(waiting).copy()))
@@ -77,12 +77,14 @@ class Backward:
         with no_grad():
             found = forward.cls.backward(ctx, *given)
         results = list(found) if isinstance(found, (tuple, list)) else [found]
-        made = [results[i] if i < len(results) else None for i in self.wanted]
-        if any(g is None for g in made):
-            raise GradError(f"{self!r}: no gradient where there was one when it was captured")
-        arrays = tuple(g.cell.array for g in made)
-        _check(self, arrays, self.specs)
-        return arrays
+        made = []
+        for i in self.wanted:
+            g = results[i] if i < len(results) else None
+            if g is None:
+                raise GradError(f"{self!r}: no gradient where there was one when it was captured")
+            made.append(g.cell.array)
+        _check(self, made, self.specs)
+        return tuple(made)
 
 
 def _spec(value: Any) -> Spec | None:

@@ -55,8 +55,8 @@ def aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return np.ndarray(shape, dtype, raw, start)
 
 
-_array: Any = Cell.array  # type: ignore[attr-defined]
-_version: Any = Cell.version  # type: ignore[attr-defined]
+_array: Any = vars(Cell)["array"]
+_version: Any = vars(Cell)["version"]
 
 
 class ResidentCell(Cell):
@@ -165,7 +165,7 @@ class _Lost(Cell):
 class _LostView(ViewCell):
     __slots__ = ()
 
-    array = _Lost.array  # type: ignore[assignment]
+    array = vars(_Lost)["array"]
 
 
 def lose(cell: Any) -> None:

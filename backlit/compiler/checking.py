@@ -107,7 +107,7 @@ def compare_captures(first: Step, second: Step) -> None:
     """Refuse a step whose second capture is not the first: it depends on what no guard sees."""
     a, b = _numbered(first.program), _numbered(second.program)
     for x, y in zip(a.instrs, b.instrs):
-        if x != y and "callback" not in (x.op, y.op):
+        if x != y and not x.op == y.op == "callback":
             raise _differs(f"{x.op} at {x.line or 'the backward'} became {y.op} {y.params}")
     if len(a.instrs) != len(b.instrs) or len(a.inputs) != len(b.inputs):
         raise _differs(f"{len(a.instrs)} instructions became {len(b.instrs)}")

@@ -209,7 +209,7 @@ class Compiled:
             step, found = self._check_again(step, call)
         unrolled.hint(step.program)
         entry = Entry(step, build)
-        entry.captured = step
+        entry.captured = step if flags.check else None
         entry.walk = self._walk(call)
         entry.loose = set(found)
         entry.count = changes.count
@@ -227,7 +227,7 @@ class Compiled:
         compare_captures(step, again)
         return again, found
 
-    def _record(self, call: _Call, before: Walk) -> tuple[Step | None, Any]:
+    def _record(self, call: _Call, before: Walk) -> tuple[Any, Any]:
         """The Step of an eager run and the tensors that it replaced; or None and its result,
         where it set something up that is there from now on."""
         leaves, args, kwargs = call.as_leaves()

@@ -50,6 +50,7 @@ class Entry:
         self.count = -1  # of `changes` when the guards held last
         self.origins, self.result = step.origins, step.result
         self.grads, self.flags, self.draws = step.grads, step.flags, step.generators
+        self.callbacks = step.callbacks
         self.vjp = None if step.vjp is None else RunningVjp(step.vjp, build)
         self._settle(step)
         self.make()
@@ -97,12 +98,12 @@ class Entry:
             memory = self._memory(kind, what)
             if memory is not None:
                 blocks[i] = memory
-        self.generators = []
-        for generator, output, last in self.draws:
+        self.generators: list[tuple[Any, Any, Any]] = []
+        for generator, at_end, last in self.draws:
             offset = next((m for g, kind, m in self.seeds if g is generator and kind == "offset"),
                           None)  # fmt: skip
-            if output is not None and offset is not None:
-                writes[output] = offset
+            if at_end is not None and offset is not None:
+                writes[at_end] = offset
             self.generators.append((generator, offset, last))
         outputs = range(len(self.program.outputs))
         self.order = {o: i for i, o in enumerate(o for o in outputs if o not in writes)}
@@ -174,8 +175,8 @@ class Entry:
         for place, kind in zip(self.given, self.kinds):
             if type(place) is tuple:
                 leaf = place[0]
-                place = (arguments[leaf] if type(leaf) is int else leaf)._grad.cell
-                arrays.append(place.array)
+                grad: Any = (arguments[leaf] if type(leaf) is int else leaf)._grad
+                arrays.append(grad.cell.array)
                 continue
             array = place.array
             if array.shape != kind[0] or array.dtype != kind[1]:
@@ -241,8 +242,8 @@ class Entry:
                 arguments[target].cell.put(outputs[order[output]])
             else:
                 leaf = target[0]
-                leaf = arguments[leaf] if type(leaf) is int else leaf
-                leaf._grad.cell.put(outputs[order[output]])
+                grad: Any = (arguments[leaf] if type(leaf) is int else leaf)._grad
+                grad.cell.put(outputs[order[output]])
         for kept in self.kept:
             if kept.name is None:
                 kept.owner._grad = kept.owner.__dict__["_kept"]

@@ -107,8 +107,8 @@ class Walk:
         elif isinstance(x, np.ndarray):
             token = self._array(x)
         elif isinstance(x, (np.random.Generator, np.random.RandomState, random.Random)):
-            state = getattr(x, "bit_generator", x)
-            token = ("random", repr(getattr(state, "state", None) or x.getstate()))
+            source: Any = getattr(x, "bit_generator", x)
+            token = ("random", repr(getattr(source, "state", None) or source.getstate()))
         elif isinstance(x, Generator):
             pass  # the recorder knows what is drawn from it
         elif _is_module(x):

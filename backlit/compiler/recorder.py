@@ -19,11 +19,11 @@ from backlit.autograd.node import Node
 from backlit.compiler.boundary import Backward, Forward
 from backlit.compiler.cells import block_of, restore
 from backlit.errors import CaptureError, user_line
+from backlit.ops.callback import register
 from backlit.program.capture import _Recorder as Recorder
 from backlit.program.ir import Instr, Operand, Program, Value
 from backlit.state import state
 from backlit.tensor import Cell, Tensor, ViewCell, next_era, wrap
-
 
 FOLDED = 4096  # elements up to which what is computed from constants is a constant
 
@@ -93,6 +93,7 @@ class StepRecorder(Recorder):
         self._names = names
         self._arguments: dict[int, Value] = {}
         self._first_node = Node(None, (), {}, {}, (), ()).id
+        self.callbacks: list[Any] = []
         self._inside = 0  # Functions of the user's that are running
         self._forwards: dict[int, Forward] = {}
 
@@ -248,7 +249,7 @@ class StepRecorder(Recorder):
         function = Forward(op.user, inputs, outputs)
         operands = tuple(self._operand(x) for x in inputs if isinstance(x, Tensor))
         made = self._made_by_user(op.name, [t.cell.array for t in tensors])
-        self._append("callback", operands, made, {"function": function}, node)
+        self._append("callback", operands, made, {"number": self._keep(function)}, node)
         if node is not None:
             function.outputs = made
             self._forwards[node.id] = function
@@ -261,6 +262,10 @@ class StepRecorder(Recorder):
             values.append(Value(f"{name}_{count}", array.shape, dt.of_array(array)))
             self._watch(array, values[-1])
         return tuple(values)
+
+    def _keep(self, function: Any) -> int:
+        self.callbacks.append(function)
+        return register(function)
 
     def _append(self, op: str, inputs: tuple, outputs: tuple, params: dict, node: Any) -> None:
         line = node.line if node is not None else user_line()
@@ -299,14 +304,14 @@ class StepRecorder(Recorder):
         function = Backward(forward, [g is not None for g in grads], found)
         arrays = [a for a in found if a is not None]
         known = {id(a) for a in arrays if id(a) in self._values}
-        for i, g in enumerate(input_grads):  # a rule that passes its gradient on
-            if found[i] is not None and id(found[i]) in known:
-                g.cell = Cell(found[i].view())
+        for i, (g, a) in enumerate(zip(input_grads, found)):  # a rule that passes its gradient on
+            if a is not None and id(a) in known:
+                g.cell = Cell(a.view())
                 found[i] = g.cell.array
         arrays = [a for a in found if a is not None]
         made = self._made_by_user(f"{node.op.name}_grad", arrays)
         operands = (*[g for g in given if g is not None], *forward.outputs)
-        self._append("callback", operands, made, {"function": function}, None)
+        self._append("callback", operands, made, {"number": self._keep(function)}, None)
 
     def read(self, tensor: Any) -> None:
         """A value that Python reads can't be part of a Program."""
@@ -387,9 +392,9 @@ class StepRecorder(Recorder):
             if held.cell.array is not held.before:
                 restore(held.cell, held.before)
         for grad in self.grads.values():
-            tensor = grad.tensor()
-            if tensor is not None:
-                tensor._grad = grad.before
+            leaf = grad.tensor()
+            if leaf is not None:
+                leaf._grad = grad.before
         for draws in self.draws.values():
             draws.generator._seed, draws.generator._offset = draws.before
 

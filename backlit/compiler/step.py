@@ -63,6 +63,7 @@ class Step:
     generators: list[tuple[Any, int | None, tuple[int, int] | None]] = field(default_factory=list)
     tensors: list[tuple[Tensor, Any]] = field(default_factory=list)  # inputs, with their cells
     flags: list[tuple[int, bool]] = field(default_factory=list)  # requires_grad of arguments
+    callbacks: list[Any] = field(default_factory=list)  # Python code that instructions call
     result: Any = None
     vjp: Vjp | None = None  # the backward of what is returned with a history
 
@@ -197,6 +198,7 @@ class _Finish:
         made.program = Program(
             self.name, tuple(recorder.inputs), tuple(instrs), tuple(self.outputs)
         )
+        made.callbacks = recorder.callbacks
         made.origins = [self._origin(v) for v in recorder.inputs]
         return made
 

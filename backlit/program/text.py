@@ -76,8 +76,6 @@ def literal(x: Any) -> str:
         return repr(x)
     if isinstance(x, (int, float)):  # a NumPy float is one too, but prints its type
         return repr(float(x) if isinstance(x, float) else int(x))
-    if callable(x):  # Python code, which no text holds: it is shown and can't be read back
-        return repr(repr(x))
     raise ProgramError(f"a parameter of type {type(x).__name__} can't be written: {x!r}")
 
 
