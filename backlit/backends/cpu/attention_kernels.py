@@ -202,17 +202,17 @@ def _softmax(a: Attention, width: int) -> Function:
             return x
 
         def find(j: Value, top: Value) -> list[Value]:
-            return [m.maximum(Lane(f, top), scores(j)).v]
+            return [_larger(Lane(f, top), scores(j)).v]
 
         (top,) = f.loop(0, f["columns"], width, find, [low.v])
-        highest = across("max", Lane(f, top))
+        highest = _highest(Lane(f, top))
         if closed:  # a row with nothing allowed
             highest = LaneMath(highest).where(highest == -math.inf, 0.0, highest)
         spread = Lane(f, f.splat(highest.v, width))
 
         def raise_(j: Value, total: Value) -> list[Value]:
             place = f.at(line, j, a.element)
-            x = m.exp(Lane(f, f.load(place, kind)) - spread)
+            x = _exp(m, Lane(f, f.load(place, kind)) - spread)
             f.store(x.v, place)
             return [(Lane(f, total) + x).v]
 
@@ -231,6 +231,24 @@ def _softmax(a: Attention, width: int) -> Function:
 
     f.loop(0, f["rows"], 1, row)
     return f
+
+
+def _larger(x: Lane, y: Lane) -> Lane:
+    """The larger, in one instruction; a NaN it misses comes back in the sum."""
+    return LaneMath(x).where(x > y, x, y)
+
+
+def _highest(x: Lane) -> Lane:
+    while x.width > 1:
+        half = x.width // 2
+        x = _larger(Lane(x.f, x.f.lanes(x.v, 0, half)), Lane(x.f, x.f.lanes(x.v, half, half)))
+    return x
+
+
+def _exp(m: LaneMath, x: Lane) -> Lane:
+    """e^x for x of at most 0; what would be subnormal is 0."""
+    low = -87.0 if m.single else -708.0
+    return m.where(x < low, 0.0, m.exp_bounded(m.at_least(x, low)))
 
 
 def _mask_lane(f: Function, a: Attention, i: Value, j: Value, width: int) -> Lane:
