@@ -37,6 +37,7 @@ from backlit.ops.elementwise import (
     Sub,
 )  # fmt: skip
 from backlit.ops.index import IndexPut, getitem, parse
+from backlit.ops.mask import MaskedFill, whole_mask
 from backlit.ops.op import FUNCTIONS, REGISTRY, Elementwise, slot
 from backlit.ops.shape import Permute
 from backlit.tensor import Tensor
@@ -152,11 +153,15 @@ def _augmented(op: Any) -> Callable[..., Any]:
 
 def setitem(self: Tensor, index: Any, value: Any) -> None:
     """`x[index] = value`, recorded where a gradient is due."""
-    parts, tensors = parse(index, self.cell.array.shape)
     if isinstance(value, (list, tuple)):
         value = np.asarray(value)
     if isinstance(value, Tensor) and value.dtype is not self.dtype:
         value = value.to(self.dtype)  # type: ignore[attr-defined]
+    mask = whole_mask(self, index, value)
+    if mask is not None:
+        record.in_place(MaskedFill, self, mask, value)
+        return
+    parts, tensors = parse(index, self.cell.array.shape)
     indices = [slot.wrap(np.asarray(t)) if not isinstance(t, Tensor) else t for t in tensors]
     record.in_place(IndexPut, self, value, *indices, parts=parts, accumulate=False)
 

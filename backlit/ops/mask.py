@@ -71,6 +71,21 @@ class MaskedFill(Elementwise):
         return mask
 
 
+def whole_mask(x: Any, index: Any, value: Any) -> Any:
+    """The mask of `x[mask] = value` where one value goes everywhere, so that nobody needs to know
+    how often it holds; None for other writes. It gets the axes of `x`."""
+    if not hasattr(index, "cell") or index.dtype is not dt.bool_ or not index.ndim:
+        return None
+    number = isinstance(value, (int, float)) and not isinstance(value, np.generic)
+    if not number and not (hasattr(value, "cell") and not value.ndim):
+        return None
+    if isinstance(value, float) and x.dtype.kind != "f":
+        return None  # NumPy cuts it off; a fill refuses it
+    if tuple(index.shape) != tuple(x.shape[: index.ndim]):
+        return None
+    return index.reshape((*index.shape, *(1,) * (x.ndim - index.ndim)))
+
+
 @export("Tensor")
 def where(self, condition, other):
     """The tensor where the condition holds, `other` elsewhere.

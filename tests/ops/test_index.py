@@ -143,3 +143,24 @@ def test_errors_name_the_numbers() -> None:
         bl.zeros(2)[0, 0]
     with pytest.raises(ArgumentTypeError, match="single True or False"):
         bl.zeros(2)[True]
+
+
+def test_one_value_wherever_a_mask_holds_can_be_captured() -> None:
+    from backlit.backends import reference
+    from backlit.program import capture
+
+    def step(x: Any, v: Any) -> list:
+        y = x * 2
+        y[y > 1] = 0.5
+        y[x.sum(1) < 0] = v  # a mask of the first axis
+        y[y.isnan()] = 0
+        (g,) = bl.autograd.grad((y * y).sum(), v)
+        return [y, g]
+
+    first, other = (bl.randn(4, 5), bl.randn(4, 5))
+    v = bl.tensor(3.0, requires_grad=True)
+    captured = capture(step, first, v)
+    rest = list(captured.arrays[2:])
+    found = reference.run(captured.program, [other.numpy(), v.detach().numpy(), *rest])
+    for y, e in zip(found, step(other, v)):
+        np.testing.assert_allclose(y, e.detach().numpy(), rtol=1e-6)
