@@ -120,8 +120,9 @@ class Writer:
         return mem.load(self.f, self.address(operand, scope), operand.dtype, width, part, stride)
 
     def put(self, operand: Operand, x: Lane, scope: Scope) -> None:
-        stride = self.lane_stride(operand) if x.width > 1 else 0
-        mem.store(self.f, x, self.address(operand, scope), operand.dtype, self.part(scope), stride)
+        wide = x.width > 1
+        stride, part = (self.lane_stride(operand), self.part(scope)) if wide else (0, None)
+        mem.store(self.f, x, self.address(operand, scope), operand.dtype, part, stride)
 
     def part(self, scope: Scope) -> Part:
         return scope.part if self.nest.middle is None else scope.up("row").part
