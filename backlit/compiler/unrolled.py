@@ -6,6 +6,7 @@ a few dozen times: such a Program grows with the loop, and so does the time to c
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections import Counter
 from typing import Any
@@ -38,7 +39,7 @@ def unrolled(program: Program) -> tuple[str, int] | None:
     frequent = [t for t, n in Counter(tokens).most_common(8) if n > MOST and t[1]]
     for token in frequent:
         at = [i for i, t in enumerate(tokens) if t == token]
-        distances = Counter(b - a for a, b in zip(at, at[1:]))
+        distances = Counter(b - a for a, b in itertools.pairwise(at))
         for period, _ in distances.most_common(2):
             start, end = _longest_run(tokens, period)
             count = (end - start) // period + 1
