@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from backlit import dtypes
 from backlit.program.ir import Instr, Program, Value
 
 from . import features, matmul_dots, matmul_epilogue, matmul_kernels, matmul_pack
 from .lane_body import is_lanewise
-from .lanes_value import Lane, Unsupported, element_of
+from .lanes_value import Lane, Unsupported, element_of, rounded_to
 from .layout import ELEMENTS, ordered
 from .matmul_epilogue import Epilogue, Evaluate, Operand
 from .matmul_kernels import Tiling
@@ -32,6 +33,8 @@ LONGEST_DEPTH, DEPTH_BLOCK = 1024, 256
 BLOCK_BYTES = 256 * 1024
 # blocks of rows from which on B is packed once for all of them
 MANY_BLOCKS = 4
+# multiplied and summed in float32, rounded once
+HALF = ("bfloat16", "float16")
 SMALL_FLOPS = 200_000
 # rows from which on copying B into panels costs little beside the product
 PACKED_ROWS = 48
@@ -56,7 +59,8 @@ def can_fuse(product: Instr, following: Sequence[Instr]) -> bool:
         value = instr.outputs[0]
         if len(instr.outputs) != 1 or value is None or not is_lanewise(instr):
             return False
-        if value.shape != out.shape or value.dtype.numpy.kind not in "fb":
+        dtype = value.dtype.numpy
+        if value.shape != out.shape or not (_computable(dtype) or dtype.kind == "b"):
             return False
     return True
 
@@ -66,7 +70,11 @@ def _native(product: Instr) -> bool:
     values = [x for x in (*product.inputs, *product.outputs) if x is not None]
     if not all(isinstance(v, Value) for v in values):
         return False
-    return all(v.dtype.numpy in ELEMENTS and math.prod(v.shape) for v in values)  # type: ignore[union-attr]
+    return all(_computable(v.dtype.numpy) and math.prod(v.shape) for v in values)  # type: ignore[union-attr]
+
+
+def _computable(dtype: np.dtype) -> bool:
+    return dtype in ELEMENTS or dtype.name in HALF
 
 
 # ----- lowerings -----
@@ -116,11 +124,10 @@ def lower_body(plan: Plan, instr: Instr) -> Any:
     bias = [] if product.op == "matmul" or product.inputs[2] is None else [inner.inputs[2]]
     rest = Program("epilogue", (total, *joined), following, body.outputs)
     evaluate = matmul_epilogue.of_body(rest)
-    if bias:
-        evaluate = _after_bias(evaluate)
+    evaluate = _after_product(evaluate, len(bias), total.dtype.numpy)
     a, matrix = _operands(plan, inner)
     heavy = len(following) > HEAVY_INSTRS
-    key = f"{len(bias)} {_anonymous(rest)}"
+    key = f"{len(bias)} {total.dtype.name} {_anonymous(rest)}"
     try:
         multiply(plan, a, matrix, [*bias, *given], list(instr.outputs), key, evaluate, heavy)  # type: ignore[arg-type, list-item]
     except Unsupported:
@@ -158,8 +165,14 @@ def with_given(total: Lane, given: Sequence[Lane]) -> Sequence[Lane]:
     return [total]
 
 
-def _after_bias(evaluate: Evaluate) -> Evaluate:
-    return lambda total, given: evaluate(total + given[0], given[1:])
+def _after_product(evaluate: Evaluate, biases: int, dtype: np.dtype) -> Evaluate:
+    """What follows the product's own result: its bias added, rounded to its dtype."""
+
+    def run(total: Lane, given: Sequence[Lane]) -> Sequence[Lane]:
+        (total,) = with_given(total, given[:biases])
+        return evaluate(rounded_to(total, dtype), given[biases:])
+
+    return run
 
 
 def _operands(plan: Plan, product: Instr) -> tuple[Place, Place]:
@@ -315,6 +328,7 @@ def multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value | Place],
 
     `key` names the evaluation. Operands and outputs that are no Values lie where they say.
     """
+    a, b = _wide(plan, a), _wide(plan, b)
     shape = outputs[0].shape if len(outputs[0].shape) > 1 else (1, *outputs[0].shape)
     if len(a.shape) == 1:
         a = Place(a.buffer, a.offset, (1, *a.shape), (0, *a.strides), a.dtype)
@@ -349,6 +363,21 @@ def multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value | Place],
             flops=g.flops,
         )
     )  # fmt: skip
+
+
+def _wide(plan: Plan, place: Place) -> Place:
+    """The operand in a dtype that products have, converted once however often it is used."""
+    from .lower import lower_instr
+
+    if place.dtype in ELEMENTS:
+        return place
+    name = f"{id(place.buffer)}.{place.offset}.{place.shape}.{place.strides}"
+    given = Value(name, place.shape, dtypes.of_numpy(place.dtype))
+    made = Value(f"{name}.wide", place.shape, dtypes.float32)
+    if made.name not in plan.places:
+        plan.alias(given, place)
+        lower_instr(plan, Instr("cast", (given,), (made,), {"dtype": dtypes.float32}))
+    return plan.place(made)
 
 
 def _in_place(reads: Sequence[Place], writes: Sequence[Place],

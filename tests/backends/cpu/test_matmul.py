@@ -13,12 +13,13 @@ from backlit.program import capture
 from backlit.program.ir import Instr, Program
 
 from .helpers import assert_close
-from .lowering import check_lowering, check_program
+from .lowering import check_lowering, check_program, compiled
 
 FLOATS = (np.float32, np.float64)
 SHAPES = [
     (1, 1, 1), (7, 3, 1), (1, 17, 33), (17, 31, 33), (6, 8, 16), (64, 20, 10), (100, 20, 2),
-    (13, 300, 24), (5, 1100, 40), (13, 300, 7), (40, 21, 3), (5, 128, 4), (33, 16, 1), (65, 33, 257), (300, 40, 50),
+    (13, 300, 24), (5, 1100, 40), (13, 300, 7), (40, 21, 3), (5, 128, 4), (33, 16, 1),
+    (65, 33, 257), (300, 40, 50),
 ]  # fmt: skip
 
 
@@ -140,3 +141,26 @@ def test_update_in_the_epilogue(shape, vector_width, rng):
     )
     for block, e in zip(blocks.values(), expected, strict=True):
         assert_close(block, e)
+
+
+@pytest.mark.parametrize("shape", [(7, 33, 10), (65, 300, 40)], ids=str)
+def test_bfloat16(shape, vector_width, rng):
+    """Multiplied and summed in float32, rounded once."""
+    m, k, n = shape
+    arrays = [x.astype(bl.bfloat16.numpy) for x in (normal(rng, m, k), normal(rng, n, k))]
+    bias = normal(rng, n).astype(bl.bfloat16.numpy)
+    close_enough(lambda x, w, b: (F.linear(x, w, b), x @ w.mT), *arrays, bias)
+    body = lambda x, w, b: F.linear(x, w, b).relu() * 2
+    close_enough(body, *arrays, bias, fuse=True)
+
+
+def close_enough(function: Callable, *arrays: np.ndarray, fuse: bool = False) -> None:
+    """As the reference but for the last bit: the order of a float32 sum may turn a rounding."""
+    captured = capture(function, *(bl.from_numpy(a) for a in arrays))
+    program = with_body(captured.program) if fuse else captured.program
+    expected = reference.run(program, list(captured.arrays))
+    for found, e in zip(compiled(program, list(captured.arrays)), expected, strict=True):
+        assert found.dtype == e.dtype
+        a, b = found.astype(np.float32), np.asarray(e).astype(np.float32)
+        np.testing.assert_allclose(a, b, rtol=2**-7, atol=1e-5)
+        assert (a != b).mean() < 0.02
