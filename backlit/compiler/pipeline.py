@@ -14,10 +14,11 @@ from .passes.bodies import bodies
 from .passes.decompose import decompose
 from .passes.fuse import fuse
 from .passes.fuse_conv import fuse_conv
+from .passes.precision import precision
 from .passes.simplify import simplify
 
 Pass = Callable[[Program], Program]
-PIPELINE: tuple[Pass, ...] = (bodies, decompose, simplify, fuse_conv, fuse)
+PIPELINE: tuple[Pass, ...] = (bodies, decompose, precision, simplify, fuse_conv, fuse)
 
 
 def optimize(program: Program, watch: Callable[[str, Program], None] | None = None) -> Program:
