@@ -55,6 +55,13 @@ LOWERINGS: dict[str, tuple[str, str]] = {
     "max_pool_grad": ("lower_pool", "lower_max_pool_grad"),
     "avg_pool": ("lower_pool", "lower_avg_pool"),
     "avg_pool_grad": ("lower_pool", "lower_avg_pool_grad"),
+    "cumsum": ("rows_scan", "lower_scan"),
+    "cumprod": ("rows_scan", "lower_scan"),
+    "linear_scan": ("rows_scan", "lower_scan"),
+    "tril": ("rows_pick", "lower_triangle"),
+    "triu": ("rows_pick", "lower_triangle"),
+    "argmax": ("rows_pick", "lower_extreme"),
+    "argmin": ("rows_pick", "lower_extreme"),
     "keep_mask": ("philox", "lower_keep_mask"),
     "uniform": ("philox", "lower_uniform"),
     "cat": ("joins", "lower_cat"),
@@ -87,7 +94,10 @@ FUSED_HEADS: dict[str, tuple[str, str]] = {
     "batch_norm": ("lower_norm", "lower_fused_norm"),
     "batch_norm_grad": ("lower_norm", "lower_fused_norm"),
 }
-ELEMENTWISE: tuple[str, str] | None = ("loops", "lower_instr")  # of every elementwise operator, from its formula
+ELEMENTWISE: tuple[str, str] | None = (
+    "loops",
+    "lower_instr",
+)  # of every elementwise operator, from its formula
 
 
 def lower(program: Program, places: dict[str, Place], workers: int) -> Plan:

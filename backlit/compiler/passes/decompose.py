@@ -252,6 +252,44 @@ def _rms_norm_grad(w: _Writer, g: Value, x: Value, scale: Value | None, rstd: Va
     return gx, w.over("sum", w("mul", g, normal), lead, False)
 
 
+def _group_norm(w: _Writer, x: Value, scale: Value | None, shift: Value | None, groups: int,
+                eps: float) -> Results:  # fmt: skip
+    rows = w.shaped(x, (x.shape[0], groups, -(-math.prod(x.shape[1:]) // groups)))
+    mean = w.over("mean", rows, (2,))
+    away = w("sub", rows, mean)
+    rstd = w("rsqrt", w("add", w.over("mean", w("mul", away, away), (2,)), eps))
+    scale, shift = (v and _by_channel(w, v, x) for v in (scale, shift))
+    y = _affine(w, w.shaped(w("mul", away, rstd), x.shape), scale, shift)
+    kept = (x.shape[0], groups)
+    return y, w.shaped(mean, kept), w.shaped(rstd, kept)
+
+
+def _group_norm_grad(w: _Writer, g: Value, x: Value, scale: Value | None, mean: Value,
+                     rstd: Value, groups: int, eps: float) -> Results:  # fmt: skip
+    rows = (x.shape[0], groups, -(-math.prod(x.shape[1:]) // groups))
+    mean, rstd = (w.shaped(v, (*v.shape, 1)) for v in (mean, rstd))
+    normal = w("mul", w("sub", w.shaped(x, rows), mean), rstd)
+    scaled = w.shaped(g if scale is None else w("mul", g, _by_channel(w, scale, x)), rows)
+    along = w("mul", normal, w.over("mean", w("mul", scaled, normal), (2,)))
+    gx = w("mul", w("sub", w("sub", scaled, w.over("mean", scaled, (2,))), along), rstd)
+    rest = (0, *range(2, len(x.shape)))
+    gw = w.over("sum", w("mul", g, w.shaped(normal, x.shape)), rest, False)
+    return w.shaped(gx, x.shape), gw, w.over("sum", g, rest, False)
+
+
+def _by_channel(w: _Writer, v: Value, x: Value) -> Value:
+    return w.shaped(v, (*v.shape, *(1,) * (len(x.shape) - 2)))
+
+
+def _p_norm(w: _Writer, x: Value, p: float, dims: tuple[int, ...], keepdim: bool) -> Results | None:
+    if not dims:
+        return None
+    if p == 2:
+        return (w("sqrt", w.over("sum", w("mul", x, x), dims, keepdim)),)
+    name = {1: "sum", math.inf: "amax", -math.inf: "amin"}.get(p)
+    return name and (w.over(name, w("abs", x), dims, keepdim),)  # type: ignore[return-value]
+
+
 def _split(x: Value, count: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The axes of a row, and those that tell rows apart."""
     lead = len(x.shape) - count
@@ -302,6 +340,9 @@ RULES: dict[str, Callable[..., Results | None]] = {
     "nll_loss_grad": _nll_loss_grad,
     "layer_norm": _layer_norm,
     "layer_norm_grad": _layer_norm_grad,
+    "group_norm": _group_norm,
+    "group_norm_grad": _group_norm_grad,
+    "p_norm": _p_norm,
     "rms_norm": _rms_norm,
     "rms_norm_grad": _rms_norm_grad,
 }

@@ -130,3 +130,33 @@ def test_an_index_out_of_range_is_raised_and_writes_nothing_astray(
     with pytest.raises(IndexOutOfRange, match=f"index {wrong} is out of range for an axis"):
         made.run([X, np.array([0, wrong])])
     np.testing.assert_array_equal(made.run([X, index])[0], good[0])
+
+
+WALKS: dict[str, Callable] = {
+    "cumsum": lambda x: x.cumsum(1),
+    "cumsum last": lambda x: x.cumsum(-1),
+    "cumsum first": lambda x: x.mT.cumsum(0),
+    "whole numbers": lambda x: x * (x * 10).round().long().cumsum(2),
+    "tril": lambda x: x.tril(-1) + x.triu(2),
+}
+
+
+@pytest.mark.parametrize("name", WALKS)
+def test_running_sums_and_triangles(name: str, vector_width: int) -> None:
+    made = check(WALKS[name], X)
+    assert not [t.label for t in made.tasks if t.implementation == "callback"]
+
+
+@pytest.mark.parametrize("dim", [0, 1, 2])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64, np.int32])
+def test_places_of_extremes(dtype: type, dim: int) -> None:
+    x = np.random.default_rng(3).integers(-3, 4, (5, 7, 33)).astype(dtype)
+    if dtype in (np.float32, np.float64):
+        x[2, 3, 4:7] = np.nan
+        x[0, 1] = np.inf
+    step = lambda t: [t.argmax(dim), t.argmin(dim, keepdim=True)]
+    captured = capture(step, bl.from_numpy(x))
+    made = executable.build(optimize(captured.program), {}, {})
+    for found, expected in zip(made.run([x]), step(bl.from_numpy(x))):
+        np.testing.assert_array_equal(found, expected.numpy())
+    assert not [t.label for t in made.tasks if t.implementation == "callback"]
