@@ -70,6 +70,15 @@ def test_a_value_beside_its_own_transpose_is_not_one_nest():
     assert "fused" not in ops(made) or all("permute" not in b for b in bodies(made))
 
 
+def test_sums_over_either_axis_of_a_square_do_not_meet_in_one_nest():
+    def function(x):
+        y = x * 2
+        return (y.sum(0) + y.sum(1)).exp(), y
+
+    *_, made = through(function, bl.randn(6, 6))
+    assert all(b.count("sum") < 2 or "exp" not in b for b in bodies(made))
+
+
 def test_no_path_leads_out_of_a_group_and_back():
     def function(x, w):
         h = x * 2

@@ -94,11 +94,14 @@ class Space:
             self.axes[out.name] = self._moved(instr, first, out)
         else:
             self.axes[out.name] = self._broadcast(instr, out)
-        for x in (*instr.inputs, out):
-            if isinstance(x, Value):
-                found = [a for a in self.of(x) if a is not None]
-                if len(set(found)) < len(found):
-                    raise Misfit  # a diagonal
+
+    def has_diagonal(self) -> bool:
+        """Whether joining made two axes of one value the same."""
+        for axes in self.axes.values():
+            found = [self.find(a) for a in axes if a is not None]
+            if len(set(found)) < len(found):
+                return True
+        return False
 
     def _reduced(self, instr: Instr, axes: tuple[int | None, ...]) -> tuple[int | None, ...]:
         dims, keep = instr.params["dims"], instr.params.get("keepdim", False)
@@ -272,4 +275,4 @@ def space_of(instrs: Sequence[Instr]) -> Space | None:
             space.add(i)
     except Misfit:
         return None
-    return space
+    return None if space.has_diagonal() else space
