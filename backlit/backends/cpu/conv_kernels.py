@@ -27,7 +27,9 @@ LINE = 64  # bytes that memory gives at once
 MAX_ROWS = 8
 
 # int64 words of the records in memory, and of the kernels' arguments
-PHASE = names("rows per_row source_table target_table runs n_runs run_length weights")
+PHASE = names(
+    "rows per_row source_table target_table runs row_table limits run_length depth weights"
+)
 PANEL = names("vectors first tail")
 GATHER = names(
     "x x_image x_group x_staged x_geometry x_scratch y y_image y_group y_row "
@@ -109,7 +111,7 @@ def gather(
             item = Record(f, "phases", i, PHASE)
             rows = f.smaller(item["rows"] - first, f.field("block_rows"))
             count = rows * item["per_row"]
-            depth = item["n_runs"] * item["run_length"]
+            depth = item["depth"]
 
             def panel(tile: Function, start: Value, tail: Value) -> None:
                 f.call(
@@ -126,7 +128,8 @@ def gather(
                     f.at(weights, item["weights"] + start * depth, element),
                     f.at(bias, start, element),
                     item.pointer("runs"),
-                    item["n_runs"],
+                    item.pointer("row_table"),
+                    f.at(item.pointer("limits"), first * 2, "i64"),
                     item["run_length"],
                     tail,
                 )
@@ -271,7 +274,7 @@ def _gather_tile(
         parameters(
             "ptr source, ptr words, i64 origin, i64 column, i64 chunk, i64 phase, "
             "ptr source_table, ptr target_table, i64 count, ptr weights, "
-            "ptr bias, ptr runs, i64 n_runs, i64 run_length, i64 tail"
+            "ptr bias, ptr runs, ptr row_table, ptr limits, i64 run_length, i64 tail"
         ),
         private=True,
     )
@@ -302,7 +305,11 @@ def _gather_tile(
 
         finishing = _Finishing(f, finish, fields, element, width)
         finishing.fetch([f["origin"] + entry("target_table", p) for p in pixels], vectors)
-        _, *sums = f.loop(0, f["n_runs"], 1, run, [f["weights"], *bias * rows])
+        # rows of padding add nothing: the tile's last row has the first run, its first the last
+        start = f.load(f.at(f["limits"], entry("row_table", pixels[-1]) * 2, "i64"), "i64")
+        stop = f.load(f.at(f["limits"], entry("row_table", first) * 2 + 1, "i64"), "i64")
+        weights = f.at(f["weights"], start * run_length * panel, element)
+        _, *sums = f.loop(start, stop, 1, run, [weights, *bias * rows])
         places = [f["origin"] + entry("target_table", p) for p in pixels]
         table = [sums[r * vectors : (r + 1) * vectors] for r in range(rows)]
         finishing.tile(table, places, first)

@@ -238,10 +238,13 @@ def gather(
         target_table = _pixels(residues, rows, targets, [a.target_step for a in axes])
         start = sum(r.start * t for r, t in zip(residues, targets, strict=True))
         target_table += np.int32(start)
-        tables += [source_table, target_table, runs]
-        addresses = [t.ctypes.data for t in tables[-3:]]
+        limits = _limits(residues[0], axes[0], len(runs))
+        row_table = _row_table(residues, rows)
+        tables += [source_table, target_table, runs, row_table, limits]
+        addresses = [t.ctypes.data for t in tables[-5:]]
         per_row = residues[1].count * residues[2].count
-        records.append([residues[0].count, per_row, *addresses, len(runs), length, position])
+        depth = len(runs) * length
+        records.append([residues[0].count, per_row, *addresses, length, depth, position])
         orders.append(np.array(order, np.int64))
         position += len(order) * inputs * padded
     return Gather(
@@ -336,6 +339,22 @@ def _pixels(
         for n, stride, step in zip(counts, strides, steps, strict=True)
     )
     return (a[:, None, None] + b[:, None] + c).astype(np.int32).ravel()
+
+
+def _row_table(residues: Sequence[Residue], rows: int) -> np.ndarray:
+    """Return the row of every pixel of a block."""
+    per_row = residues[1].count * residues[2].count
+    return np.repeat(np.arange(min(rows, residues[0].count)), per_row).astype(np.int32)
+
+
+def _limits(residue: Residue, axis: Axis, runs: int) -> np.ndarray:
+    """Return, for every row of outputs, the first run that reads rows of the source, and the one
+    behind the last: others would read padding."""
+    offsets = np.array([offset for offset, _ in residue.taps], np.int64)
+    first = np.arange(residue.count)[:, None] * axis.source_step + offsets
+    each = runs // max(1, len(offsets))
+    before, inside = (first < 0).sum(axis=1), (first < axis.source).sum(axis=1)
+    return np.ascontiguousarray(np.stack([before, inside], axis=1) * each)
 
 
 def _tap_offsets(residues: Sequence[Residue], source: Layout) -> np.ndarray:
