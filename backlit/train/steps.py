@@ -6,7 +6,6 @@ is no number. Which batches, and what happens between steps, is fit.py's; batche
 
 from __future__ import annotations
 
-import inspect
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ import numpy as np
 
 import backlit as bl
 from backlit.config import flags
-from backlit.errors import ArgumentTypeError, CaptureError, DivergedError, ShapeError
+from backlit.errors import ArgumentTypeError, BacklitError, DivergedError, ShapeError
 from backlit.nn.utils import clip_grad_norm_
 from backlit.tensor import Tensor, wrap
 from backlit.train.batches import Chunk
@@ -190,7 +189,7 @@ class Steps:
         if numbers is not None and self.numbers:
             self.numbers.back()
         losses = [self._eager(*chunk.split(j)) for j in range(chunk.count)]
-        self._refuse(str(error) if isinstance(error, CaptureError) else repr(error))
+        self._refuse(str(error) if isinstance(error, BacklitError) else repr(error))
         return losses
 
     def _refuse(self, reason: str) -> bool:
@@ -260,10 +259,8 @@ def _evaluation(run: Run) -> Callable[..., dict[str, Any]]:
 
 def _cause(run: Run) -> str:
     """Why the steps of this run can't be compiled, as far as one sees it beforehand."""
-    taken = inspect.signature(type(run.optimizer).step).parameters
-    closure = taken.get("closure")
-    if closure is not None and closure.default is inspect.Parameter.empty:
-        return f"{type(run.optimizer).__name__} evaluates the loss several times in a step"
+    if isinstance(run.optimizer, bl.optim.LBFGS):
+        return "LBFGS evaluates the loss several times in a step"
     for name, module in run.model.named_modules():
         if any(getattr(module, hooks, None) for hooks in HOOKS):
             place = f"{type(module).__name__} {name}".strip()
