@@ -47,7 +47,7 @@ def scan(f: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None,
     first = [_row(x, -1 if reverse else 0) for x in rows]
     names = [f"h{i}" for i in range(len(carried))] + [f"x{i}" for i in range(len(rows))]
     try:
-        body = capture_body(step, [*carried, *first], names, _name(f), _both)
+        body = capture_body(step, [*carried, *first], names, _name(f), _both, len(carried))
     except NotAProgram:
         return _step_by_step(f, init, xs, rows, steps, reverse)
     return _apply_scan(body, init, carried, rows, steps, reverse)

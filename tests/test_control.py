@@ -182,6 +182,37 @@ def test_a_gradient_does_not_go_through_a_cell():
         close([h.detach()], [values.detach()])
 
 
+def test_what_a_loop_cannot_keep_is_refused():
+    w = bl.ones(2, requires_grad=True)
+
+    def walks(h, x):
+        (h * w).sum().backward()
+        return h, x
+
+    def looks(h, x):
+        return h, h if w.grad is None else x
+
+    def assigns(h, x):
+        w.data = bl.zeros(2)
+        return h, x
+
+    for f, words in ((walks, "use"), (looks, "uses .grad"), (assigns, "assigns to .data")):
+        with pytest.raises(GradError, match=words):
+            bl.scan(f, bl.ones(2), bl.ones(3, 2))
+    assert w.grad is None and w.detach().tolist() == [1.0, 1.0]
+
+
+def test_a_cell_that_is_only_written():
+    last = bl.zeros(2)
+
+    def f(h, x):
+        last.copy_(h * x)
+        return h + x, None
+
+    bl.scan(f, bl.ones(2), bl.ones(3, 2))
+    close([last], [np.full(2, 3.0)])
+
+
 def test_random_numbers_are_those_of_the_loop():
     w, xs = bl.randn(3, 3, requires_grad=True), bl.randn(4, 3)
 

@@ -9,6 +9,7 @@ Read next: ops/scan.py, control.py.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from backlit.program.capture import _Recorder as Recorder
 from backlit.program.ir import Instr, Program, Value
 from backlit.program.parts import needed, read_by
 from backlit.state import state
-from backlit.tensor import Tensor, wrap
+from backlit.tensor import Tensor, next_era, wrap
 
 
 class NotAProgram(Exception):
@@ -73,13 +74,17 @@ class Body:
     result: Any  # as the function returned it
 
 
+class _ThroughCell(GradError):
+    """A gradient would go through a cell that a body refills."""
+
+
 class _Closing(Recorder):
     """Also remembers the tensors that come from outside, and where gradients end."""
 
     def __init__(self, tracks: bool):
         super().__init__()
         self.consts: dict[str, Const] = {}
-        self._tracks = tracks
+        self._tracks, self._era = tracks, next_era()
         self._closed: dict[tuple, Value] = {}
         self._reached: set[str] = set()  # values that a gradient reaches
         self._ends: dict[str, Value] = {}
@@ -106,6 +111,10 @@ class _Closing(Recorder):
         if known.name in self._reached and not follows:
             return self._end(known)
         return known
+
+    def reaches(self, value: Value) -> bool:
+        """Whether a gradient reaches a value."""
+        return value.name in self._reached
 
     def _operand(self, x: Any) -> Any:
         if isinstance(x, np.ndarray):
@@ -179,10 +188,34 @@ class _Closing(Recorder):
         """Whether a hook hangs on what was made."""
         return any(n.hooks is not None for n in self._nodes_made)
 
+    def _is_outside(self, tensor: Tensor) -> bool:
+        return tensor.cell.root.era < self._era  # type: ignore[no-any-return]
+
     def refilled(self, tensor: Tensor) -> None:
         """A tensor is about to be refilled, with its history."""
         history = tensor.node, tensor.index, tensor._base, tensor._stamp
         self._histories.setdefault(id(tensor), (tensor, history))
+        if self._is_outside(tensor):
+            root = tensor.cell.root
+            self._cells.setdefault(id(root), (root, root.array, tensor))
+
+    def storage_set(self, tensor: Tensor) -> None:
+        """A tensor is about to get another cell."""
+        if self._is_outside(tensor):
+            raise GradError(
+                "the body of a loop or branch assigns to .data of a tensor from outside",
+                hint="refill it: x.copy_(value) under no_grad",
+            )
+
+    def grad_read(self, tensor: Tensor) -> None:
+        """`.grad` is looked at, or about to be added to."""
+        if self._is_outside(tensor):
+            raise GradError(
+                "the body of a loop or branch uses .grad of a tensor from outside, or runs"
+                " backward() into it", hint="bl.autograd.grad returns gradients instead"
+            )  # fmt: skip
+
+    grad_set = grad_read
 
     def taken_back(self) -> list[Refill]:
         """Cells from outside that hold another array now; they get their old arrays back."""
@@ -195,7 +228,7 @@ class _Closing(Recorder):
         for root, array, _ in changed:
             root.put(array)
         if tracked:
-            raise GradError(
+            raise _ThroughCell(
                 "the body of a loop or branch changes a tensor from outside in place, and a"
                 " gradient goes through it", hint="hand it in and return it, as a carry"
             )  # fmt: skip
@@ -226,12 +259,30 @@ def _stand_in(array: np.ndarray, follows: bool) -> Tensor:
 
 
 def capture_body(function: Callable[..., Any], args: Sequence[Tensor], names: Sequence[str],
-                 name: str, flat: Callable[[Any], list[Tensor]]) -> Body:  # fmt: skip
-    """What `function(*args)` does; `flat` lists the tensors of what it returned.
+                 name: str, flat: Callable[[Any], list[Tensor]], carries: int = 0) -> Body:  # fmt: skip
+    """What `function(*args)` does; `flat` lists the tensors of what it returned, the first
+    `carries` of which are the next first arguments.
 
     Raises NotAProgram, having changed nothing, where no Program holds it."""
+    run = functools.partial(_capture, function, args, names, name, flat)
+    try:
+        return run([state.grad] * len(args))[0]
+    except _ThroughCell:  # but perhaps no gradient comes in at all
+        follows = [state.grad and x.requires_grad for x in args]
+        while True:
+            body, reached = run(follows)
+            wider = [f or r for f, r in zip(follows, reached[:carries])] + follows[carries:]
+            if wider == follows:
+                return body
+            follows = wider
+
+
+def _capture(function: Callable[..., Any], args: Sequence[Tensor], names: Sequence[str],
+             name: str, flat: Callable[[Any], list[Tensor]],
+             follows: list[bool]) -> tuple[Body, list[bool]]:  # fmt: skip
+    """The body if gradients follow some arguments, and which outputs they reach then."""
     recorder = _Closing(state.grad)
-    fresh = [_stand_in(a.cell.array, state.grad) for a in args]
+    fresh = [_stand_in(a.cell.array, f) for a, f in zip(args, follows)]
     inputs = [recorder.argument(t, n) for t, n in zip(fresh, names)]
     outer = state.observers
     state.observers = (recorder,)
@@ -241,8 +292,10 @@ def capture_body(function: Callable[..., Any], args: Sequence[Tensor], names: Se
         draws = recorder.draws
     finally:
         state.observers = ()
-        refills = recorder.taken_back()
-        state.observers = outer
+        try:
+            refills = recorder.taken_back()
+        finally:
+            state.observers = outer
     if recorder.hooked:
         raise NotAProgram
     ends = [*outputs, *(r.after for r in refills), *(d.after for d in draws)]
@@ -250,7 +303,8 @@ def capture_body(function: Callable[..., Any], args: Sequence[Tensor], names: Se
     read = {v.name for i in instrs for v in read_by(i)} | {v.name for v in ends}
     read -= {r.before.name for r in refills}
     consts = [c for c in recorder.consts.values() if c.value.name in read]
-    return Body(name, consts, inputs, refills, draws, instrs, outputs, result)
+    body = Body(name, consts, inputs, refills, draws, instrs, outputs, result)
+    return body, [recorder.reaches(v) for v in outputs]
 
 
 def replay(program: Program, tensors: Sequence[Any]) -> list[Any]:

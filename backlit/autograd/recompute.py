@@ -3,8 +3,9 @@
 The function runs as it is and records its Nodes; what they saved is then replaced by a promise.
 The first Node of it that the walk back reaches runs the function again, on the same arrays, with
 the same random numbers and with cells as they were, and each Node takes what its twin saved. So
-the graph is the same as without, for derivatives of any order. In a Program the second run stands
-under the scope `recompute`, and passes do not merge it with the first.
+the graph is the same as without, for derivatives of any order. In a Program the first run stands
+under the scope `segment`, so that the backward of a loop makes its values again, and the second
+under `recompute`: passes do not merge the two.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ from typing import Any
 
 from backlit.autograd.observe import Observer
 from backlit.errors import GradError
+from backlit.program.parts import AGAIN, SEGMENT
 from backlit.state import state
 from backlit.tensor import Tensor, next_era, wrap
-
-SCOPE = "recompute"
 
 
 def recompute(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -37,7 +37,7 @@ def recompute(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     if not state.grad:
         return function(*args, **kwargs)
     segment = _Segment(function, args, kwargs)
-    with segment.observing(_First(segment)) as first:
+    with segment.observing(_First(segment), SEGMENT) as first:
         result = function(*args, **kwargs)
     segment.ops = [node.op for node in first.nodes]
     for position, node in enumerate(first.nodes):
@@ -81,29 +81,29 @@ class _Segment:
         self.found: dict[int, Any] = {}
 
     @contextmanager
-    def observing(self, observer: Any) -> Iterator[Any]:
+    def observing(self, observer: Any, scope: str) -> Iterator[Any]:
         """Run with the observer, and with casts of its own: both runs make the same ones."""
-        outer = state.observers, state.casts
+        outer = state.observers, state.casts, state.scope
         state.observers = (observer, *outer[0])
+        state.scope = f"{self.scope}/{scope}" if self.scope else scope
         state.casts = {} if self.keeps_casts else None
         try:
             yield observer
         finally:
-            state.observers, state.casts = outer
+            state.observers, state.casts, state.scope = outer
 
     def run_again(self) -> None:
         """The second run; each Node's saved values go to `found`."""
-        outer = state.grad, state.scope, state.module, state.autocast
+        outer = state.grad, state.module, state.autocast
         state.grad, state.module, state.autocast = True, self.module, self.autocast
-        state.scope = f"{self.scope}/{SCOPE}" if self.scope else SCOPE
         second = _Second(self)
         now = [(cell, cell.array) for cell, _ in self.cells]
         _put_all(self.cells)
         try:
-            with self.observing(second):
+            with self.observing(second, AGAIN):
                 self.function(*_copies(self.args), **_copies(self.kwargs))
         finally:
-            state.grad, state.scope, state.module, state.autocast = outer
+            state.grad, state.module, state.autocast = outer
             _put_all([*second.cells, *now])
         ops = [node.op for node in second.nodes]
         if ops != self.ops:

@@ -16,7 +16,7 @@ from backlit.ops.fused import check_operands
 from backlit.ops.op import REGISTRY, Operator, Spec, apply, slot
 from backlit.program.interpret import interpret
 from backlit.program.ir import Instr, Operand, Program, Value
-from backlit.program.parts import hoisted, needed, read_by
+from backlit.program.parts import hoisted, in_segment, needed, read_by
 from backlit.state import state
 
 
@@ -116,8 +116,8 @@ def _with_saved(body: Program, consts: int, carries: int, examples: list, by: An
 
 
 def _read_back(joint: Any, consts: int, carries: int) -> tuple[list[Instr], list[Value]]:
-    """What the backward of a step repeats of its forward (views, and what stays the same), and
-    the values that it must find saved."""
+    """What the backward of a step repeats of its forward (views, what stays the same, what
+    `recompute` ran), and the values that it must find saved."""
     makers = {v.name: i for i in joint.forward for v in i.outputs if v is not None}
     steady = {v.name for v in joint.inputs[:consts]} | joint.constants.keys()
     for instr in joint.forward:
@@ -133,7 +133,7 @@ def _read_back(joint: Any, consts: int, carries: int) -> tuple[list[Instr], list
         if maker is None:
             if v.name in moving:
                 saved[v.name] = v
-        elif v.name in steady or REGISTRY[maker.op].view:
+        elif v.name in steady or REGISTRY[maker.op].view or in_segment(maker):
             if id(maker) not in again:
                 again.add(id(maker))
                 waiting += read_by(maker)

@@ -11,6 +11,15 @@ from dataclasses import replace
 from backlit.program.ir import Instr, Operand, Program, Value
 
 
+# Scopes: of what `recompute` runs first, and of what it runs again for the backward.
+SEGMENT, AGAIN = "segment", "recompute"
+
+
+def in_segment(instr: Instr) -> bool:
+    """Whether its values are made again rather than kept."""
+    return SEGMENT in instr.scope.split("/")
+
+
 def needed(instrs: Sequence[Instr], wanted: Iterable[Operand]) -> tuple[Instr, ...]:
     """The instructions that lead to the wanted values."""
     names = {x.name for x in wanted if isinstance(x, Value)}

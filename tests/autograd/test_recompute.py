@@ -193,12 +193,30 @@ def test_a_program_runs_it_twice():
     bl.manual_seed(0)
     found = capture(step, bl.ones(2, 3))
     scopes = [i.scope for i in found.program.instrs if i.op == "tanh"]
-    assert scopes == ["", "recompute"]
+    assert scopes == ["segment", "recompute"]
     bl.manual_seed(0)
     expected = step(bl.ones(2, 3))
     for a, b, c in zip(reference.run(found.program, found.arrays), found.result, expected):
         np.testing.assert_array_equal(a, b.array)
         np.testing.assert_array_equal(a, c.array)
+
+
+def test_within_a_loop():
+    w, xs = bl.randn(3, 3, requires_grad=True), bl.randn(5, 2, 3)
+
+    def step(run):
+        def f(h, x):
+            h = run(lambda h: ((h @ w).tanh() @ w).sin().exp() - 1, h) + x
+            return h, None
+
+        h, _ = bl.scan(f, bl.zeros(2, 3), xs)
+        return h, *bl.autograd.grad(h.sum(), w)
+
+    found = [capture(lambda run=run: step(run)) for run in (plain, bl.recompute)]
+    for a, b in zip(*(c.result for c in found)):
+        np.testing.assert_array_equal(a.detach(), b.detach())
+    saved = [next(len(i.outputs) for i in c.program.instrs if i.op == "scan") for c in found]
+    assert saved[1] < saved[0]
 
 
 def test_without_grad_it_is_a_call():
