@@ -259,7 +259,8 @@ def _stand_in(array: np.ndarray, follows: bool) -> Tensor:
 
 
 def capture_body(function: Callable[..., Any], args: Sequence[Tensor], names: Sequence[str],
-                 name: str, flat: Callable[[Any], list[Tensor]], carries: int = 0) -> Body:  # fmt: skip
+                 name: str, flat: Callable[[Any], list[Tensor]],
+                 carries: int = 0) -> Body:  # fmt: skip
     """What `function(*args)` does; `flat` lists the tensors of what it returned, the first
     `carries` of which are the next first arguments.
 

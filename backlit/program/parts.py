@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from backlit.program.ir import Instr, Operand, Program, Value
 
-
 # Scopes: of what `recompute` runs first, and of what it runs again for the backward.
 SEGMENT, AGAIN = "segment", "recompute"
 
