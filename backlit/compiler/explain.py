@@ -85,7 +85,7 @@ class Explanation:
         rate = f"{k.flops / spent / 1e9:8.1f}" if k.flops and k.seconds else f"{'':8}"
         moved = f"{k.bytes / spent / 1e9:6.1f}" if k.seconds else f"{'':6}"
         said = "" if k.implementation == "generated" else f" [{k.implementation}]"
-        fused = f": {k.fused}" if k.fused else ""
+        fused = f": {k.fused}" if k.fused and "+" not in k.label else ""
         timed = f"{_time(k.seconds):>9} {share:5.1f}%"
         return f"  {timed} {rate} {moved} {k.calls:6d}  {k.label}{said}{fused}"
 
