@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -152,9 +153,11 @@ class Entry:
     def watches_hold(self) -> bool:
         """Whether nothing that a call compares by identity has changed."""
         for get, keys, values in self.walk.watches:
-            for key, value in zip(keys, values):
-                if get(key) is not value:
+            if len(keys) == 1:
+                if get(keys[0]) is not values[0]:
                     return False
+            elif not all(map(is_, map(get, keys), values)):
+                return False
         return True
 
     def grads_hold(self, arguments: Sequence[Tensor]) -> bool:

@@ -16,6 +16,7 @@ import random
 import sys
 import sysconfig
 import types
+from collections import deque
 from collections.abc import Iterator
 from operator import is_
 from typing import Any, NamedTuple
@@ -68,7 +69,6 @@ class Walk:
         self.contents: list[tuple[Any, Any]] = []  # lists and dicts, and copies of them
         self._names: set[str] = {"forward", "__call__"}
         self._seen: dict[int, Any] = {}  # an id is only good while its object lives
-        self._codes: set[Any] = set()
         self._objects: list[tuple[str, Any, set[str]]] = []
         for label, root in roots:
             self._visit(label, root, None, None)
@@ -92,7 +92,9 @@ class Walk:
 
     def _compound(self, label: str, x: Any, holder: Any, key: Any) -> None:
         token: Any = (type(x).__name__, id(x))
-        if isinstance(x, types.FunctionType):
+        if type(x).__module__ == "backlit.compiler.compile":
+            self._visit(label, x.function, None, None)
+        elif isinstance(x, types.FunctionType):
             self._function(label, x)
         elif isinstance(x, types.MethodType):
             token = ("method", id(x.__self__), id(x.__func__))
@@ -101,7 +103,7 @@ class Walk:
         elif isinstance(x, functools.partial):
             for name, part in (("func", x.func), ("args", x.args), ("keywords", x.keywords)):
                 self._visit(f"{label}.{name}", part, None, None)
-        elif isinstance(x, (dict, list, tuple, set, frozenset)) and not _is_group(x):
+        elif isinstance(x, (dict, list, tuple, set, frozenset, deque)) and not _is_group(x):
             token = (type(x).__name__, len(x))
             self._container(label, x)
         elif isinstance(x, np.ndarray):
@@ -123,7 +125,7 @@ class Walk:
         elif isinstance(x, Iterator) and not isinstance(x, io.IOBase):
             self.iterators.append(label)
         elif isinstance(getattr(x, "__wrapped__", None), types.FunctionType):
-            self._visit(label, x.__wrapped__, None, None)
+            self._visit(label, x.__wrapped__, None, None)  # of functools.cache, for example
         else:
             self._object(label, x)
         self.items.setdefault(label, Item(token, holder, key, x))
@@ -141,12 +143,8 @@ class Walk:
             self._visit(f"a hook of {label}", hook, None, None)
 
     def _function(self, label: str, function: Any) -> None:
+        """Its closure, and if it is the user's own, what its code names."""
         code = function.__code__
-        if code in self._codes or _is_foreign(code.co_filename):
-            return
-        self._codes.add(code)
-        attributes, names = _names_of(code)
-        self._names |= attributes
         for name, cell in zip(code.co_freevars, function.__closure__ or ()):
             try:
                 content = cell.cell_contents
@@ -154,6 +152,10 @@ class Walk:
                 continue
             self._visit(name, content, cell, "cell_contents")
             self.watches.append(Watch(lambda _, c=cell: c.cell_contents, (0,), (content,)))
+        if _is_foreign(code.co_filename):
+            return
+        attributes, names = _names_of(code)
+        self._names |= attributes
         space = function.__globals__
         known = tuple(n for n in sorted(names) if n in space and not _is_library_value(space[n]))
         for name in known:
@@ -165,33 +167,36 @@ class Walk:
             self._visit(f"{label}: default {i}", value, None, None)
 
     def _container(self, label: str, x: Any) -> None:
-        if len(x) > _MANY:
-            return
         if isinstance(x, (dict, list)):
             self.contents.append((x, x.copy()))
         if isinstance(x, dict):
-            for name, value in x.items():
-                self._visit(f"{label}[{name!r}]" if _is_key(name) else f"{label}[...]",
-                            value, x, name)  # fmt: skip
-            keys = tuple(x)
-            self.watches.append(Watch(x.get, keys, tuple(x.values())))
-            self.watches.append(Watch(lambda _: len(x), (0,), (len(x),)))
-        elif isinstance(x, (list, tuple)):
-            for i, value in enumerate(x):
+            keys, values = tuple(x), tuple(x.values())
+            self._watch(lambda: len(x) == len(keys) and all(map(is_, map(x.get, keys), values)))
+            for name, value in zip(keys, values):
+                part = (
+                    f"[{name!r}]" if isinstance(name, (str, int, float, bool, tuple)) else "[...]"
+                )
+                self._visit(label + part, value, x, name)
+        elif isinstance(x, (list, tuple, deque)):
+            content = tuple(x)
+            if not isinstance(x, tuple):
+                self._watch(lambda: len(x) == len(content) and all(map(is_, x, content)))
+            for i, value in enumerate(content[:_MANY]):
                 self._visit(f"{label}[{i}]", value, x, i)
-            if isinstance(x, list):
-                self.watches.append(Watch(lambda i: x[i] if i < len(x) else x, tuple(range(len(x))),
-                                          tuple(x)))  # fmt: skip
-                self.watches.append(Watch(lambda _: len(x), (0,), (len(x),)))
         else:
+            content = frozenset(x)
+            self._watch(lambda: x == content)
             plain = ("elements", tuple(sorted(map(repr, x))))
             self.items[f"{label} (elements)"] = Item(plain, None, None, None)
+
+    def _watch(self, holds: Any) -> None:
+        self.watches.append(Watch(lambda _: holds(), (0,), (True,)))
 
     def _array(self, x: np.ndarray) -> Any:
         if x.nbytes > _SMALL:
             return ("array", id(x), x.shape, x.dtype)
         content = x.tobytes()
-        self.watches.append(Watch(lambda _: x.tobytes() == content, (0,), (True,)))
+        self._watch(lambda: x.tobytes() == content)
         return ("array", x.shape, x.dtype, content)
 
     # ----- modules, optimizers, other objects -----
@@ -255,15 +260,14 @@ class Walk:
             self.watches.append(Watch(group.get, tuple(group), tuple(group.values())))
 
     def _object(self, label: str, x: Any) -> None:
-        if _is_library(type(x).__module__):
-            if type(x).__module__.startswith("backlit.") and hasattr(x, "__dict__"):
-                for name, value in vars(x).items():
-                    self._visit(f"{label}.{name}", value, vars(x), name)
-                fields = vars(x)
-                self.watches.append(Watch(fields.get, tuple(fields), tuple(fields.values())))
+        if not type(x).__module__.startswith("backlit.optim."):
+            self._objects.append((label, x, set()))
+            self._methods(label, x)
             return
-        self._objects.append((label, x, set()))
-        self._methods(label, x)
+        fields = vars(x)  # a schedule: its own code reads and counts
+        for name, value in fields.items():
+            self._visit(f"{label}.{name}", value, fields, name)
+        self.watches.append(Watch(fields.get, tuple(fields), tuple(fields.values())))
 
     def _methods(self, label: str, x: Any) -> None:
         if not _is_library(type(x).__module__):
@@ -272,7 +276,7 @@ class Walk:
     def _follow_names(self) -> None:
         """Attributes that the code names, until no new ones are met."""
         count = -1
-        while count != (count := len(self._names) + len(self._objects) + len(self._codes)):
+        while count != (count := len(self._names) + len(self._objects)):
             for label, x, done in list(self._objects):
                 for name in sorted(self._names - done):
                     done.add(name)
@@ -360,10 +364,6 @@ def _is_module(x: Any) -> bool:
 
 def _is_group(x: Any) -> bool:
     return hasattr(x, "_cells")
-
-
-def _is_key(x: Any) -> bool:
-    return isinstance(x, (str, int, float, bool, tuple))
 
 
 def _is_other_object(x: Any) -> bool:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import copy
 import random
+import types
 import warnings
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -572,6 +574,33 @@ def test_arguments_refilled_in_place() -> None:
         return w
 
     follow(make, step_of, calls=calls)
+
+
+def test_what_a_decorated_function_reads() -> None:
+    options = types.SimpleNamespace(scale=1.0)
+    recent = deque([1.0])
+
+    @bl.compile
+    @bl.no_grad()
+    def step(x: Any) -> Any:
+        return x * options.scale + recent[-1]
+
+    for i in range(4):
+        assert step(bl.ones(1)).item() == options.scale + recent[-1]
+        options.scale = i * 2.0
+        assert step(bl.ones(1)).item() == options.scale + recent[-1]
+        recent.append(float(i))
+
+
+def test_a_compiled_function_that_calls_another() -> None:
+    scale = [2.0]
+    inner = bl.compile(lambda x: x * scale[0])
+    outer = bl.compile(lambda x: inner(x) + 1)
+    inner(bl.ones(1))
+    assert outer(bl.ones(1)).item() == 3.0
+    scale[0] = 5.0
+    assert outer(bl.ones(1)).item() == 6.0
+    assert len(outer.last.walk.items) < 10
 
 
 # ----- storage -----
