@@ -348,19 +348,33 @@ class Loops(Writer):
     # ----- rows -----
 
     def _rows(self, scope: Scope) -> None:
-        f = self.f
+        f, nest = self.f, self.nest
         start, stop = self.row_range
+        if nest.rows == 1 and nest.chunked != "rows":
+            self._lanes(scope, [self._decomposed(f.integer(0), len(nest.outer))])
+        elif nest.nested:
+            last = len(nest.outer) - 1
+            span = (0, f.field(f"extent_{last}"))
+
+            def inner(step: Value) -> None:
+                index = self._decomposed(step, last)
+                self._some_rows(scope, span, lambda r: [*index, r])
+
+            self.looped(start, stop, 1, inner)
+        else:
+            count = len(nest.outer)
+            self._some_rows(scope, (start, stop), lambda r: self._decomposed(r, count))
+
+    def _some_rows(self, scope: Scope, span: tuple[Any, Any],
+                   index: Callable[[Value], list[Value]]) -> None:  # fmt: skip
+        start, stop = self.f.integer(span[0]), span[1]
         together = self._together()
-        if self.nest.rows == 1 and self.nest.chunked != "rows":
-            self._lanes(scope, [f.integer(0)])
-            return
-        start = f.integer(start)
         if together > 1:
             whole = stop - (stop - start) % together
             self.looped(start, whole, together, lambda r: self._lanes(
-                scope, [r + i if i else r for i in range(together)]))  # fmt: skip
+                scope, [index(r + i if i else r) for i in range(together)]))  # fmt: skip
             start = whole
-        self.looped(start, stop, 1, lambda r: self._lanes(scope, [r]))
+        self.looped(start, stop, 1, lambda r: self._lanes(scope, [index(r)]))
 
     def _together(self) -> int:
         """Rows whose sums are joined before they meet the others."""
@@ -370,7 +384,7 @@ class Loops(Writer):
         pieces = -(-nest.line // nest.width) if nest.held else 1
         return 4 if pieces * max(1, nest.cost) <= CHEAP * 2 else 1
 
-    def _lanes(self, scope: Scope, rows: list[Value]) -> None:
+    def _lanes(self, scope: Scope, rows: list[list[Value]]) -> None:
         """The lanes across rows, where vectors lie so."""
         f, nest, width = self.f, self.nest, self.width
         if nest.middle is None:
@@ -395,10 +409,11 @@ class Loops(Writer):
         self.looped(start, whole, width, at(None))
         self.looped(whole, stop, width, lambda m: at(stop - m)(m))
 
-    def _row_scope(self, scope: Scope, row: Value, middle: Value | None, part: Part) -> Scope:
+    def _row_scope(self, scope: Scope, row: list[Value], middle: Value | None,
+                   part: Part) -> Scope:  # fmt: skip
         f, nest = self.f, self.nest
         made = Scope(scope, "row", middle, part)
-        made.index = self._decomposed(row)
+        made.index = row
         for o in (*nest.inputs, *nest.outputs):
             pointer, element = scope.pointers[o.name], memory_element(o.dtype)
             for axis, step in enumerate(o.outer):
@@ -412,8 +427,8 @@ class Loops(Writer):
             made.pointers[o.name] = pointer
         return made
 
-    def _decomposed(self, row: Value) -> list[Value]:
-        count = len(self.nest.outer)
+    def _decomposed(self, row: Value, count: int) -> list[Value]:
+        """An index over the first `count` axes of the rows as one index per axis."""
         found = []
         for axis in reversed(range(1, count)):
             extent = self.f.field(f"extent_{axis}")

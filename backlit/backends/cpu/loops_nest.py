@@ -75,6 +75,16 @@ class Nest:
         return math.prod(self.outer)
 
     @property
+    def nested(self) -> bool:
+        """Whether the last axis of the rows has a loop of its own, so that few rows divide."""
+        return len(self.outer) > 1 and self.rows // self.outer[-1] >= 8
+
+    @property
+    def row_steps(self) -> int:
+        """Steps of the outermost loop."""
+        return self.rows // self.outer[-1] if self.nested else self.rows
+
+    @property
     def elements(self) -> int:
         return self.rows * (self.middle or 1) * self.line
 
@@ -103,7 +113,7 @@ class Nest:
         return (
             instrs, read, written, tuple(sorted(self.varies.items())),
             tuple(sorted(self.level.items())), tuple(sorted(self.late)),
-            tuple(sorted(self.kinds.items())), len(self.outer), self.rows == 1,
+            tuple(sorted(self.kinds.items())), len(self.outer), self.rows == 1, self.nested,
             self.middle is None, self.line if self.held else -(self.line == 1), self.width,
             self.held, self.chunked, tuple(sorted(self.positions.items())),
             self.middle if self.middle is not None and not self.chunked else 0,
@@ -269,7 +279,8 @@ def _is_held(nest: Nest) -> bool:
         return nest.line <= SHORT
     partial = bool(nest.kinds) and any(k != "full" for k in nest.kinds.values())
     few = nest.line <= PIECES * nest.width
-    return few and (partial or nest.elements <= 4 * nest.width or nest.line < nest.width)
+    tiny = nest.elements <= 4 * nest.width or nest.line < nest.width
+    return few and (partial or tiny or (nest.cost <= 4 and nest.rows > 4))
 
 
 HEAVY = ("exp", "log", "tanh", "erf", "sigmoid", "gelu", "pow", "sin", "cos", "tan", "softplus",
@@ -297,8 +308,9 @@ def _cut(nest: Nest) -> None:
     line_sums = "line" in nest.kinds.values()
     both = bool(nest.columns and nest.fulls)  # a finish joins the sums of chunks of rows
     whole = line_sums or nest.held or both
-    if nest.rows >= min(wanted, 8) or (nest.rows > 1 and whole and not middle):
-        nest.chunked, extent, grain = "rows", nest.rows, 1
+    steps = nest.row_steps
+    if steps >= min(wanted, 8) or (steps > 1 and whole and not middle):
+        nest.chunked, extent, grain = "rows", steps, 1
     elif middle:
         nest.chunked, extent, grain = "middle", middle, nest.width
     elif not whole and nest.line > 4 * nest.width:

@@ -228,7 +228,17 @@ class _Fusion:
         if any(self._root(x) != x and self.maker.get(self._root(x).name) in members
                for i in following for x in i.inputs if isinstance(x, Value)):  # fmt: skip
             return False  # another order of axes than the tile's
+        if not self._earns(members):
+            return False
         return matmul.can_fuse(self.instrs[heads[0]], following)
+
+    def _earns(self, members: list[int]) -> bool:
+        """Whether the epilogue stores no more than before, or what had to be stored anyway."""
+        last = max(members)
+        users = self.users.get(self.instrs[last].outputs[0].name, set())  # type: ignore[union-attr]
+        if any(u < 0 or not is_loop(self.instrs[u]) for u in users):
+            return True
+        return len(self._outputs(members)) <= len(self._outputs([m for m in members if m != last]))
 
     def _is_nest(self, members: list[int]) -> bool:
         body = self.body_of(members)
