@@ -15,10 +15,11 @@ import backlit as bl
 from backlit.backends.cpu import executable, features
 from backlit.compiler.pipeline import optimize
 from backlit.errors import ProgramError
-from backlit.program import Captured, Program, capture
+from backlit.program import capture
 from backlit.tensor import Tensor
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+TOGETHER = 8  # cases in one executable
 ROWS = [r for r in ALL if r.args and harness.is_published(r)]
 NAMES = [f"{r.name}-{i}" for i, r in enumerate(ROWS)]
 
@@ -27,6 +28,42 @@ NAMES = [f"{r.name}-{i}" for i, r in enumerate(ROWS)]
 def widest() -> Iterator[None]:
     yield
     features.set_vector_width(None)
+
+
+class Part:
+    """One case of a row in one precision; `strided`: its tensors lie in another order."""
+
+    def __init__(self, row: Row, position: int, dtype: str, strided: bool) -> None:
+        self.row, self.position, self.dtype, self.strided = row, position, dtype, strided
+        self.case = self.drawn(0)
+
+    def drawn(self, attempt: int) -> harness.Case:
+        seed = harness.seed_of(self.row, self.position, attempt)
+        return harness.Case(self.row.args[self.position], seed)
+
+    def arrays(self, attempt: int = 0) -> list[np.ndarray]:
+        arrays = self.drawn(attempt).arrays(np.dtype(self.dtype))
+        return [turned(a) for a in arrays] if self.strided else arrays
+
+    def step(self, *tensors: Tensor) -> list:
+        given = map(turned_back, tensors) if self.strided else tensors
+        return harness.step_of(self.row, self.case)(*given)
+
+    def is_captured(self) -> bool:
+        """Those that read values or answer with numbers are refused; see test_programs.py."""
+        try:
+            capture(self.step, *map(bl.from_numpy, self.arrays()))
+        except ProgramError:
+            return False
+        return True
+
+    def agrees(self, found: np.ndarray, expected: np.ndarray, width: int | None) -> None:
+        assert found.dtype == expected.dtype
+        tolerance = TOLERANCE.get(str(found.dtype), TOLERANCE[self.dtype])
+        if found.dtype == np.float32:  # rows whose numbers lie far from zero say so
+            tolerance = max(tolerance, self.row.tol32)
+        what = f"{self.row.name}, arguments {self.position}, {self.dtype}, width {width}"
+        harness.close(found, expected, tolerance, what)
 
 
 def turned(a: np.ndarray) -> np.ndarray:
@@ -38,110 +75,58 @@ def turned_back(t: Tensor) -> Tensor:
     return t.permute(*range(t.ndim)[::-1]) if t.ndim > 1 else t[::2] if t.ndim else t
 
 
-def arrays_of(case: harness.Case, dtype: str, strided: bool) -> list[np.ndarray]:
-    arrays = case.arrays(np.dtype(dtype))
-    return [turned(a) for a in arrays] if strided else arrays
-
-
-def step_of(row: Row, case: harness.Case, strided: bool) -> Callable[..., list]:
-    plain = harness.step_of(row, case)
-    return (lambda *tensors: plain(*map(turned_back, tensors))) if strided else plain
-
-
-class Compiled:
-    """All cases of a row that can be captured, in both precisions, in one executable."""
-
-    def __init__(self, row: Row, strided: bool) -> None:
-        self.row, self.strided, self.parts = row, strided, []
-        for position, args in enumerate(row.args):
-            case = harness.Case(args, harness.seed_of(row, position))
-            for dtype in TOLERANCE:
-                if self.is_captured(case, dtype):
-                    self.parts.append((position, case, dtype))
-
-    def tensors(self, case: harness.Case, dtype: str) -> list[Tensor]:
-        return [bl.from_numpy(a) for a in arrays_of(case, dtype, self.strided)]
-
-    def is_captured(self, case: harness.Case, dtype: str) -> bool:
-        """Rows that read values or answer with numbers are refused; see test_programs.py."""
-        try:
-            capture(step_of(self.row, case, self.strided), *self.tensors(case, dtype))
-        except ProgramError:
-            return False
-        return True
-
-    def captured(self) -> Captured:
-        """One program of all parts, one after the other."""
-        tensors = [self.tensors(case, dtype) for _, case, dtype in self.parts]
-
-        def whole(*given: Tensor) -> list:
-            waiting, outputs = iter(given), []
-            for (_, case, _), own in zip(self.parts, tensors):
-                step = step_of(self.row, case, self.strided)
-                outputs += step(*[next(waiting) for _ in own])
-            return outputs
-
-        return capture(whole, *(t for own in tensors for t in own))
-
-    def agrees(self, made: executable.Executable, rest: list[np.ndarray], what: str) -> None:
-        """On other samples than those of the capture; `rest` are its constants."""
-        arrays, expected = [], []
-        for position, case, dtype in self.parts:
-            other = harness.Case(case_args(self.row, position), other_seed(self.row, position))
-            own = arrays_of(other, dtype, self.strided)
-            arrays += own
-            step = step_of(self.row, case, self.strided)
-            outputs = step(*(bl.from_numpy(a) for a in own))
-            expected += [(y.detach().cell.array, position, dtype) for y in outputs]
-        found = made.run([*arrays, *rest])
-        assert len(found) == len(expected)
-        for y, (array, position, dtype) in zip(found, expected):
-            assert y.dtype == array.dtype
-            tolerance = TOLERANCE.get(str(y.dtype), TOLERANCE[dtype])
-            if y.dtype == np.float32:  # rows whose numbers lie far from zero say so
-                tolerance = max(tolerance, self.row.tol32)
-            harness.close(y, array, tolerance, f"{what}, arguments {position}, {dtype}")
-
-
-def case_args(row: Row, position: int) -> tuple:
-    return row.args[position]
-
-
-def other_seed(row: Row, position: int) -> np.random.Generator:
-    return harness.seed_of(row, position, 7)
-
-
-def compiled(row: Row, strided: bool) -> tuple[Compiled, Program, list[np.ndarray]]:
-    parts = Compiled(row, strided)
-    if not parts.parts:
+def parts_of(row: Row, strided: bool) -> list[Part]:
+    made = [Part(row, i, d, strided) for i in range(len(row.args)) for d in TOLERANCE]
+    found = [part for part in made if part.is_captured()]
+    if not found:
         pytest.skip("reads values, or answers with Python numbers")
-    found = parts.captured()
-    given = sum(len(case.drawn) for _, case, _ in parts.parts)
-    # what else it reads: the gradient that a backward starts with, tables
-    return parts, optimize(found.program), list(found.arrays[given:])
+    return found
+
+
+def check(parts: list[Part], width: int | None) -> None:
+    """All parts as one executable, run on other samples than those of the capture."""
+    first = [part.arrays() for part in parts]
+
+    def whole(*given: Tensor) -> list:
+        waiting = iter(given)
+        return [y for p, own in zip(parts, first) for y in p.step(*[next(waiting) for _ in own])]
+
+    captured = capture(whole, *(bl.from_numpy(a) for own in first for a in own))
+    rest = captured.arrays[sum(map(len, first)) :]  # what a backward starts with, tables
+    other = [part.arrays(7) for part in parts]
+    features.set_vector_width(width)
+    made = executable.build(optimize(captured.program), {}, {})
+    found = iter(made.run([*(a for own in other for a in own), *rest]))
+    for part, own in zip(parts, other):
+        for expected in part.step(*map(bl.from_numpy, own)):
+            part.agrees(next(found), expected.detach().cell.array, width)
+    assert next(found, None) is None
+
+
+def check_all(row: Row, strided: bool, width: int | None) -> None:
+    parts = parts_of(row, strided)
+    for start in range(0, len(parts), TOGETHER):
+        check(parts[start : start + TOGETHER], width)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=NAMES)
 def test_a_compiled_row_equals_eager(row: Row) -> None:
-    parts, program, rest = compiled(row, strided=False)
-    parts.agrees(executable.build(program, {}, {}), rest, row.name)
+    check_all(row, strided=False, width=None)
 
 
 @pytest.mark.parametrize("row, width", list(zip(ROWS, itertools.cycle([8, 4, 1]))), ids=NAMES)
 def test_a_compiled_row_takes_any_strides(row: Row, width: int) -> None:
     """Narrow vectors as well, in turn."""
-    features.set_vector_width(width)
-    parts, program, rest = compiled(row, strided=True)
-    parts.agrees(executable.build(program, {}, {}), rest, f"{row.name}, strided, width {width}")
+    check_all(row, strided=True, width=width)
 
 
-SHAPES = [
+SHAPES: list[tuple[tuple, tuple]] = [
     ((17,), (17,)), ((31, 33), (31, 33)), ((1,), (1,)), ((), (5,)), ((33, 1), (1, 17)),
     ((2, 3, 17), (3, 1)), ((0, 3), (0, 3)), ((4, 0), (1, 1)), ((31, 1, 9), (1, 9)),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("a, b", SHAPES)
 def test_elementwise_shapes(a: tuple, b: tuple, dtype: str) -> None:
     """Broadcast, odd and empty: values, gradients and sums."""
