@@ -194,6 +194,7 @@ def _weight_sum(plan: conv_plan.WeightSum, g: np.ndarray, x: np.ndarray) -> np.n
         span=plan.span,
         table=plan.table,
         taps=plan.taps,
+        limits=plan.limits,
         n_taps=taps,
         partial=partial,
         padded=plan.padded_channels,

@@ -40,7 +40,7 @@ SUM = names(
     "x x_image x_group x_staged x_geometry x_scratch "
     "g g_image g_group g_staged g_geometry g_scratch g_pixel "
     "scratch_size parts units blocks block_rows rows per_row row_step low span "
-    "table taps n_taps partial padded panels n_panels"
+    "table taps limits n_taps partial padded panels n_panels"
 )
 
 
@@ -171,7 +171,6 @@ def weight_sum(
         blocks = f.field("blocks")
         image, first = u // blocks, (u % blocks) * f.field("block_rows")
         rows = f.smaller(f.field("rows") - first, f.field("block_rows"))
-        count = rows * f.field("per_row")
         x_row = first * f.field("row_step") - f.field("low")
         x = _block(f, stage_x, "x", image, group, x_row, f.field("span"), element, x_memory)
         g = _block(f, stage_g, "g", image, group, first, rows, element, g_memory)
@@ -183,8 +182,11 @@ def weight_sum(
                 f.at(g, start, element),
                 f.field("g_pixel"),
                 f.field("table", "ptr"),
-                count,
+                first,
+                rows,
+                f.field("per_row"),
                 f.field("taps", "ptr"),
+                f.field("limits", "ptr"),
                 f.field("n_taps"),
                 f.at(total, start, element),
                 f.field("padded"),
@@ -450,8 +452,8 @@ def _sum_tile(machine: features.Machine, element: str, vectors: int, depthwise: 
     f = Function(
         f"sum_tile{vectors}",
         parameters(
-            "ptr x, ptr g, i64 g_pixel, ptr table, i64 count, ptr taps, i64 n_taps, "
-            "ptr total, i64 padded"
+            "ptr x, ptr g, i64 g_pixel, ptr table, i64 first_row, i64 rows, i64 per_row, "
+            "ptr taps, ptr limits, i64 n_taps, ptr total, i64 padded"
         ),
         private=True,
     )
@@ -477,8 +479,16 @@ def _sum_tile(machine: features.Machine, element: str, vectors: int, depthwise: 
                 new += [f.fma(values[v], row[v], sums[r * vectors + v]) for v in range(vectors)]
             return [f.at(g, f["g_pixel"], element), *new]
 
+        def limit(tap: Value, side: int) -> Value:
+            """The first pixel of the block that meets a tap, or the one behind the last."""
+            row = f.load(f.at(f["limits"], tap * 2 + side, "i64"), "i64") - f["first_row"]
+            return f.larger(f.smaller(row, f["rows"]), 0) * f["per_row"]
+
+        # rows of padding add nothing: the last tap begins first, the first one ends last
+        start, stop = limit(taps[-1], 0), limit(taps[0], 1)
         before = [f.load(p, kind) for p in places]
-        _, *sums = f.loop(0, f["count"], 1, pixel, [f["g"], *before])
+        grad = f.at(f["g"], start * f["g_pixel"], element)
+        _, *sums = f.loop(start, stop, 1, pixel, [grad, *before])
         for value, place in zip(sums, places, strict=True):
             f.store(value, place)
 

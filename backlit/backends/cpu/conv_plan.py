@@ -20,7 +20,7 @@ from .stage_kernels import GEOMETRY
 
 Sizes = tuple[int, ...]
 BLOCK_BYTES = 128 * 1024
-SUM_BLOCK_BYTES = 32 * 1024
+SUM_BLOCK_BYTES = 48 * 1024
 MIN_BLOCKS = 8
 HERE = ((0, 0),)
 
@@ -282,6 +282,7 @@ class WeightSum:
     span: int
     table: np.ndarray
     taps: np.ndarray
+    limits: np.ndarray
     padded_channels: int
     panels: np.ndarray
 
@@ -318,6 +319,7 @@ def weight_sum(
         span=axes[0].span(rows),
         table=_pixels(residues, rows, source.strides, [a.source_step for a in axes]),
         taps=(offsets[:, None] + np.arange(inputs)).astype(np.int32).ravel(),
+        limits=_tap_limits(residues[0], axes[0], len(offsets) * inputs),
         padded_channels=padded,
         panels=_panel_words(cut),
     )
@@ -355,6 +357,16 @@ def _limits(residue: Residue, axis: Axis, runs: int) -> np.ndarray:
     each = runs // max(1, len(offsets))
     before, inside = (first < 0).sum(axis=1), (first < axis.source).sum(axis=1)
     return np.ascontiguousarray(np.stack([before, inside], axis=1) * each)
+
+
+def _tap_limits(residue: Residue, axis: Axis, taps: int) -> np.ndarray:
+    """Return, for every tap, the first row of outputs for which it lies in the source, and the one
+    behind the last."""
+    offsets = np.array([offset for offset, _ in residue.taps], np.int64)
+    first = -(offsets // axis.source_step)
+    behind = -((offsets - axis.source) // axis.source_step)
+    limits = np.clip(np.stack([first, behind], axis=1), 0, residue.count)
+    return np.repeat(limits, taps // len(offsets), axis=0)
 
 
 def _tap_offsets(residues: Sequence[Residue], source: Layout) -> np.ndarray:

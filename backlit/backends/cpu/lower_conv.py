@@ -239,6 +239,7 @@ def _weight_sum(
         span=found.span,
         table=plan.constant(found.table),
         taps=plan.constant(found.taps),
+        limits=plan.constant(found.limits),
         n_taps=rows,
         partial=partial,
         padded=found.padded_channels,
