@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from backlit.backends.cpu import matmul
 from backlit.backends.cpu.lane_body import SAME, is_lanewise
 from backlit.backends.cpu.loops_nest import HEAVY
-from backlit.backends.cpu.loops_space import Space, is_loop, roles, space_of
+from backlit.backends.cpu.loops_space import REDUCTIONS, Space, is_loop, roles, space_of
 from backlit.ops.op import REGISTRY
 from backlit.program.ir import Instr, Program, Value
 
@@ -59,6 +59,7 @@ class _Fusion:
                     self.maker[v.name] = number
         self.kept = {x.name for x in program.outputs if isinstance(x, Value)}
         self.users = self._users()
+        self.summed = self._summed()
         self.groups: dict[int, _Group] = {}
         self.places: dict[str, tuple] = {}
         self.home: list[int] = []  # the group of each instruction
@@ -228,17 +229,23 @@ class _Fusion:
         if any(self._root(x) != x and self.maker.get(self._root(x).name) in members
                for i in following for x in i.inputs if isinstance(x, Value)):  # fmt: skip
             return False  # another order of axes than the tile's
-        if not self._earns(members):
-            return False
+        if max(members) in self.summed:
+            return False  # the nest that sums it makes it on the way
         return matmul.can_fuse(self.instrs[heads[0]], following)
 
-    def _earns(self, members: list[int]) -> bool:
-        """Whether the epilogue stores no more than before, or what had to be stored anyway."""
-        last = max(members)
-        users = self.users.get(self.instrs[last].outputs[0].name, set())  # type: ignore[union-attr]
-        if any(u < 0 or not is_loop(self.instrs[u]) for u in users):
-            return True
-        return len(self._outputs(members)) <= len(self._outputs([m for m in members if m != last]))
+    def _summed(self) -> set[int]:
+        """Elementwise instructions that only nests read, and of these in the end a reduction."""
+        found: set[int] = set()
+        for number in reversed(range(len(self.instrs))):
+            instr = self.instrs[number]
+            if not (is_loop(instr) and is_lanewise(instr)):
+                continue
+            users = self.users.get(instr.outputs[0].name, set())  # type: ignore[union-attr]
+            if all(u >= 0 and is_loop(self.instrs[u]) for u in users) and any(
+                self.instrs[u].op in REDUCTIONS or u in found for u in users
+            ):
+                found.add(number)
+        return found
 
     def _is_nest(self, members: list[int]) -> bool:
         body = self.body_of(members)
