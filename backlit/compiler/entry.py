@@ -40,7 +40,7 @@ Build = Callable[..., Any]
 class Entry:
     """One executable with its guards."""
 
-    captured: Step  # to be compared with later captures, where a flag asks for it
+    captured: Any  # its Step, to be compared with later captures, where a flag asks for it
     walk: Walk  # what the guards compare, as it was when the step had been compiled
 
     def __init__(self, step: Step, build: Build):

@@ -184,8 +184,8 @@ class Walk:
             for i, value in enumerate(content[:_MANY]):
                 self._visit(f"{label}[{i}]", value, x, i)
         else:
-            content = frozenset(x)
-            self._watch(lambda: x == content)
+            elements = frozenset(x)
+            self._watch(lambda: x == elements)
             plain = ("elements", tuple(sorted(map(repr, x))))
             self.items[f"{label} (elements)"] = Item(plain, None, None, None)
 
@@ -236,7 +236,7 @@ class Walk:
             if isinstance(entries, dict):
                 for name, value in entries.items():
                     self._visit(f"{label}.state[{i}][{name!r}]", value, entries, name)
-                if own:
+                if own and type(entries) is dict:
                     self.watches.append(Watch(entries.get, tuple(entries), tuple(entries.values())))
             del key
         kept = tuple(k for k in fields if k not in _OWN)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any
@@ -19,6 +18,7 @@ from backlit.errors import ArgumentError, ArgumentTypeError, NotAvailable
 from backlit.nn.hooks import Hook, RemovableHandle, register
 from backlit.nn.parameter import is_lazy
 from backlit.optim.group import ParamGroup, named_or_plain, options_of
+from backlit.optim.state import ParamState, StateTable
 from backlit.state import changes
 from backlit.tensor import Tensor
 
@@ -97,7 +97,7 @@ class Optimizer:
         if defaults.get("fused") and defaults.get("foreach"):
             raise ArgumentError(f"{type(self).__name__}: fused and foreach cannot both be True")
         self.defaults = defaults
-        self.state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        self.state = StateTable()
         self.param_groups: list[dict[str, Any]] = []
         self._step_pre_hooks: dict[int, Hook] = {}
         self._step_post_hooks: dict[int, Hook] = {}
@@ -267,14 +267,16 @@ class Optimizer:
         self._check_sizes(groups)
         numbers = [number for group in groups for number in group["params"]]
         params = dict(zip(numbers, self._all_params()))
-        state: defaultdict[Any, dict[str, Any]] = defaultdict(dict)
+        state = StateTable()
         for key, value in saved["state"].items():
             key = int(key) if isinstance(key, str) and key.isdigit() else key
             p = params.get(key)
             if p is None:
                 state[key] = value
             else:
-                state[p] = {name: self._restored(p, name, v) for name, v in value.items()}
+                state[p] = ParamState(
+                    {name: self._restored(p, name, v) for name, v in value.items()}
+                )
         for group in self.param_groups:
             self._check_state(group, state)
         self.__setstate__({"state": state})

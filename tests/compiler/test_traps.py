@@ -154,6 +154,17 @@ def test_another_option_compiles_anew() -> None:
     follow(lambda: World(lr=0.05), between=between, recompiled=1)
 
 
+def test_state_of_an_optimizer_that_is_replaced() -> None:
+    def between(w: World, i: int) -> None:
+        p = w.model[0].weight
+        if i == 1:
+            w.optimizer.state[p]["exp_avg"] = bl.ones(8, 4, dtype=bl.float64)
+        if i == 3:
+            w.optimizer.state[p] = {k: v.clone() * 2 for k, v in w.optimizer.state[p].items()}
+
+    follow(lambda: World(rule=bl.optim.Adam), between=between, recompiled=2)
+
+
 def test_a_new_shape_and_back() -> None:
     def calls(w: World, i: int) -> tuple:
         x, y = w.batches[i]
