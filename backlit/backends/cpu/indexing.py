@@ -39,7 +39,14 @@ class Chosen:
 
 
 def _values(instr: Instr) -> tuple[Any, ...]:
+    """The operands; those that are indices are Values."""
     return instr.inputs
+
+
+def _output(instr: Instr) -> Value:
+    (out,) = instr.outputs
+    assert out is not None
+    return out
 
 
 def _can(out: Any, shape: Sequence[int], indices: Sequence[Any], mode: str) -> bool:
@@ -137,7 +144,7 @@ def _indexed(plan: Plan, place: Place, parts: tuple, indices: Sequence[Value]) -
 
 def lower_index(plan: Plan, instr: Instr) -> Any:
     x, *indices = _values(instr)
-    (out,) = instr.outputs
+    out = _output(instr)
     parts = instr.params["parts"]
     if not indices or not _can(out, out.shape, indices, "pick"):
         return NotImplemented
@@ -162,8 +169,7 @@ def lower_index_put(plan: Plan, instr: Instr) -> Any:
 
 
 def _write(plan: Plan, instr: Instr, x: Any, v: Any, indices: Sequence[Any], mode: str) -> Any:
-    (out,), parts = instr.outputs, instr.params["parts"]
-    assert out is not None
+    out, parts = _output(instr), instr.params["parts"]
     shape = by_index.indexed_shape(out.shape, parts, tuple(indices))
     if not _can(out, shape, indices, mode) or (not indices and mode == "add"):
         return NotImplemented
@@ -197,7 +203,7 @@ def _along(place: Place, dim: int) -> tuple[int, ...]:
 
 def lower_gather(plan: Plan, instr: Instr) -> Any:
     x, index = _values(instr)
-    (out,), dim = instr.outputs, instr.params["dim"]
+    out, dim = _output(instr), instr.params["dim"]
     if not _can(out, index.shape, [index], "pick") or len(x.shape) != len(index.shape):
         return NotImplemented
     if not x.shape or not x.shape[dim]:
@@ -210,8 +216,7 @@ def lower_gather(plan: Plan, instr: Instr) -> Any:
 
 
 def _lower_scatter(plan: Plan, instr: Instr, x: Any, index: Any, v: Any, mode: str) -> Any:
-    (out,), dim = instr.outputs, instr.params["dim"]
-    assert out is not None
+    out, dim = _output(instr), instr.params["dim"]
     if not _can(out, index.shape, [index], mode) or len(out.shape) != len(index.shape):
         return NotImplemented
     if not out.shape or not out.shape[dim]:
@@ -251,7 +256,7 @@ def _vector(place: Place, dim: int, ndim: int) -> tuple[int, ...]:
 
 def lower_index_select(plan: Plan, instr: Instr) -> Any:
     x, index = _values(instr)
-    (out,), dim = instr.outputs, instr.params["dim"]
+    out, dim = _output(instr), instr.params["dim"]
     if not _can(out, out.shape, [index], "pick") or not x.shape[dim]:
         return NotImplemented
     source, at, target = plan.place(x), plan.place(index), plan.result(out)
@@ -263,8 +268,7 @@ def lower_index_select(plan: Plan, instr: Instr) -> Any:
 
 
 def _lower_slices(plan: Plan, instr: Instr, x: Any, index: Any, v: Any) -> Any:
-    (out,), dim = instr.outputs, instr.params["dim"]
-    assert out is not None
+    out, dim = _output(instr), instr.params["dim"]
     if not out.shape or len(v.shape) != len(out.shape) or not out.shape[dim]:
         return NotImplemented
     if not _can(out, v.shape, [index], "add") or v.dtype is not out.dtype:
@@ -292,7 +296,7 @@ def lower_index_add(plan: Plan, instr: Instr) -> Any:
 
 def lower_embedding(plan: Plan, instr: Instr) -> Any:
     w, index = _values(instr)
-    (out,) = instr.outputs
+    out = _output(instr)
     if not _can(out, out.shape, [index], "pick") or not w.shape[0]:
         return NotImplemented
     source, at, target = plan.place(w), plan.place(index), plan.result(out)
@@ -304,7 +308,7 @@ def lower_embedding(plan: Plan, instr: Instr) -> Any:
 
 def lower_embedding_sum(plan: Plan, instr: Instr) -> Any:
     g, index = _values(instr)
-    (out,), padding = instr.outputs, instr.params["padding"]
+    out, padding = _output(instr), instr.params["padding"]
     if instr.params["by_frequency"] or not _can(out, g.shape, [index], "add"):
         return NotImplemented
     target, at = made_of(plan, 0, out), plan.place(index)
@@ -321,7 +325,7 @@ def lower_embedding_sum(plan: Plan, instr: Instr) -> Any:
 
 def lower_one_hot(plan: Plan, instr: Instr) -> Any:
     (index,) = _values(instr)
-    (out,) = instr.outputs
+    out = _output(instr)
     if not _can(out, index.shape, [index], "put"):
         return NotImplemented
     target, at = made_of(plan, 0, out), plan.place(index)

@@ -36,6 +36,22 @@ def window(place: Place, show: Show) -> Place | None:
     return Place(place.buffer, place.offset + start, part.shape, strides, place.dtype)
 
 
+def at_index(place: Place, index: tuple) -> Place:
+    """The part of a place at slices and numbers of its first axes."""
+    offset, sizes, steps = 0, [], []
+    for axis, (n, step) in enumerate(zip(place.shape, place.strides)):
+        i = index[axis] if axis < len(index) else slice(None)
+        if isinstance(i, int):
+            offset += i * step
+            continue
+        start, stop, by = i.indices(n)
+        offset += start * step
+        sizes.append(len(range(start, stop, by)))
+        steps.append(step * by)
+    start = place.offset + offset * place.dtype.itemsize
+    return Place(place.buffer, start, tuple(sizes), tuple(steps), place.dtype)
+
+
 def blank(place: Place) -> np.ndarray | None:
     """An array of the place's shape and strides over memory that is never touched."""
     if any(s < 0 for s in place.strides):
@@ -107,8 +123,7 @@ def lower_cat(plan: Plan, instr: Instr) -> Any:
     start = 0
     for x in xs:
         stop = start + x.shape[dim]
-        part = window(target, lambda a, s=slice(start, stop): a[(slice(None),) * dim + (s,)])
-        assert part is not None
+        part = at_index(target, (*(slice(None),) * dim, slice(start, stop)))
         move(plan, plan.place(x), part)
         start = stop
     return None
@@ -121,8 +136,7 @@ def lower_stack(plan: Plan, instr: Instr) -> Any:
         return NotImplemented
     target = plan.result(out)
     for i, x in enumerate(xs):
-        part = window(target, lambda a, i=i: np.moveaxis(a, dim, 0)[i, ...])
-        assert part is not None
+        part = at_index(target, (*(slice(None),) * dim, i))
         move(plan, plan.place(x), part)
     return None
 
@@ -174,7 +188,8 @@ def lower_diagonal_put(plan: Plan, instr: Instr) -> Any:
     from backlit.ops.diagonal import Diagonal
 
     chosen = {k: v for k, v in instr.params.items() if k != "shape"}
-    return _within(plan, instr, 0, instr.inputs[0], lambda a: Diagonal.forward(a, **chosen))
+    show: Any = Diagonal.forward
+    return _within(plan, instr, 0, instr.inputs[0], lambda a: show(a, **chosen))
 
 
 def lower_view_put(plan: Plan, instr: Instr) -> Any:
@@ -229,11 +244,8 @@ def lower_roll(plan: Plan, instr: Instr) -> Any:
         [(slice(0, n), slice(0, n))]
         for n, s in zip(x.shape, shifts)
     ]  # fmt: skip
-    target = plan.result(out, natural_order(plan.place(x)))
+    source, target = plan.place(x), plan.result(out, natural_order(plan.place(x)))
     for chosen in itertools.product(*pieces):
         old, new = tuple(p[0] for p in chosen), tuple(p[1] for p in chosen)
-        source = window(plan.place(x), lambda a, i=old: a[i])
-        part = window(target, lambda a, i=new: a[i])
-        assert source is not None and part is not None
-        move(plan, source, part)
+        move(plan, at_index(source, old), at_index(target, new))
     return None

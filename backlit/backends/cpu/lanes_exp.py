@@ -327,10 +327,10 @@ class Exponentials:
         u_low = u_low + s * z_low + s_low * z
         w, w_low = _product(self, u, c)
         w_low = w_low + u * c_low + u_low * c
-        head, rest = _LN2["double"]
+        head, last = _LN2["double"]
         high, low = _sum(e * head, s + s)
         second, second_low = _sum(high, w)
-        low = low + second_low + w_low + (s_low + s_low) + e * rest
+        low = low + second_low + w_low + (s_low + s_low) + e * last
         return _sum(second, low)
 
     def _power_ends(self, x: Lane, y: Lane, a: Lane, found: Lane) -> Lane:

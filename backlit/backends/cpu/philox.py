@@ -88,8 +88,8 @@ class _Draw:
     def numbers(self, counter: Word) -> Lane:
         if self.kind == "bool":
             words = self.words(counter, 0)
-            low = self.f.convert("trunc", self.threshold, "i32")
-            bound = Lane(self.f, self.f.splat(low, 4 * self.lanes), True)
+            first = self.f.convert("trunc", self.threshold, "i32")
+            bound = Lane(self.f, self.f.splat(first, 4 * self.lanes), True)
             return Lane(self.f, words.v, True) >= bound
         if self.kind == "float32":
             high = self.words(counter, 0).shift("lshr", 8)
@@ -158,7 +158,7 @@ def _draw(plan: Plan, instr: Instr, kind: str, threshold: int = 0) -> Any:
             tuple(places),
             (target,),
             work=COST * target.size,
-        )  # fmt: skip
+        )
     )
     return None
 
