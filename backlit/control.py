@@ -141,8 +141,9 @@ def _apply_cond(pred: Any, branches: tuple, operands: tuple) -> Any:
             hint="draw them before, and hand them in as operands",
         )
     cells = list({id(r.tensor.cell.root): r for b in bodies for r in b.refills}.values())
-    programs = [_branch(b, bodies[1 - n], n == 0, cells) for n, b in enumerate(bodies)]
-    consts = [c.tensor for b in bodies for c in b.consts]
+    shared = {_source(c.tensor): c for b in bodies for c in b.consts}
+    programs = [_branch(b, shared, cells) for b in bodies]
+    consts = [c.tensor for c in shared.values()]
     if pred.dtype.kind != "b":
         pred = pred != 0
     made = slot.apply(
@@ -154,10 +155,16 @@ def _apply_cond(pred: Any, branches: tuple, operands: tuple) -> Any:
     return tree.rebuild(bodies[0].result, iter(made))
 
 
-def _branch(body: Body, other: Body, first: bool, cells: list[Refill]) -> Program:
-    """A branch as a Program that takes what both read and returns every cell that one refills."""
-    own = [c.value for c in body.consts]
-    unused = [replace(c.value, name=f"u{i}") for i, c in enumerate(other.consts)]
+def _source(x: Tensor) -> tuple[int, bool]:
+    """What two branches read alike."""
+    return id(x.cell), x.requires_grad
+
+
+def _branch(body: Body, shared: dict[Any, Const], cells: list[Refill]) -> Program:
+    """A branch that takes what either of both reads, and returns every cell that one refills."""
+    own = {_source(c.tensor): c.value for c in body.consts}
+    consts = [own.get(k, replace(c.value, name=f"u{i}"))
+              for i, (k, c) in enumerate(shared.items())]  # fmt: skip
     refilled = {id(r.tensor.cell.root): r for r in body.refills}
     before, after = [], []
     for i, cell in enumerate(cells):
@@ -165,7 +172,6 @@ def _branch(body: Body, other: Body, first: bool, cells: list[Refill]) -> Progra
         mine = refilled.get(id(cell.tensor.cell.root))
         before.append(mine.before if mine else passed)
         after.append(mine.after if mine else passed)
-    consts = [*own, *unused] if first else [*unused, *own]
     inputs = (*consts, *body.args, *before)
     return Program(body.name, inputs, body.instrs, (*body.outputs, *after))
 

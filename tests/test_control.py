@@ -252,6 +252,44 @@ def test_what_no_program_holds_runs_step_by_step():
     assert len(seen) == 6
 
 
+TRANSFORMED = {
+    "jvp": lambda f, w, h: bl.func.jvp(f, (w, h), (w * 2, h + 1)),
+    "hvp": lambda f, w, h: bl.func.hvp(f, (w, h), (w * 2, h + 1)),
+    "hessian": lambda f, w, h: bl.func.hessian(lambda h: f(w, h))(h),
+    "vmap": lambda f, w, h: bl.func.vmap(bl.func.grad(f), (None, 0))(w, bl.stack([h, h * 2])),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMED)
+def test_functions_of_functions(name):
+    w, h0, xs = bl.randn(3, 3), bl.randn(3), bl.randn(4, 3)
+
+    def value(scan, w, h0):
+        h, ys = scan(lambda h, x: ((h @ w + x).tanh(), h * x), h0, xs)
+        return h.sum() + (ys**2).sum()
+
+    found, expected = (
+        TRANSFORMED[name](lambda w, h, s=s: value(s, w, h), w, h0) for s in (bl.scan, looped)
+    )
+    close(list(tree.leaves(found)), list(tree.leaves(expected)))
+
+
+def test_a_mask_within_a_step_keeps_its_power():
+    xs = bl.tensor([-1.0, 4.0, 9.0], requires_grad=True)
+    h, _ = bl.scan(lambda h, x: (bl.where(x > 0, x.sqrt(), 0.0) + h, None), bl.zeros(()), xs)
+    close(bl.autograd.grad(h, xs), [np.array([0, 1 / 4, 1 / 6])])
+
+
+def test_branches_share_what_both_read():
+    w = bl.ones(2, requires_grad=True)
+    found = capture(
+        lambda x: bl.cond(x > 0, lambda x: (x * w).sum(), lambda x: (x + w.detach() - w).sum(), x),
+        bl.tensor(1.0),
+    )
+    (instr,) = [i for i in found.program.instrs if i.op == "branch"]
+    assert len(instr.inputs) == 4  # the predicate, w with and without its gradient, x
+
+
 def test_reading_a_value_within_is_refused():
     for f in (lambda h, x: (h if h > 0 else x, None), lambda h, x: (h * x.item(), None)):
         with pytest.raises(ProgramError, match="read into Python"):
