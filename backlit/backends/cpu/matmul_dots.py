@@ -47,11 +47,11 @@ def dots(machine: features.Machine, d: Dots, epilogue: Epilogue) -> int:
     """The address of the kernel; a chunk is a block of rows."""
     key = (machine, d, epilogue.inputs, epilogue.outputs, epilogue.key)
     if key not in _addresses:
-        _addresses[key] = jit.compile_function(_text(machine, d, epilogue), "dots", machine)
+        _addresses[key] = jit.compile_function(text(machine, d, epilogue), "dots", machine)
     return _addresses[key]
 
 
-def _text(machine: features.Machine, d: Dots, epilogue: Epilogue) -> str:
+def text(machine: features.Machine, d: Dots, epilogue: Epilogue) -> str:
     width = machine.width(d.element)
     heights = sorted({d.height, d.rest} - {0})
     tiles = {(h, n): _tile(d, h, n, width, epilogue) for h in heights for n in d.columns}

@@ -141,7 +141,7 @@ def _walk(plan: Plan, layer: Layer, w_hh: Any, places: dict[str, Place],
     width = plan.machine.width(element)
     columns = units * width
     panels = -(-size // columns)
-    shape = _shape(plan.machine, layer, _height(plan.machine, cell.gates * units), units)
+    shape = _shape(plan.machine, layer, tile_height(plan.machine, cell.gates * units), units)
     weights = plan.temporary((panels, size, cell.gates * columns), layer.dtype)
     w = plan.dense(w_hh)
     plan.add(
@@ -183,7 +183,7 @@ def _walk(plan: Plan, layer: Layer, w_hh: Any, places: dict[str, Place],
     )
 
 
-def _height(machine: features.Machine, vectors: int) -> int:
+def tile_height(machine: features.Machine, vectors: int) -> int:
     """Rows of a tile: its sums leave some registers for operands."""
     return (24 if machine.registers >= 32 else 12) // vectors
 

@@ -78,6 +78,17 @@ def test_linear(shape, dtype, vector_width, rng):
     check_lowering(lambda x, w: F.linear(x, w)[..., 3:], x, w)
 
 
+def test_repeated_rows_and_columns(rng):
+    """Axes of stride 0 in every place."""
+    x, row, one = normal(rng, 40, 33), normal(rng, 1, 33), normal(rng, 1, 1)
+    check_lowering(lambda x, row: row.expand(40, 33) @ x.mT, x, row)
+    check_lowering(lambda x, row: x @ row.expand(40, 33).mT, x, row)
+    check_lowering(lambda x, one: x @ one.expand(33, 20), x, one)
+    check_lowering(lambda x, one: one.expand(20, 40) @ x, x, one)
+    check_lowering(lambda x, row: F.linear(x, x, row[0, :1].expand(40)), x, row)
+    check_lowering(lambda x, row: x @ row[0], x, row)
+
+
 def test_other_dtypes_and_nothing_at_all_stay_in_python(rng):
     whole = rng.integers(-5, 5, (4, 4))
     check_lowering(lambda a: a @ a, whole, callbacks=1)
