@@ -19,7 +19,10 @@ from backlit.backends.cpu import (
 from backlit.backends.cpu.matmul_epilogue import Epilogue, Operand
 
 WIDE = ",+avx512f,+avx512vl,+avx512bw,+avx512dq"
-SUM = Epilogue((), (Operand("float32", True, True),), "sum", matmul.total_alone, False)
+
+
+def plain(dtype: str) -> Epilogue:
+    return Epilogue((), (Operand(dtype, True, True),), "sum", matmul.total_alone, False)
 
 
 @pytest.fixture(params=["avx2", "avx512"])
@@ -56,20 +59,20 @@ def check(text: str, machine: features.Machine) -> None:
 @pytest.mark.parametrize("along", ["k", "i", ""])
 @pytest.mark.parametrize("columns", [8, 100, 48])
 def test_products(machine, columns, along):
-    for element in ("float", "double"):
+    for element, dtype in (("float", "float32"), ("double", "float64")):
         height, vectors = matmul.tile_shape(machine, element, 1000, columns)
         tiling = matmul_kernels.Tiling(
             element=element, height=height, vectors=vectors, rest=height - 1, tail=0, masked=0,
             padded=True, packs="", along=along, copied=False, blocked=False, batched=False,
         )  # fmt: skip
-        check(matmul_kernels.product_text(machine, tiling, SUM), machine)
+        check(matmul_kernels.product_text(machine, tiling, plain(dtype)), machine)
 
 
 @pytest.mark.parametrize("columns", [1, 2, 30])
 def test_dots(machine, columns):
     groups = matmul_dots.groups(columns)
     dots = matmul_dots.Dots("float", matmul_dots.height_for(machine, columns), 0, groups, True)
-    check(matmul_dots.text(machine, dots, SUM), machine)
+    check(matmul_dots.text(machine, dots, plain("float32")), machine)
 
 
 @pytest.fixture
