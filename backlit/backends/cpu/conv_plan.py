@@ -20,7 +20,7 @@ from .stage_kernels import GEOMETRY
 
 Sizes = tuple[int, ...]
 BLOCK_BYTES = 128 * 1024
-SUM_BLOCK_BYTES = 48 * 1024
+SUM_BLOCK_BYTES = 32 * 1024
 MIN_BLOCKS = 8
 HERE = ((0, 0),)
 
