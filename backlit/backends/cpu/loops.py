@@ -332,12 +332,16 @@ def _in_place(nest: Nest, places: dict[str, Place], rename: dict[str, str],
         is_late = o.name in nest.late
         if is_late != late or (not late and nest.level.get(o.name, 0) < deepest):
             continue
+        found = []
         for x in nest.inputs:
             same = (x.outer, x.middle, x.line, x.dtype) == (o.outer, o.middle, o.line, o.dtype)
             alike = same and nest.varies[x.name] == nest.varies[o.name]
             free = x.name not in early if late else o.name in whole
             if alike and free and back[o.name] in outputs:
-                pairs.append((places[back[x.name]], places[back[o.name]]))
+                found.append((places[back[x.name]], places[back[o.name]]))
+        # new state belongs where the old one lies, not where a gradient did
+        state = [pair for pair in found if pair[0].buffer.memory is not None]
+        pairs += state or found
     return tuple(pairs)
 
 

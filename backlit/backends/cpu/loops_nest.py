@@ -159,7 +159,10 @@ def output_order(roles: Roles, value: Value, order: Sequence[int]) -> tuple[int,
     """Axes of an output from the outermost, lying as the space does."""
     axes = roles.space.of(value)
     placed = [i for i, a in enumerate(axes) if a is not None]
-    placed.sort(key=lambda i: order.index(axes[i]))  # type: ignore[arg-type]
+    in_order = sorted(placed, key=lambda i: order.index(axes[i]))  # type: ignore[arg-type]
+    if in_order == placed:
+        return tuple(range(len(axes)))
+    placed = in_order
     return (*(i for i, a in enumerate(axes) if a is None), *placed)
 
 
