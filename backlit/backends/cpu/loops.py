@@ -265,7 +265,8 @@ def _add(plan: Plan, nest: Nest, made: tuple, places: dict[str, Place], body: Pr
     for o in (*nest.inputs, *nest.outputs):
         words |= {f"{o.name}_{a}": s for a, s in enumerate(o.outer)}
         words |= {f"{o.name}_middle": o.middle, f"{o.name}_line": o.line}
-    words |= {"rows": nest.row_steps, "line": nest.line, "middle": nest.middle or 1, "step": nest.step}
+    words |= {"rows": nest.row_steps, "middle": nest.middle or 1, "line": nest.line}
+    words |= {"step": nest.step}
     words |= {f"extent_{a}": n for a, n in enumerate(nest.outer)}
     words |= {f"count_{n}": float(c) for n, c in nest.counts.items()}
     scratch = _scratch(plan, nest, words)

@@ -246,7 +246,7 @@ def plan_nest(roles: Roles, instrs: Sequence[Instr], inputs: Sequence[Value],
             where = "none" if at is None else "outer" if at < len(rows) else (
                 "middle" if at == len(rows) else "line")  # fmt: skip
             nest.positions[_out(i).name] = (where, at or 0)
-    nest.cost = sum(_cost(i) for i in instrs)
+    nest.cost = sum(cost_of(i) for i in instrs)
     nest.held = _is_held(nest)
     if middle is not None and not nest.held and nest.columns:
         return None
@@ -291,7 +291,7 @@ HEAVY = ("exp", "log", "tanh", "erf", "sigmoid", "gelu", "pow", "sin", "cos", "t
          "atan2")  # fmt: skip
 
 
-def _cost(instr: Instr) -> int:
+def cost_of(instr: Instr) -> int:
     """Instructions per vector, roughly."""
     if instr.op in HEAVY:
         return 20

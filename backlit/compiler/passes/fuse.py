@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from backlit.backends.cpu import matmul
 from backlit.backends.cpu.lane_body import SAME, is_lanewise
-from backlit.backends.cpu.loops_nest import HEAVY
-from backlit.backends.cpu.loops_space import REDUCTIONS, Space, is_loop, roles, space_of
+from backlit.backends.cpu.loops_nest import cost_of
+from backlit.backends.cpu.loops_space import REDUCTIONS, Roles, is_loop, roles, space_of
 from backlit.ops.op import REGISTRY
 from backlit.program.ir import Instr, Program, Value
 
@@ -24,7 +24,8 @@ from .simplify import drop_dead
 
 HEADS = ("matmul", "linear")
 LARGEST = 160  # instructions of one group; scalar groups are straight lines and may be longer
-LONGEST_LINE = 32768  # elements that one worker walks several times
+LONGEST_LINE = 32768  # elements that one worker walks several times, if there are few rows
+FEWEST_ROWS = 8
 REPEATED = 6  # instructions that may be repeated for every row
 
 
@@ -254,7 +255,7 @@ class _Fusion:
             return False
         outputs = self._outputs(members)
         for r in roles(space, body, outputs):
-            if self._pays(r.line, r.kinds, r.all, space, body):
+            if self._pays(r, body, outputs):
                 legal = {r.all, r.all - (r.line or frozenset())}
                 self.places = {
                     v.name: (space.of(v), v.name in r.late) for i in body for v in i.outputs
@@ -263,23 +264,25 @@ class _Fusion:
                 return True
         return False
 
-    def _pays(self, line: frozenset[int] | None, kinds: dict[str, str], everything: frozenset[int],
-              space: Space, body: list[Instr]) -> bool:  # fmt: skip
+    def _pays(self, r: Roles, body: list[Instr], outputs: list[Value]) -> bool:
         """Whether a nest repeats little and leaves enough to share."""
-        size = math.prod(space.extents[a] for a in line or ())
-        total = math.prod(space.extents[a] for a in everything)
-        if "line" in kinds.values() and size > LONGEST_LINE and total > LONGEST_LINE:
+        line = r.line or frozenset()
+        size = math.prod(r.space.extents[a] for a in line)
+        total = math.prod(r.space.extents[a] for a in r.all)
+        if "line" in r.kinds.values() and size > LONGEST_LINE and total // size < FEWEST_ROWS:
             return False
+        early = {v.name for v in outputs if v.name not in r.late}
         repeated = 0
-        for i in body:
+        for i in reversed(body):
             (out,) = i.outputs
             assert out is not None
-            axes = space.set_of(out)
-            partial = axes and axes != everything and not (line and not axes & line)
-            if partial and out.name not in kinds and i.op not in SAME:
-                late = any(isinstance(x, Value) and x.name in kinds for x in i.inputs)
-                repeated += 0 if late else 20 if i.op in HEAVY else 1
-        return repeated <= REPEATED or "column" in kinds.values()
+            if out.name not in r.kinds and (out.name in r.late or out.name not in early):
+                continue
+            early.update(x.name for x in i.inputs if isinstance(x, Value))
+            axes = r.space.set_of(out)
+            if axes and axes != r.all and (not line or axes & line) and out.name not in r.kinds:
+                repeated += 0 if i.op in SAME else cost_of(i)  # every row computes it again
+        return repeated <= REPEATED
 
     def _meet(self) -> None:
         """Merge groups of which one reads the other where less is stored then."""
