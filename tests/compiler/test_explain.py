@@ -123,25 +123,34 @@ def test_each_rung_prints_with_those_below(rung: int, captured, monkeypatch, cap
     assert str(captured) in printed or rung < 2
 
 
-@pytest.mark.parametrize(
-    ("rung", "expected"), [(3, ()), (4, ("LLVM IR",)), (5, ("LLVM IR", "assembly"))]
-)
-def test_kernels_are_shown(rung: int, expected: tuple, tmp_path) -> None:
+TITLES = ("kernels of step", "captured step", "after simplify", "LLVM IR of ", "assembly of ")
+
+
+@pytest.mark.parametrize("rung", range(6))
+def test_the_ladder_of_a_compiled_step(rung: int, tmp_path) -> None:
     script = """
 import backlit as bl
-from backlit.compiler import debug
-debug.watch_kernels()
-bl.nn.functional.batch_norm(bl.randn(64, 16, 16, 16), None, None, training=True)
+@bl.compile
+def step(x):
+    return (x * x).tanh() + 1
+for _ in range(2):
+    step(bl.ones(5))
 """
-    environment = {
-        "BACKLIT_DEBUG": str(rung),
-        "BACKLIT_CACHE": str(tmp_path),
-        "HOME": str(tmp_path),
-    }
+    flags = {"BACKLIT_DEBUG": str(rung), "BACKLIT_CACHE": str(tmp_path), "HOME": str(tmp_path)}
     done = subprocess.run(
-        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], env=flags, capture_output=True, text=True, check=True
     )
-    for title in ("LLVM IR", "assembly"):
-        assert (f"--- {title} of " in done.stderr) == (title in expected)
-    if expected:
-        assert "define void @" in done.stderr
+    assert done.stdout == ""
+    for number, title in enumerate(TITLES, 1):
+        assert (f"--- {title}" in done.stderr) == (number <= rung)
+    assert done.stderr.count("--- kernels of") == min(rung, 1)  # once, not at every call
+    assert ("define void @" in done.stderr) == (rung >= 4)
+
+
+def test_explain_of_a_compiled_function() -> None:
+    step = bl.compile(lambda x: (x * x).tanh() + 1)
+    assert step.explain() is None
+    step(bl.ones(5))
+    told = step.explain()
+    assert told.passes[0] == ("captured", 3) and told.seconds > 0
+    assert told.callbacks == ()
