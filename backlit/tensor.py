@@ -302,7 +302,7 @@ class Tensor(TensorMethods):
         if value and not self.dtype.is_floating_point:
             raise GradError(f"only floating point tensors can require grad, not {self.dtype.name}")
         if self._requires_grad != bool(value):
-            changes.count += 1
+            _note_change(self)
         self._requires_grad = bool(value)
 
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
@@ -391,7 +391,7 @@ class Tensor(TensorMethods):
             if self._hooks is None:
                 self._hooks = []
             hooks = self._hooks
-            changes.count += 1
+            _note_change(self)
         hooks.append(hook)
         return HookHandle(hooks, hook)
 
@@ -401,7 +401,7 @@ class Tensor(TensorMethods):
             raise GradError("register_post_accumulate_grad_hook: not a leaf tensor")
         hooks = self.__dict__.setdefault("_accumulated", [])
         hooks.append(hook)
-        changes.count += 1
+        _note_change(self)
         return HookHandle(hooks, hook)
 
     def retain_grad(self) -> None:
@@ -449,7 +449,7 @@ class Tensor(TensorMethods):
             raise ArgumentTypeError(f"data must be a Tensor, got {type(value).__name__}")
         if state.observers:
             tell("storage_set", self)
-        changes.count += 1
+        _note_change(self)
         # Another cell, not a refill: who holds the old `.data` keeps the old values.
         self.cell, self._base, self._stamp = value.cell, None, None
 
@@ -538,6 +538,7 @@ class Tensor(TensorMethods):
     def __repr__(self) -> str:
         from backlit.printing import tensor_repr
 
+        _tell_read(self)
         return tensor_repr(self)
 
     def __format__(self, spec: str) -> str:
@@ -588,6 +589,12 @@ def _rebuild(cls: type[Tensor], array: np.ndarray, requires_grad: bool) -> Tenso
     made.cell = Cell(array)
     made._requires_grad = requires_grad
     return made
+
+
+def _note_change(tensor: Tensor) -> None:
+    """Count a change that a captured step may depend on: only if the tensor is older than it."""
+    if tensor.cell.root.era < _era:
+        changes.count += 1
 
 
 def _tell_read(tensor: Tensor) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from backlit.compiler import debug, unrolled
 from backlit.compiler.build import build, passes_of
 from backlit.compiler.cells import block_of
-from backlit.compiler.entry import Entry
+from backlit.compiler.entry import Entry, Stale
 from backlit.compiler.explain import Explanation, explain
 from backlit.compiler.guards import Item, Walk, differences, failed
 from backlit.compiler.step import Attempt, Step, finish, run_recorded
@@ -150,8 +150,7 @@ class Compiled:
             if entry is None:
                 return result
         arrays = call.arrays()
-        if not entry.collect(arrays, call.tensors):
-            raise CaptureError("a tensor changed its shape under a compiled step")
+        entry.collect(arrays, call.tensors)
         self._quick = None if flags.check else _Quick.of(entry, call)
         return entry.run(arrays, call.tensors)
 
@@ -171,12 +170,18 @@ class Compiled:
                     if not all(tensor.cell is cell for tensor, cell in entry.tensors):
                         self._why = "a tensor has other storage"
                         continue
-                    entry.make()
+                    try:
+                        entry.make()
+                    except Stale:
+                        self._why = "a tensor has another shape or dtype"
+                        continue
                 entry.count = changes.count
             if not entry.grads_hold(call.tensors):
                 self._why = "a gradient is there, or is not, or is another tensor"
             elif not call.fits(entry):
                 self._why = "an argument is also a tensor that the step reads by itself"
+            elif not entry.collect([], call.tensors):
+                self._why = "a tensor has another shape or dtype"
             else:
                 self.last = entry
                 return entry

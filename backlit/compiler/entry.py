@@ -20,6 +20,7 @@ from backlit.compiler.cells import (
     aligned,
     block_of,
     hand_over,
+    holding,
     keep,
     runs,
     settle,
@@ -35,6 +36,10 @@ from backlit.tensor import Cell, Tensor
 _new = object.__new__
 _count = sys.getrefcount
 Build = Callable[..., Any]
+
+
+class Stale(Exception):
+    """A tensor that lies in a block has another shape or dtype now."""
 
 
 class Entry:
@@ -82,7 +87,9 @@ class Entry:
         self.kept = [_settled(k) for k in step.kept if not isinstance(k.owner, int)]
 
     def make(self) -> None:
-        """Build the executable on the blocks that there are now."""
+        """Build the executable on the blocks that there are now. Raises Stale where one does not
+        fit."""
+        self.whole = False
         blocks: dict[int, np.ndarray] = {}
         writes: dict[int, np.ndarray] = {}
         self.given: list[Any] = []  # cells, or (leaf,) for its gradient: read at every call
@@ -90,15 +97,18 @@ class Entry:
         self.seeds: list[tuple[Any, str, np.ndarray]] = []
         for place, output in self.blocks:
             block = place if isinstance(place, Block) else settle(place)
-            writes[output] = block.memory
+            writes[output] = self._fitting(block.memory, self.program.outputs[output])
             if block is not place:
                 self.bound.append((place, block))
-        for kept in self.kept:
-            writes[kept.output] = settle(_tensor_of(kept).cell).memory
+        self.places = []
+        for i, kept in enumerate(self.kept):
+            self.kept[i], block = self._place(kept)
+            self.places.append(block)
+            writes[kept.output] = block.memory
         for i, (kind, what) in enumerate(self.origins):
             memory = self._memory(kind, what)
             if memory is not None:
-                blocks[i] = memory
+                blocks[i] = self._fitting(memory, self.program.inputs[i])
         self.generators: list[tuple[Any, Any, Any]] = []
         for generator, at_end, last in self.draws:
             offset = next((m for g, kind, m in self.seeds if g is generator and kind == "offset"),
@@ -116,6 +126,27 @@ class Entry:
                           or self.flags)  # fmt: skip
         self.states = {id(c) for c, _ in self.bound} | {id(c) for c in self.given}
         self.count = changes.count
+        self.whole = True
+
+    def _place(self, kept: Kept) -> tuple[Kept, Block]:
+        """The block that a kept tensor is written to; another one where it is of another kind."""
+        value: Any = self.program.outputs[kept.output]
+        spec = value.shape, value.dtype.numpy
+        tensor = _tensor_of(kept)
+        if spec_of_cell(tensor.cell) != spec:
+            tensor = holding(Cell(np.zeros(*spec)))
+            keep(tensor, tensor.cell.array)
+            if kept.name is None:
+                kept.owner.__dict__["_kept"] = tensor
+            else:
+                kept = replace(kept, tensor=tensor)
+        return kept, settle(tensor.cell)
+
+    def _fitting(self, memory: np.ndarray, value: Any) -> np.ndarray:
+        """The memory, if a value has its shape and dtype."""
+        if memory.shape != value.shape or memory.dtype != value.dtype.numpy:
+            raise Stale
+        return memory
 
     def _memory(self, kind: str, what: Any) -> np.ndarray | None:
         """Where an input lies for good; None where every call brings it."""
@@ -143,8 +174,10 @@ class Entry:
     def is_sound(self) -> bool:
         """Whether state lies where the executable looks for it."""
         return (
-            all(block_of(cell) is block for cell, block in self.bound)
+            self.whole
+            and all(block_of(cell) is block for cell, block in self.bound)
             and all(tensor.cell is cell for tensor, cell in self.tensors)
+            and all(block_of(_tensor_of(k).cell) is b for k, b in zip(self.kept, self.places))
             and all(type(c) is tuple or block_of(c) is None for c in self.given)
         )
 

@@ -633,6 +633,39 @@ def test_storage_written_between_steps() -> None:
     follow(lambda: World(rule=bl.optim.Adam), between=between)
 
 
+def test_another_dtype() -> None:
+    def between(w: World, i: int) -> None:
+        if i == 1:
+            w.model.float()
+            w.batches = [(x.float(), y.float()) for x, y in w.batches]
+        if i == 3:
+            w.model.double()
+            w.batches = [(x.double(), y.double()) for x, y in w.batches]
+
+    eager, compiled = World(), World()
+    plain, fast = train(eager), bl.compile(train(compiled))
+    for i in range(6):
+        a, b = plain(*eager.batches[i]), fast(*compiled.batches[i])
+        assert a.dtype is b.dtype
+        np.testing.assert_allclose(b.item(), a.item(), rtol=1e-5)
+        between(eager, i)
+        between(compiled, i)
+
+
+def test_a_tensor_that_no_guard_reaches_changes_its_shape() -> None:
+    class Hidden:
+        __slots__ = ("held",)
+
+    hidden = {"box": [Hidden()]}
+    hidden["box"][0].held = bl.ones(3)
+    reach = {"f": lambda: getattr(hidden["box"][0], "he" + "ld")}
+    fast = bl.compile(lambda x: (reach["f"]().mul_(2.0) + x).sum())
+    plain = [6.0, 12.0, 24.0]
+    assert [fast(bl.zeros(1)).item() for _ in range(3)] == plain
+    hidden["box"][0].held.cell.put(np.ones(2, np.float32))
+    assert [fast(bl.zeros(1)).item() for _ in range(3)] == [4.0, 8.0, 16.0]
+
+
 def test_another_storage() -> None:
     def between(w: World, i: int) -> None:
         if i == 1:
@@ -848,6 +881,7 @@ def after_training(last: Callable[[World, Any], Any]) -> Callable[[World], Any]:
     (lambda w, loss: float(loss), "return the tensor"),
     (lambda w, loss: loss if loss > 1 else loss * 2, "test_traps.py"),
     (lambda w, loss: loss.detach().numpy().sum(), "read into Python"),
+    (lambda w, loss: f"the loss is {loss}", "read into Python"),
     (lambda w, loss: w.model[0].weight.tolist(), "read into Python"),
     (lambda w, loss: loss * random.random(), "Python's `random`"),
     (lambda w, loss: loss * np.random.rand(), "NumPy's generator"),
