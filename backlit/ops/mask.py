@@ -9,7 +9,7 @@ import numpy as np
 from backlit import dtypes as dt
 from backlit.errors import ArgumentTypeError, DTypeError, ShapeError
 from backlit.ops.elementwise import Where
-from backlit.ops.index import IndexPut, getitem, values_of
+from backlit.ops.index import getitem
 from backlit.ops.op import Elementwise, Operator, Spec, broadcast_shapes, export, slot, spec_of
 
 
@@ -162,16 +162,18 @@ def masked_scatter(input, mask, source):
     """
     mask = _mask_of(mask, "masked_scatter")
     shape = broadcast_shapes(tuple(input.shape), tuple(mask.shape))
-    at = np.flatnonzero(np.broadcast_to(values_of(mask), shape))
     if source.dtype is not input.dtype:
         raise DTypeError(f"masked_scatter: source is {source.dtype.name}, input {input.dtype.name}",
                          hint="convert one")  # fmt: skip
-    if at.size > source.numel():
-        raise ShapeError(f"masked_scatter: the mask holds at {at.size} elements, source has"
+    flat = mask.expand(shape).reshape(-1)
+    count = int(np.broadcast_to(mask.cell.array, shape).sum())
+    if count > source.numel():
+        raise ShapeError(f"masked_scatter: the mask holds at {count} elements, source has"
                          f" {source.numel()}")  # fmt: skip
-    values = source.reshape(-1)[: at.size]
-    written = slot.apply(IndexPut, input.expand(shape).reshape(-1), values, slot.wrap(at),
-                         parts=(("tensor",),), accumulate=False)  # fmt: skip
+    if not source.numel() or not flat.numel():
+        return input.expand(shape).clone()
+    order = (flat.long().cumsum(0) - 1).clamp(min=0)  # where the mask holds: its number
+    written = slot.apply(Where, flat, source.reshape(-1)[order], input.expand(shape).reshape(-1))
     return written.reshape(shape)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from backlit.errors import ArgumentTypeError, DTypeError, IndexOutOfRange, ShapeError
-from backlit.ops.index import Index, IndexPut, add_flat, check_indices, parse, values_of
+from backlit.ops.index import Index, IndexPut, add_flat, check_indices, parse
 from backlit.ops.op import Operator, Spec, apply, broadcast_shapes, export, normalize_axis, slot
 from backlit.ops.scatter import Gather, need_whole
 
@@ -293,5 +293,5 @@ def unravel_index(indices, shape):
     need_whole(Spec(tuple(indices.shape), indices.dtype))
     check_indices((indices.cell.array,), [math.prod(shape)], "unravel_index: position",
                   negative=False)  # fmt: skip
-    found = np.unravel_index(values_of(indices), shape)
-    return tuple(slot.wrap(np.asarray(x, np.int64)) for x in found)
+    steps = [math.prod(shape[k + 1 :]) for k in range(len(shape))]
+    return tuple((indices.long() // step) % n for n, step in zip(shape, steps))
