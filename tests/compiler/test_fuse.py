@@ -159,6 +159,17 @@ def test_rules_spell_out_operators(name):
     assert name in ops(before) and name not in ops(after)
 
 
+def test_the_gradient_of_log_softmax_needs_no_second_exponential():
+    x = bl.randn(6, 5, requires_grad=True)
+
+    def step(x):
+        y = F.log_softmax(x, dim=1)
+        return y, *bl.autograd.grad((y * y).sum(), [x])
+
+    *_, made = through(step, x)
+    assert sum(b.count("exp") for b in bodies(made)) == 1
+
+
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_losses_over_classes_and_their_gradients(reduction, weighted):

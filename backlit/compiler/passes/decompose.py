@@ -24,9 +24,13 @@ def decompose(program: Program) -> Program:
     instrs: list[Instr] = []
     taken = {v.name for i in program.instrs for v in i.outputs if v is not None}
     taken |= {v.name for v in program.inputs}
+    logarithms: dict[str, tuple[Value, Value]] = {}
     for instr in program.instrs:
         rule = RULES.get(instr.op)
         first = instr.inputs[0] if instr.inputs else None
+        if instr.op == "exp" and isinstance(first, Value) and first.name in logarithms:
+            instrs.append(replace(instr, op="div", inputs=logarithms[first.name]))
+            continue
         if rule is None or not isinstance(first, Value) or not _is_plain(instr):
             instrs.append(instr)
             continue
@@ -35,6 +39,9 @@ def decompose(program: Program) -> Program:
         if found is None:
             instrs.append(instr)
             continue
+        if instr.op == "log_softmax":  # its exponential is there already, but for a division
+            made = [i.outputs[0] for i in writer.instrs if i.op in ("exp", "sum")]
+            logarithms[writer.stem] = (made[0], made[1])  # type: ignore[assignment]
         instrs += writer.ended(found)
     return replace(program, instrs=tuple(instrs))
 

@@ -279,6 +279,10 @@ class _Fusion:
             if out.name not in r.kinds and (out.name in r.late or out.name not in early):
                 continue
             early.update(x.name for x in i.inputs if isinstance(x, Value))
+            x = i.inputs[0] if i.inputs else None
+            if r.kinds.get(out.name) == "line" and isinstance(x, Value):
+                if r.space.set_of(x) != r.all:
+                    return False  # every row would sum the same
             axes = r.space.set_of(out)
             if axes and axes != r.all and (not line or axes & line) and out.name not in r.kinds:
                 repeated += 0 if i.op in SAME else cost_of(i)  # every row computes it again
@@ -373,10 +377,15 @@ class _Fusion:
             g.sources = self._read(g)
             for s in g.sources:
                 readers[s].append(n)
-        due = {n: g.members[0] for n, g in self.groups.items()}
+        due = {n: self._head(g) for n, g in self.groups.items()}
         for g in reversed(self._sorted(readers, due)):
             due[g.number] = min(due[g.number], *(due[r] for r in readers[g.number]), len(self.home))
         return self._sorted(readers, due)
+
+    def _head(self, group: _Group) -> int:
+        """A product, or the first instruction; what else it took along may have come earlier."""
+        heads = (m for m in group.members if self.instrs[m].op in HEADS)
+        return next(heads, group.members[0])
 
     def _sorted(self, readers: dict[int, list[int]], due: dict[int, int]) -> list[_Group]:
         """Groups after those that they read, else by when they are due."""
