@@ -1,7 +1,8 @@
 """Steps as native code: `bl.compile`.
 
-Read compile.py (what a call does), then recorder.py and step.py (capture), guards.py (what is
-checked), cells.py (where state lies), entry.py (a run), pipeline.py (the passes).
+Read compile.py (which executable runs) and call.py (arguments), then recorder.py, step.py and
+vjp.py (capture), guards.py (what is checked), cells.py (where state lies), entry.py (a run),
+pipeline.py and build.py (passes and backend).
 """
 
 from __future__ import annotations

@@ -19,21 +19,17 @@ import numpy as np
 
 from backlit.compiler import debug, unrolled
 from backlit.compiler.build import build, passes_of
-from backlit.compiler.cells import block_of
+from backlit.compiler.call import Call, NotTaken, Quick
 from backlit.compiler.entry import Entry, Stale
 from backlit.compiler.explain import Explanation, explain
-from backlit.compiler.guards import Item, Walk, differences, failed
+from backlit.compiler.guards import Item, Walk, differences, failed, restore
 from backlit.compiler.step import Attempt, Step, finish, run_recorded
 from backlit.config import flags
-from backlit.dtypes import get_default_dtype
 from backlit.errors import CaptureError, user_line
 from backlit.state import changes, state
 from backlit.tensor import Tensor, wrap
-from backlit.tree import over
 
 MOST = 8  # executables of one function that differ in more than their signature
-
-_IMMUTABLE = (int, float, bool, str, bytes, complex, type(None))
 
 
 def compile(fn: Any = None, *, name: str | None = None, disable: bool = False,
@@ -76,7 +72,7 @@ class Compiled:
         self.entries: dict[Any, list[Entry]] = {}
         self.last: Entry | None = None
         self.reason: str | None = None  # why calls run as they are written, if they do
-        self._quick: _Quick | None = None
+        self._quick: Quick | None = None
         self._lock = threading.RLock()
         self._warmed: set[str] = set()
         self.pinned: dict[int, Any] = {}  # cells of arguments that the code also reaches by itself
@@ -90,9 +86,9 @@ class Compiled:
         with self._lock:
             quick = self._quick
             if quick is not None and not kwargs:
-                arrays = quick.arrays(args)
-                if arrays is not None:
-                    return quick.entry.run(arrays, args)
+                found = quick.run(args)
+                if found is not NotTaken:
+                    return found
             return self._slow(args, kwargs)
 
     def loop(self, *stacked: Any, steps: int | None = None) -> Any:
@@ -114,7 +110,7 @@ class Compiled:
             return self._loop_eagerly(stacked, count)
         with self._lock:
             first = tuple(_first(t) if isinstance(t, Tensor) else t for t in stacked)
-            call = _Call(first, {}, self.pinned)
+            call = Call(first, {}, self.pinned)
             entry = self._match(call)
             if entry is None:
                 entry, warmed = self._compile(call)
@@ -138,7 +134,7 @@ class Compiled:
     # ----- choosing an executable -----
 
     def _slow(self, args: tuple, kwargs: dict) -> Any:
-        call = _Call(args, kwargs, self.pinned)
+        call = Call(args, kwargs, self.pinned)
         entry = self._match(call)
         if entry is not None and flags.check:
             self._check_again(entry.captured, call)
@@ -151,10 +147,10 @@ class Compiled:
                 return result
         arrays = call.arrays()
         entry.collect(arrays, call.tensors)
-        self._quick = None if flags.check else _Quick.of(entry, call)
+        self._quick = None if flags.check else Quick.of(entry, call)
         return entry.run(arrays, call.tensors)
 
-    def _match(self, call: _Call) -> Entry | None:
+    def _match(self, call: Call) -> Entry | None:
         entries = self.entries.get(call.key, ())
         walk: Walk | None = None
         self._why: str | None = None
@@ -187,12 +183,12 @@ class Compiled:
                 return entry
         return None
 
-    def _walk(self, call: _Call) -> Walk:
+    def _walk(self, call: Call) -> Walk:
         return Walk([(self.name, self.function), *call.roots])
 
     # ----- capture -----
 
-    def _compile(self, call: _Call) -> tuple[Entry | None, Any]:
+    def _compile(self, call: Call) -> tuple[Entry | None, Any]:
         """A new Entry; or None and the result of a call that ran as it is written."""
         entries = self.entries.setdefault(call.key, [])
         if entries:
@@ -201,7 +197,7 @@ class Compiled:
                 self._give_up()
         before = self._walk(call)
         if call.reached(before, self.pinned):
-            return self._compile(_Call(call.args, call.kwargs, self.pinned))
+            return self._compile(Call(call.args, call.kwargs, self.pinned))
         if before.iterators:
             raise CaptureError(
                 f"the step reads from {before.iterators[0]}, an iterator, which goes on by itself",
@@ -224,7 +220,7 @@ class Compiled:
             debug.say(debug.KERNELS, f"kernels of {self.name}", self.explain())
         return entry, None
 
-    def _check_again(self, step: Step, call: _Call) -> tuple[Step, Any]:
+    def _check_again(self, step: Step, call: Call) -> tuple[Step, Any]:
         """Record once more; refuse a step that is not what it was."""
         from backlit.compiler.checking import compare_captures
 
@@ -232,7 +228,7 @@ class Compiled:
         compare_captures(step, again)
         return again, found
 
-    def _record(self, call: _Call, before: Walk) -> tuple[Any, Any]:
+    def _record(self, call: Call, before: Walk) -> tuple[Any, Any]:
         """The Step of an eager run and the tensors that it replaced; or None and its result,
         where it set something up that is there from now on."""
         leaves, args, kwargs = call.as_leaves()
@@ -285,16 +281,7 @@ class Compiled:
 
     def _refuse(self, label: str, before: Walk, after: Walk) -> None:
         """Put back what is known of it, and say what the step changes."""
-        for name in differences(before, after):
-            old = before.items.get(name)
-            if old is not None and old.holder is not None:
-                _restore(old)
-        for container, content in before.contents:
-            if isinstance(container, list):
-                container[:] = content
-            elif len(container) != len(content):
-                container.clear()
-                container.update(content)
+        restore(before, after)
         old = before.items.get(label)
         hint = "keep counts in a tensor (n += 1 refills it), or do it outside the step"
         if old is not None and isinstance(old.value, Tensor):
@@ -374,138 +361,6 @@ class _TooMany(Exception):
     """The function runs as it is written."""
 
 
-class _Call:
-    """The arguments of a call, taken apart."""
-
-    def __init__(self, args: tuple, kwargs: dict, pinned: dict[int, Any]):
-        self.args, self.kwargs, self._pinned = args, kwargs, pinned
-        self.tensors: list[Tensor] = []  # each once
-        self.names: list[str] = []
-        self.roots: list[tuple[str, Any]] = []
-        self.repeated = False
-        self._known: dict[int, int] = {}
-        shape = [self._token(f"x{i}", a) for i, a in enumerate(args)]
-        shape += [(k, self._token(k, v)) for k, v in sorted(kwargs.items())]
-        self.key = (tuple(shape), _modes())
-
-    def _token(self, name: str, x: Any) -> Any:
-        if isinstance(x, Tensor):
-            return self._tensor(name, x)
-        if isinstance(x, _IMMUTABLE):
-            return (type(x), x)
-        if type(x) is tuple or type(x) is list:
-            return (type(x), *(self._token(f"{name}_{i}", v) for i, v in enumerate(x)))
-        if isinstance(x, dict):
-            return (type(x), *((k, self._token(f"{name}_{k}", v)) for k, v in x.items()))
-        if isinstance(x, np.ndarray):
-            raise CaptureError(
-                f"argument {name} is a NumPy array, whose values a compiled step would keep",
-                hint="pass a tensor: bl.from_numpy(x)",
-            )
-        self.roots.append((name, x))
-        return (type(x), id(x))
-
-    def _tensor(self, name: str, x: Tensor) -> Any:
-        known = self._known.get(id(x))
-        if known is not None:
-            self.repeated = True
-            return ("again", known)
-        self._known[id(x)] = len(self._known)
-        by_itself = type(x) is not Tensor or block_of(x.cell) is not None
-        if by_itself or id(x.cell) in self._pinned or (x._requires_grad and x._grad is not None):
-            self.roots.append((name, x))
-            return ("state", id(x.cell))
-        self.tensors.append(x)
-        self.names.append(name if name.isidentifier() else f"x_{len(self.names)}")
-        array = x.cell.array
-        return ("tensor", array.shape, array.dtype, x._requires_grad or x.node is not None)
-
-    def arrays(self) -> list[np.ndarray]:
-        return [t.cell.array for t in self.tensors]
-
-    def reached(self, walk: Walk, pinned: dict[int, Any]) -> bool:
-        """Pin arguments that the code also reaches by itself: they count as state from now on."""
-        found = [t for t in self.tensors if id(t.cell) in walk.cells]
-        pinned.update((id(t.cell), t.cell) for t in found)
-        return bool(found)
-
-    def as_leaves(self) -> tuple[list[Tensor], tuple, dict]:
-        """The arguments for a capture: tensors with a history stand there as leaves."""
-        leaves = {id(t): _leaf(t) for t in self.tensors if t.node is not None}
-        if not leaves:
-            return self.tensors, self.args, self.kwargs
-
-        def swapped(t: Tensor) -> Tensor:
-            return leaves.get(id(t), t)
-
-        args, kwargs = over(self.args, swapped), over(self.kwargs, swapped)
-        return [swapped(t) for t in self.tensors], args, kwargs
-
-    def fits(self, entry: Entry) -> bool:
-        return not any(id(t.cell) in entry.states for t in self.tensors)
-
-
-class _Quick:
-    """The check of a call like the last one: positional tensors and numbers."""
-
-    __slots__ = ("checks", "entry", "modes")
-
-    def __init__(self, entry: Entry, checks: list, modes: tuple):
-        self.entry, self.checks, self.modes = entry, checks, modes
-
-    @classmethod
-    def of(cls, entry: Entry, call: _Call) -> _Quick | None:
-        if call.kwargs or call.repeated or len(call.tensors) != len(call.args):
-            return None
-        checks = [(t.cell.array.shape, t.cell.array.dtype, t._requires_grad) for t in call.tensors]
-        return cls(entry, checks, _modes())
-
-    def arrays(self, args: tuple) -> list[np.ndarray] | None:
-        """The arrays of a call that this entry takes, or None."""
-        entry, checks = self.entry, self.checks
-        if len(args) != len(checks) or entry.count != changes.count:
-            return None
-        if self.modes != _modes():
-            return None
-        arrays, states = [], entry.states
-        for x, (shape, dtype, flag) in zip(args, checks):
-            if type(x) is not Tensor or x._requires_grad is not flag or x.node is not None:
-                return None
-            cell = x.cell
-            array = cell.array
-            if array.shape != shape or array.dtype != dtype or id(cell) in states:
-                return None
-            if flag and x._grad is not None:
-                return None
-            arrays.append(array)
-        if len(args) > 1 and len({id(x) for x in args}) != len(args):
-            return None
-        if not entry.watches_hold() or (entry.grads_read and not entry.grads_hold(args)):
-            return None
-        if entry.given and not entry.collect(arrays, args):
-            return None
-        return arrays
-
-
-def _modes() -> tuple:
-    """Modes of this thread that decide what operators do."""
-    now = state
-    return (now.grad, now.inference, now.autocast, get_default_dtype())
-
-
-def _restore(item: Item) -> None:
-    """Put a plain value back where a refused step changed it."""
-    try:
-        if isinstance(item.holder, types.CellType):
-            item.holder.cell_contents = item.value
-        elif isinstance(item.holder, type):
-            setattr(item.holder, item.key, item.value)
-        else:
-            item.holder[item.key] = item.value
-    except (TypeError, AttributeError, IndexError, ValueError):
-        pass
-
-
 def _identifier(label: str | None) -> str | None:
     """A label as the name of a Value: `model.0.weight` is `model_0_weight`."""
     if label is None:
@@ -516,12 +371,6 @@ def _identifier(label: str | None) -> str | None:
     while "__" in made:
         made = made.replace("__", "_")
     return made if is_name(made) else f"v_{made}" if is_name(f"v_{made}") else None
-
-
-def _leaf(t: Tensor) -> Tensor:
-    made = t.detach()
-    made._requires_grad = True
-    return made
 
 
 def _first(t: Tensor) -> Tensor:

@@ -387,6 +387,32 @@ def _token(walk: Walk, label: str) -> Any:
     return None if found is None else found.token
 
 
+def restore(before: Walk, after: Walk) -> None:
+    """Put plain values, lists and dicts back as they were, as far as they can be set."""
+    for name in differences(before, after):
+        old = before.items.get(name)
+        if old is not None and old.holder is not None:
+            _set(old)
+    for container, content in before.contents:
+        if isinstance(container, list):
+            container[:] = content
+        elif len(container) != len(content):
+            container.clear()
+            container.update(content)
+
+
+def _set(item: Item) -> None:
+    try:
+        if isinstance(item.holder, types.CellType):
+            item.holder.cell_contents = item.value
+        elif isinstance(item.holder, type):
+            setattr(item.holder, item.key, item.value)
+        else:
+            item.holder[item.key] = item.value
+    except (TypeError, AttributeError, IndexError, ValueError):
+        pass
+
+
 def failed(guards: dict[str, Item], used: set[int], loose: set[str], now: Walk) -> str | None:
     """The first guard that fails, in words, or None. A tensor that the step does not read may be
     another one of the same kind."""
