@@ -196,6 +196,7 @@ def _weight_sum(plan: conv_plan.WeightSum, g: np.ndarray, x: np.ndarray) -> np.n
         taps=plan.taps,
         limits=plan.limits,
         n_taps=taps,
+        shifts=1,
         partial=partial,
         padded=plan.padded_channels,
         panels=plan.panels,
@@ -252,6 +253,7 @@ def weight_plan(
     geometry: tuple[Sizes, Sizes, Sizes],
     groups: int,
     force: bool = False,
+    turns: bool = False,
 ) -> conv_plan.WeightSum:
     dims = zip(source[1:], grad[1:], size, *geometry, strict=True)
     axes = conv_plan.three_axes([conv_plan.forward_axis(*d) for d in dims])
@@ -261,8 +263,9 @@ def weight_plan(
         return conv_plan.weight_sum(axes, 1, grad[0], 1, width, dtype.itemsize, depthwise, force)
     inputs, outputs = source[0] // groups, grad[0] // groups
     return conv_plan.weight_sum(
-        axes, inputs, outputs, groups, width, dtype.itemsize, depthwise, force
-    )
+        axes, inputs, outputs, groups, width, dtype.itemsize, depthwise, force,
+        machine.registers if turns else 0,
+    )  # fmt: skip
 
 
 def _plan(

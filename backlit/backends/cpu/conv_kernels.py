@@ -40,7 +40,7 @@ SUM = names(
     "x x_image x_group x_staged x_geometry x_scratch "
     "g g_image g_group g_staged g_geometry g_scratch g_pixel "
     "scratch_size parts units blocks block_rows rows per_row row_step low span "
-    "table taps limits n_taps partial padded panels n_panels"
+    "table taps limits n_taps shifts partial padded panels n_panels"
 )
 
 
@@ -149,19 +149,24 @@ def weight_sum(
     depthwise: bool = False,
     source: Source | None = None,
     grad: Source | None = None,
+    turned: bool = False,
 ) -> int:
-    """Return the address of the kernel that sums weight gradients, one partial sum a chunk."""
+    """Return the address of the kernel that sums weight gradients, one partial sum a chunk.
+
+    `turned`: vectors run over the inputs, and each output is multiplied to them, for one of
+    `shifts` places in the window after the other.
+    """
     fields = [*SUM, *(source.before.fields if source and source.before else [])]
     stage_x = stage_kernels.stage(machine, element, source, fields, "stage_x")
     stage_g = stage_kernels.stage(machine, element, grad, fields, "stage_g")
     x_memory, g_memory = (memory_element(s.dtype) if s else element for s in (source, grad))
-    tiles = [_sum_tile(machine, element, n, depthwise) for n in range(1, MAX_VECTORS + 1)]
+    tiles = [_sum_tile(machine, element, n, depthwise, turned) for n in range(1, MAX_VECTORS + 1)]
     f = Kernel("conv_weight_sum", fields)
 
     def part(chunk: Value) -> None:
         parts, units = f.field("parts"), f.field("units")
         index, group = chunk % parts, chunk // parts
-        size = f.field("n_taps") * f.field("padded")
+        size = f.field("n_taps") * f.field("shifts") * f.field("padded")
         total = f.at(f.field("partial", "ptr"), chunk * size, element)
         fill_zero(f, total, size, element, machine.width(element))
         start, stop = (index * units) // parts, ((index + 1) * units) // parts
@@ -175,24 +180,34 @@ def weight_sum(
         x = _block(f, stage_x, "x", image, group, x_row, f.field("span"), element, x_memory)
         g = _block(f, stage_g, "g", image, group, first, rows, element, g_memory)
 
-        def panel(tile: Function, start: Value, tail: Value) -> None:
-            f.call(
-                tile,
-                f.at(x, start, element) if depthwise else x,
-                f.at(g, start, element),
-                f.field("g_pixel"),
-                f.field("table", "ptr"),
-                first,
-                rows,
-                f.field("per_row"),
-                f.field("taps", "ptr"),
-                f.field("limits", "ptr"),
-                f.field("n_taps"),
-                f.at(total, start, element),
-                f.field("padded"),
-            )
+        def shift(k: Value) -> None:
+            taps, limits = f.field("taps", "ptr"), f.field("limits", "ptr")
+            there, sums, bounds = x, total, limits
+            if turned:
+                offset = f.convert("sext", f.load(f.at(taps, k, "i32"), "i32"), "i64")
+                there, bounds = f.at(x, offset, element), f.at(limits, k * 2, "i64")
+                sums = f.at(total, k * f.field("n_taps") * f.field("padded"), element)
 
-        _each_panel(f, tiles, panel)
+            def panel(tile: Function, start: Value, tail: Value) -> None:
+                f.call(
+                    tile,
+                    f.at(there, start, element) if depthwise or turned else there,
+                    g if turned else f.at(g, start, element),
+                    f.field("g_pixel"),
+                    f.field("table", "ptr"),
+                    first,
+                    rows,
+                    f.field("per_row"),
+                    taps,
+                    bounds,
+                    f.field("n_taps"),
+                    f.at(sums, start, element),
+                    f.field("padded"),
+                )
+
+            _each_panel(f, tiles, panel)
+
+        f.loop(0, f.field("shifts"), 1, shift)
 
     f.each_chunk(part)
     return jit.compile_function(codegen.module([stage_x, stage_g, *tiles, f]), f.name, machine)
@@ -445,8 +460,13 @@ def _store_row(
     )
 
 
-def _sum_tile(machine: features.Machine, element: str, vectors: int, depthwise: bool) -> Function:
-    """Emit: for each tap, add the products of its inputs with the gradients of all pixels."""
+def _sum_tile(
+    machine: features.Machine, element: str, vectors: int, depthwise: bool, turned: bool
+) -> Function:
+    """Emit: for each tap, add the products of its inputs with the gradients of all pixels.
+
+    Turned, taps are outputs: for each, add the products of its gradients with the inputs.
+    """
     width, rows = machine.width(element), rows_per_tile(machine.registers, vectors)
     kind = vector(element, width)
     f = Function(
@@ -458,10 +478,13 @@ def _sum_tile(machine: features.Machine, element: str, vectors: int, depthwise: 
         private=True,
     )
 
+    def entry(table: str, i: Value) -> Value:
+        return f.convert("sext", f.load(f.at(f[table], i, "i32"), "i32"), "i64")
+
     def tile(first: Value) -> None:
         # rows past the last tap repeat it: they store the same sums to the same place
         taps = [f.smaller(first + r, f["n_taps"] - 1) for r in range(rows)]
-        offsets = [f.convert("sext", f.load(f.at(f["taps"], t, "i32"), "i32"), "i64") for t in taps]
+        offsets = taps if turned else [entry("taps", t) for t in taps]
         places = [
             f.at(f.at(f["total"], t * f["padded"], element), v * width, element)
             for t in taps
@@ -469,19 +492,20 @@ def _sum_tile(machine: features.Machine, element: str, vectors: int, depthwise: 
         ]
 
         def pixel(i: Value, g: Value, *sums: Value) -> list[Value]:
-            start = f.convert("sext", f.load(f.at(f["table"], i, "i32"), "i32"), "i64")
-            x = f.at(f["x"], start, element)
-            row = [f.load(f.at(g, v * width, element), kind) for v in range(vectors)]
+            x = f.at(f["x"], entry("table", i), element)
+            across, along = (x, g) if turned else (g, x)
+            row = [f.load(f.at(across, v * width, element), kind) for v in range(vectors)]
             new = []
             for r in range(rows):
-                here = f.at(x, offsets[r], element)
+                here = f.at(along, offsets[r], element)
                 values = _operands(f, here, element, width, vectors, depthwise)
                 new += [f.fma(values[v], row[v], sums[r * vectors + v]) for v in range(vectors)]
             return [f.at(g, f["g_pixel"], element), *new]
 
         def limit(tap: Value, side: int) -> Value:
             """The first pixel of the block that meets a tap, or the one behind the last."""
-            row = f.load(f.at(f["limits"], tap * 2 + side, "i64"), "i64") - f["first_row"]
+            at = f.integer(side) if turned else tap * 2 + side
+            row = f.load(f.at(f["limits"], at, "i64"), "i64") - f["first_row"]
             return f.larger(f.smaller(row, f["rows"]), 0) * f["per_row"]
 
         # rows of padding add nothing: the last tap begins first, the first one ends last

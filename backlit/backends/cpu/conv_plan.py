@@ -15,13 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .conv_kernels import MAX_VECTORS, PANEL, PHASE
+from .conv_kernels import MAX_VECTORS, PANEL, PHASE, rows_per_tile
 from .stage_kernels import GEOMETRY
 
 Sizes = tuple[int, ...]
 BLOCK_BYTES = 128 * 1024
 SUM_BLOCK_BYTES = 32 * 1024
 MIN_BLOCKS = 8
+# turning the roles of inputs and outputs must save as much
+TURNED = 1.1
 HERE = ((0, 0),)
 
 
@@ -285,6 +287,9 @@ class WeightSum:
     limits: np.ndarray
     padded_channels: int
     panels: np.ndarray
+    turned: bool
+    n_taps: int
+    shifts: int
 
 
 def weight_sum(
@@ -296,16 +301,32 @@ def weight_sum(
     item_bytes: int,
     depthwise: bool,
     force: bool = False,
+    registers: int = 0,
 ) -> WeightSum:
-    """Plan the sum over all pixels of input times gradient, for `inputs` and `outputs` a group."""
+    """Plan the sum over all pixels of input times gradient, for `inputs` and `outputs` a group.
+
+    With the number of `registers` it may be turned, where that leaves fewer lanes unused.
+    """
+    residues = tuple(axis.residues[0] for axis in axes)
+    places = math.prod(len(r.taps) for r in residues)
+    turned = (
+        bool(registers)
+        and not depthwise
+        and (
+            TURNED * places * _work(inputs, outputs, width, registers)
+            < _work(outputs, places * inputs, width, registers)
+        )
+    )
     channels = outputs if depthwise else inputs
     rows = block_rows(axes, channels + outputs, item_bytes, MIN_BLOCKS, SUM_BLOCK_BYTES)
-    residues = tuple(axis.residues[0] for axis in axes)
-    cut = panels(outputs, width)
+    cut = panels(inputs if turned else outputs, width)
     padded = width * sum(p.vectors for p in cut)
-    source = layout(axes, channels, groups, rows, padded if depthwise else None, force)
-    grad = layout(_copies(residues), outputs, groups, rows, padded, force)
+    vectors = padded if depthwise or turned else None
+    source = layout(axes, channels, groups, rows, vectors, force)
+    grad = layout(_copies(residues), outputs, groups, rows, None if turned else padded, force)
     offsets = _tap_offsets(residues, source)
+    limits = _tap_limits(residues[0], axes[0], len(offsets))
+    taps = offsets[:, None] + np.arange(1 if turned else inputs)
     return WeightSum(
         groups=groups,
         depthwise=depthwise,
@@ -318,11 +339,23 @@ def weight_sum(
         row_step=axes[0].source_step,
         span=axes[0].span(rows),
         table=_pixels(residues, rows, source.strides, [a.source_step for a in axes]),
-        taps=(offsets[:, None] + np.arange(inputs)).astype(np.int32).ravel(),
-        limits=_tap_limits(residues[0], axes[0], len(offsets) * inputs),
+        taps=taps.astype(np.int32).ravel(),
+        limits=limits if turned else np.repeat(limits, inputs, axis=0),
         padded_channels=padded,
         panels=_panel_words(cut),
+        turned=turned,
+        n_taps=outputs if turned else taps.size,
+        shifts=len(offsets) if turned else 1,
     )
+
+
+def _work(lanes: int, rows: int, width: int, registers: int) -> int:
+    """How many products of vectors it takes to pair `lanes` with `rows`, a tile at a time."""
+    total = 0
+    for panel in panels(lanes, width):
+        step = rows_per_tile(registers, panel.vectors)
+        total += panel.vectors * -(-rows // step) * step
+    return total
 
 
 def _copies(residues: Sequence[Residue]) -> Axes:

@@ -79,8 +79,9 @@ def lower_conv_grad_weight(plan: Plan, instr: Instr) -> Any:
     geometry, groups = _geometry(instr), instr.params["groups"]
     size = tuple(instr.params["size"])
     found = conv.weight_plan(
-        plan.machine, _computed(g), x.shape[1:], g.shape[1:], size, geometry, groups, _is_half(g)
-    )
+        plan.machine, _computed(g), x.shape[1:], g.shape[1:], size, geometry, groups, _is_half(g),
+        turns=True,
+    )  # fmt: skip
     return _weight_sum(plan, found, g, x, gw, size)
 
 
@@ -207,7 +208,8 @@ def _weight_sum(
     dtype = _computed(x)
     element = ELEMENTS[dtype]
     grad, source = channels_last_place(plan, g), channels_last_place(plan, x)
-    groups, units, rows = found.groups, x.shape[0] * found.blocks, len(found.taps)
+    groups, units = found.groups, x.shape[0] * found.blocks
+    rows = found.n_taps * found.shifts
     parts = min(units, SUM_PARTS)
     partial = plan.temporary((groups, parts, rows, found.padded_channels), dtype)
     scratch_size = found.source.elements + found.grad.elements
@@ -240,7 +242,8 @@ def _weight_sum(
         table=plan.constant(found.table),
         taps=plan.constant(found.taps),
         limits=plan.constant(found.limits),
-        n_taps=rows,
+        n_taps=found.n_taps,
+        shifts=found.shifts,
         partial=partial,
         padded=found.padded_channels,
         panels=plan.constant(found.panels),
@@ -250,7 +253,9 @@ def _weight_sum(
     plan.add(
         Task(
             label="conv_grad_weight",
-            kernel=conv_kernels.weight_sum(plan.machine, element, found.depthwise, staged, staged),
+            kernel=conv_kernels.weight_sum(
+                plan.machine, element, found.depthwise, staged, staged, found.turned
+            ),
             words=words,
             chunks=groups * parts,
             reads=(grad, source, scratch),
@@ -258,8 +263,10 @@ def _weight_sum(
             flops=_flops(gw, g),
         )
     )
-    outputs = g.shape[1] // groups
-    blocks = -(-outputs // plan.machine.width(element))
+    outputs, taps = g.shape[1] // groups, math.prod(size)
+    inputs = gw.shape[1]
+    lanes, each = (inputs, outputs) if found.turned else (outputs, inputs)
+    blocks = -(-lanes // plan.machine.width(element))
     target = plan.result(gw)
     combined = ordered(
         weight_kernels.COMBINE,
@@ -267,9 +274,12 @@ def _weight_sum(
         parts=parts,
         rows=rows,
         padded=found.padded_channels,
-        outputs=outputs,
-        inputs=rows // math.prod(size),
-        taps=math.prod(size),
+        lanes=lanes,
+        each=each,
+        lane_step=taps if found.turned else inputs * taps,
+        each_step=inputs * taps if found.turned else taps,
+        group_step=outputs * inputs * taps,
+        taps=taps,
         blocks=blocks,
         target=target,
     )

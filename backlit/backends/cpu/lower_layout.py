@@ -1,4 +1,4 @@
-"""Channels-last memory in plans: bringing operands into it, and joining along the channels.
+"""Channels-last memory in plans: bringing operands into it.
 
 Convolutions, pools and normalizations ask here for their operands. What lies channels-last with
 gaps (a part of the channels of a larger array) or as plain NCHW has a kernel of its own; the rest
@@ -9,10 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
-from backlit.program.ir import Instr, Value
+from backlit.program.ir import Value
 
 from . import layout_kernels, rows_copy
 from .layout import BLOCK_ELEMENTS, ordered
@@ -35,35 +33,6 @@ def channels_last_place(plan: Plan, value: Value) -> Place:
             return plan.dense(value, order)
         plan._copies[key] = made
     return plan._copies[key]
-
-
-def lower_cat(plan: Plan, instr: Instr) -> Any:
-    """Images joined along their channels, in channels-last memory; nothing else."""
-    (y,) = instr.outputs
-    values: Any = instr.inputs
-    if y is None or instr.params["dim"] != 1 or not 3 <= len(y.shape) <= 5:
-        return NotImplemented
-    if not math.prod(y.shape) or y.dtype.numpy.itemsize not in MOVED:
-        return NotImplemented
-    if not any(is_image(plan.place(v)) for v in values):
-        return NotImplemented
-    order = channels_last(len(y.shape))
-    target, first = plan.result(y, order), 0
-    for v in values:
-        if v.shape[1]:
-            step = row_step(plan.place(v))
-            source = channels_last_place(plan, v) if step is None else plan.place(v)
-            part = replace(
-                target, shape=v.shape, offset=target.offset + first * target.dtype.itemsize
-            )
-            _copy(plan, source, part, step or v.shape[1], y.shape[1])
-            first += v.shape[1]
-    return None
-
-
-def is_image(place: Place) -> bool:
-    """Whether an array lies channels-last, and in no other order."""
-    return row_step(place) is not None and not place.is_dense()
 
 
 def row_step(place: Place) -> int | None:

@@ -1,6 +1,6 @@
 """Generates the copy of rows of channels between memories with different gaps between rows.
 
-Owns its machine code; `lower_layout.py` uses it to join and to cut along the channels.
+Owns its machine code; `lower_layout.py` uses it to cut along the channels.
 """
 
 from __future__ import annotations

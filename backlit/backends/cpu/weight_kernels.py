@@ -22,7 +22,9 @@ PACK = names(
     "weights group_step output_step input_step outputs inputs bias has_bias "
     "phases n_phases panels n_panels packed packed_group padded_bias padded"
 )
-COMBINE = names("partial parts rows padded outputs inputs taps blocks target")
+COMBINE = names(
+    "partial parts rows padded lanes each lane_step each_step group_step taps blocks target"
+)
 
 
 @jit.recipe
@@ -88,7 +90,10 @@ def pack(machine: features.Machine, element: str, dtype: np.dtype) -> int:
 
 @jit.recipe
 def combine(machine: features.Machine, element: str, dtype: np.dtype) -> int:
-    """Return the kernel that adds partial weight gradients; a chunk is a vector of outputs."""
+    """Return the kernel that adds partial weight gradients; a chunk is a vector of lanes.
+
+    Rows of sums are, for every tap, those of `each` channel beside the lanes.
+    """
     memory = memory_element(dtype)
     f = Kernel("conv_combine", COMBINE)
     width = machine.width(element)
@@ -96,16 +101,16 @@ def combine(machine: features.Machine, element: str, dtype: np.dtype) -> int:
     def chunk(index: Value) -> None:
         group, first = index // f.field("blocks"), index % f.field("blocks") * width
         rows, padded, taps = f.field("rows"), f.field("padded"), f.field("taps")
-        inputs, outputs, parts = f.field("inputs"), f.field("outputs"), f.field("parts")
+        each, step, parts = f.field("each"), f.field("lane_step"), f.field("parts")
         source = group * parts * rows * padded + first
         source = f.at(f.field("partial", "ptr"), source, element)
-        target = (group * outputs + first) * inputs * taps
+        target = group * f.field("group_step") + first * step
         target = f.at(f.field("target", "ptr"), target, memory)
-        last = outputs - first
+        last = f.field("lanes") - first
 
         def row(t: Value, c: Value) -> None:
-            here = f.at(source, (t * inputs + c) * padded, element)
-            there = f.at(target, c * taps + t, memory)
+            here = f.at(source, (t * each + c) * padded, element)
+            there = f.at(target, c * f.field("each_step") + t, memory)
             kind = vector(element, width)
             (total,) = f.loop(1, parts, 1, lambda p, s: [
                 s + f.load(f.at(here, p * rows * padded, element), kind)
@@ -113,7 +118,7 @@ def combine(machine: features.Machine, element: str, dtype: np.dtype) -> int:
 
             def put(lane: int) -> None:
                 value = f.lanes(total, lane, 1) if width > 1 else total
-                store_lane(f, Lane(f, value), f.at(there, inputs * taps * lane, memory), dtype)
+                store_lane(f, Lane(f, value), f.at(there, step * lane, memory), dtype)
 
             def whole() -> None:
                 for lane in range(width):
@@ -125,7 +130,7 @@ def combine(machine: features.Machine, element: str, dtype: np.dtype) -> int:
 
             f.when(f.compare("sge", last, width), whole, rest)
 
-        f.loop(0, inputs, 1, lambda c: f.loop(0, taps, 1, lambda t: row(t, c)))
+        f.loop(0, each, 1, lambda c: f.loop(0, taps, 1, lambda t: row(t, c)))
 
     f.each_chunk(chunk)
     return jit.compile_function(codegen.module([f]), f.name, machine)

@@ -61,6 +61,8 @@ CASES = [
     Case("3-d dilated groups", 1, 4, 4, (9, 8, 7), (2, 3, 2), dilation=(3, 1, 2), groups=2),
     Case("single pixel", 4, 9, 7, (1, 1), (3, 3), padding=(1, 1)),
     Case("large image", 1, 16, 16, (65, 67), (3, 3), padding=(1, 1)),
+    Case("few outputs", 2, 48, 12, (9, 7), (3, 3), padding=(1, 1)),
+    Case("few outputs in groups", 2, 34, 4, (6, 7), (3, 2), stride=(2, 1), groups=2),
     Case("empty batch", 0, 3, 4, (8, 8), (3, 3), padding=(1, 1)),
 ]
 
