@@ -50,7 +50,6 @@ LOWERINGS: dict[str, tuple[str, str]] = {
     "conv_grad_weight": ("lower_conv", "lower_conv_grad_weight"),
     "batch_norm": ("lower_norm", "lower_batch_norm"),
     "batch_norm_grad": ("lower_norm", "lower_batch_norm_grad"),
-    "cat": ("lower_layout", "lower_cat"),
     "max_pool": ("lower_pool", "lower_max_pool"),
     "max_pool_grad": ("lower_pool", "lower_max_pool_grad"),
     "avg_pool": ("lower_pool", "lower_avg_pool"),
