@@ -151,6 +151,7 @@ def vectors_for(width: int, columns: int) -> int:
 # ----- forward -----
 
 
+@jit.recipe
 def forward(machine: features.Machine, a: Attention, vectors: tuple[int, int]) -> int:
     """The address of the kernel; `vectors` of a panel of scores and of one of the output."""
     width = machine.width(a.element)
@@ -262,6 +263,7 @@ def _mask_lane(f: Function, a: Attention, i: Value, j: Value, width: int) -> Lan
 # ----- backward -----
 
 
+@jit.recipe
 def backward(machine: features.Machine, a: Attention, vectors: tuple[int, int, int]) -> int:
     """The address of the gradient's kernel; `vectors` of panels of scores, of q and of v."""
     width, element = machine.width(a.element), a.element

@@ -9,8 +9,6 @@ what is computed; schedule.py decides the turns.
 
 from __future__ import annotations
 
-import functools
-
 from . import features, jit
 from .codegen import ATTRIBUTES
 from .handover import PATIENCE, pause
@@ -28,7 +26,7 @@ SHARED, MEET, TABLE, WORKER_SHIFT = 1, 2, 4, 8
 BARRIER_WORDS, YIELDS = 32, 16
 
 
-@functools.lru_cache(maxsize=16)
+@jit.recipe
 def address(machine: features.Machine) -> int:
     """The compiled driver, called as a kernel: (header, slots or null, workers, worker)."""
     return jit.compile_function(text(machine), "drive", machine)

@@ -77,28 +77,36 @@ def deferred() -> Iterator[None]:
 
 
 def recipe(build: Callable[..., int]) -> Callable[..., int]:
-    """Decorate a function that generates a kernel, so that it runs once per arguments, also from
-    process to process: what is on disk is loaded without generating the text again.
-
-    The arguments, and the package's own code, must say everything that the text depends on; they
-    are hashable and print the same in every process.
-    """
-    made: dict[tuple, int] = {}
+    """Decorate a function that generates a kernel, so that it runs `once` for its arguments."""
+    name = f"{build.__module__}.{build.__qualname__}"
 
     @functools.wraps(build)
     def kernel(*args: Any, **options: Any) -> int:
-        given = (args, tuple(sorted(options.items())), features.machine())
-        found = made.get(given)
-        if found is None:
-            note = hashlib.sha256(
-                repr((build.__module__, build.__qualname__, given, _sources(), OPTIONS)).encode()
-            ).hexdigest()
-            found = made[given] = _remembered(note) or build(*args, **options)
-            if found in _origins:
-                _remember(note, found)
-        return found
+        given = (name, args, *sorted(options.items()))
+        return once(given, lambda: build(*args, **options))
 
     return kernel
+
+
+def once(given: tuple, build: Callable[[], int]) -> int:
+    """The kernel that `build` generates, which it does once, also from process to process: what is
+    on disk is loaded without generating the text again.
+
+    `given` names the builder and, with the package's own code, everything that the text depends
+    on; it is hashable and prints the same in every process.
+    """
+    place = (given, features.machine())
+    found = _made.get(place)
+    if found is not None:
+        return found
+    shown = repr(place)
+    if any(repr(name) in shown or f"{name}(" in shown for name in _foreign()):
+        return build()  # a formula of the user's own may be another one next time
+    note = hashlib.sha256(f"{shown}\0{_sources()}\0{OPTIONS}".encode()).hexdigest()
+    found = _made[place] = _remembered(note) or build()
+    if found in _origins:
+        _remember(note, found)
+    return found
 
 
 def name_of(address: int) -> str:
@@ -141,7 +149,15 @@ def _remember(note: str, address: int) -> None:
         store.write(note, " ".join(_origins[address]).encode())
 
 
+_made: dict[tuple, int] = {}  # by what a recipe was given
 _noted: set[str] = set()
+
+
+def _foreign() -> list[str]:
+    """Operators that are not the package's."""
+    from backlit.ops.op import REGISTRY
+
+    return [n for n, op in REGISTRY.items() if not op.__module__.startswith("backlit.")]
 
 
 @functools.cache

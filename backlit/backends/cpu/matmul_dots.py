@@ -29,9 +29,6 @@ class Dots:
     partial: bool  # whether the last vector along k is not full
 
 
-_addresses: dict[tuple, int] = {}
-
-
 def groups(columns: int) -> tuple[int, ...]:
     """Columns of the tiles that cover a row: fours, then a two, then a one."""
     left = columns % 4
@@ -45,10 +42,12 @@ def height_for(machine: features.Machine, columns: int) -> int:
 
 def dots(machine: features.Machine, d: Dots, epilogue: Epilogue) -> int:
     """The address of the kernel; a chunk is a block of rows."""
-    key = (machine, d, epilogue.inputs, epilogue.outputs, epilogue.key)
-    if key not in _addresses:
-        _addresses[key] = jit.compile_function(text(machine, d, epilogue), "dots", machine)
-    return _addresses[key]
+    given = ("dots", machine, d, epilogue.inputs, epilogue.outputs, epilogue.key)
+    return jit.once(given, lambda: _compiled(machine, d, epilogue))
+
+
+def _compiled(machine: features.Machine, d: Dots, epilogue: Epilogue) -> int:
+    return jit.compile_function(text(machine, d, epilogue), "dots", machine)
 
 
 def text(machine: features.Machine, d: Dots, epilogue: Epilogue) -> str:

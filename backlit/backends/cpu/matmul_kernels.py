@@ -24,6 +24,9 @@ PRODUCT = names(
 )
 
 
+AHEAD = 16  # lines of A that a copy asks for before it needs them
+
+
 @dataclass(frozen=True)
 class Tiling:
     """What is baked into the code of a product, beside its epilogue."""
@@ -44,16 +47,14 @@ class Tiling:
     batched: bool  # whether a table says where the items of a batch begin
 
 
-_addresses: dict[tuple, int] = {}
-
-
 def product(machine: features.Machine, t: Tiling, epilogue: Epilogue) -> int:
     """The address of the kernel for a tiling and an epilogue."""
-    key = (machine, t, epilogue.inputs, epilogue.outputs, epilogue.key)
-    if key not in _addresses:
-        text = product_text(machine, t, epilogue)
-        _addresses[key] = jit.compile_function(text, "product", machine)
-    return _addresses[key]
+    given = ("product", machine, t, epilogue.inputs, epilogue.outputs, epilogue.key)
+    return jit.once(given, lambda: _compiled(machine, t, epilogue))
+
+
+def _compiled(machine: features.Machine, t: Tiling, epilogue: Epilogue) -> int:
+    return jit.compile_function(product_text(machine, t, epilogue), "product", machine)
 
 
 def product_text(machine: features.Machine, t: Tiling, epilogue: Epilogue) -> str:
@@ -161,6 +162,8 @@ def _copy(t: Tiling, height: int, width: int) -> Function:
 
     def line(k: Value) -> None:
         source = f.at(f["a"], k * f["a_k"], element)
+        # lines may lie pages apart, where no CPU looks ahead by itself
+        f.prefetch(f.at(source, f["a_k"] * AHEAD, element))
         target = f.at(f["target"], k * height, element)
         for v in range(0, height, width):
             mask = rest if v + width > height else None

@@ -6,7 +6,6 @@ that a product reads it from one end to the other. Sizes and strides arrive in w
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,7 +17,7 @@ from .masked import lane_mask, load_masked
 PACK = names("b b_j b_k target depth columns")
 
 
-@functools.lru_cache(maxsize=64)
+@jit.recipe
 def pack(machine: features.Machine, element: str, vectors: int, along: str) -> int:
     """The address of the kernel for panels of so many vectors; `along` is the axis of stride 1."""
     inner = panel(element, vectors, machine.width(element), along)

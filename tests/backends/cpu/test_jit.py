@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import backlit as bl
 from backlit.backends.cpu import codegen, features, jit, store
+from backlit.ops.op import REGISTRY, Elementwise, apply
 
 
 @pytest.fixture
@@ -107,7 +109,9 @@ def test_processes_share_a_folder(tmp_path: Path) -> None:
     """Several write and read the same entries while one sweeps all away again and again."""
     script = """
 import sys, ctypes
+import backlit as bl
 from backlit.backends.cpu import codegen, features, jit, store
+from backlit.ops.op import REGISTRY, Elementwise, apply
 store.set_folder(sys.argv[1])
 machine, call = features.machine(), ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 for i in range(12):
@@ -249,13 +253,13 @@ def test_a_recipe_is_followed_once(folder: Path, monkeypatch: pytest.MonkeyPatch
     machine = features.machine()
     for _ in range(2):
         made = jit.recipe(build)
-        monkeypatch.setattr(jit, "_functions", {})
+        forget(monkeypatch)
         for number in (3, 4, 3, 4):
             assert run_kernel(made(machine, number))[0] == number
     assert followed == [3, 4]
     for entry in entries(folder):
         entry.write_bytes(b"damaged")
-    monkeypatch.setattr(jit, "_functions", {})
+    forget(monkeypatch)
     assert run_kernel(jit.recipe(build)(machine, 4))[0] == 4
     assert followed == [3, 4, 4]
 
@@ -275,9 +279,44 @@ def test_a_recipe_follows_changes(folder: Path, monkeypatch: pytest.MonkeyPatch)
         made(1)
     finally:
         features.set_vector_width(None)
+    forget(monkeypatch)
+    made(1)
+    assert len(followed) == 2
+    forget(monkeypatch)
     monkeypatch.setattr(jit, "_sources", lambda: ("another version",))
-    jit.recipe(build)(1)
+    made(1)
     assert len(followed) == 3
+
+
+def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As another process, that has only the disk."""
+    for known in ("_functions", "_made"):
+        monkeypatch.setattr(jit, known, {})
+    monkeypatch.setattr(jit, "_noted", set())
+
+
+def test_formulas_of_the_user_are_never_remembered(folder: Path, request) -> None:
+    """Another formula may come under the same name, in this process or the next."""
+
+    def compiled(factor: float) -> float:
+        class Stretched(Elementwise):
+            """Times a number."""
+
+            exports = ""
+
+            def formula(m, x):
+                return x * factor
+
+            def derivative(m, x, y):
+                return factor
+
+        try:
+            step = bl.compile(lambda x: apply(Stretched, x) + 1)
+            return step(bl.ones(3))[0].item()
+        finally:
+            del REGISTRY[Stretched.name]
+
+    assert [compiled(f) for f in (2.0, 5.0)] == [3.0, 6.0]
 
 
 def test_watched(folder: Path) -> None:
