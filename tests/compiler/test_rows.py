@@ -76,7 +76,10 @@ def turned_back(t: Tensor) -> Tensor:
 
 
 def parts_of(row: Row, strided: bool) -> list[Part]:
-    made = [Part(row, i, d, strided) for i in range(len(row.args)) for d in TOLERANCE]
+    """Every case in both precisions; in turn where strides are the matter, or cases many."""
+    both, count = list(TOLERANCE), len(row.args)
+    chosen = [both[i % 2 :: 2] if strided or count > TOGETHER else both for i in range(count)]
+    made = [Part(row, i, d, strided) for i, dtypes in enumerate(chosen) for d in dtypes]
     found = [part for part in made if part.is_captured()]
     if not found:
         pytest.skip("reads values, or answers with Python numbers")

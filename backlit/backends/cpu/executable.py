@@ -319,8 +319,10 @@ class Executable:
 
     def check(self) -> None:
         """Raise what went wrong in the last call."""
-        for found in self.plan.checks:
-            found()
+        found = [check() for check in self.plan.checks]  # all of them: each forgets what it found
+        for problem in found:
+            if problem is not None:
+                raise problem
         for inner in self.inner:
             inner.check()
         if self.error is not None:

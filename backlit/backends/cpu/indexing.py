@@ -100,12 +100,12 @@ def _fault(plan: Plan, name: str) -> Place:
     cell = place.buffer.memory
     assert cell is not None
 
-    def check() -> None:
-        if cell[0]:
-            size, index = int(cell[1]), int(cell[2])
-            cell[0] = 0
-            raise IndexOutOfRange(f"{name}: index {index} is out of range for an axis of size"
-                                  f" {size}")  # fmt: skip
+    def check() -> IndexOutOfRange | None:
+        if not cell[0]:
+            return None
+        size, index = int(cell[1]), int(cell[2])
+        cell[0] = 0
+        return IndexOutOfRange(f"{name}: index {index} is out of range for an axis of size {size}")
 
     plan.checks.append(check)
     return place

@@ -104,7 +104,7 @@ class Plan:
         self.program, self.machine, self.workers = program, machine, workers
         self.tasks: list[Task] = []
         self.buffers: list[Buffer] = []
-        self.checks: list[Callable[[], None]] = []  # after every call: raise what a kernel found
+        self.checks: list[Callable[[], Exception | None]] = []  # after every call: what is wrong
         self.places: dict[str, Place] = {}
         self._copies: dict[tuple[str, tuple[int, ...] | None], Place] = {}
         self.instr: Instr | None = None

@@ -160,3 +160,19 @@ def test_places_of_extremes(dtype: type, dim: int) -> None:
     for found, expected in zip(made.run([x]), step(bl.from_numpy(x))):
         np.testing.assert_array_equal(found, expected.numpy())
     assert not [t.label for t in made.tasks if t.implementation == "callback"]
+
+
+def test_a_call_after_a_refused_one_is_as_good_as_new() -> None:
+    def step(w: bl.Tensor, i: bl.Tensor) -> list:
+        y = F.embedding(i, w.requires_grad_())
+        return [y, *bl.autograd.grad((y * y).sum(), w)]
+
+    table = np.arange(12.0).reshape(4, 3)
+    captured = capture(step, bl.from_numpy(table), bl.from_numpy(ROWS % 4))
+    made = executable.build(captured.program, {}, {})
+    rest = list(captured.arrays[2:])
+    good = made.run([table, ROWS % 4, *rest])
+    with pytest.raises(IndexOutOfRange, match="embedding: index 9"):
+        made.run([table, np.full(4, 9), *rest])
+    for a, b in zip(made.run([table, ROWS % 4, *rest]), good):
+        np.testing.assert_array_equal(a, b)
