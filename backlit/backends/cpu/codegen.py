@@ -7,6 +7,7 @@ optimization pass is needed; `jit.py` compiles the text.
 
 from __future__ import annotations
 
+import functools
 import struct
 from collections.abc import Callable, Sequence
 
@@ -41,10 +42,12 @@ def halves(vectors: int, width: int) -> list[tuple[int, int]]:
     return shapes
 
 
+@functools.cache
 def _element(kind: str) -> str:
     return kind.split()[-1].rstrip(">")
 
 
+@functools.cache
 def _width(kind: str) -> int:
     return int(kind[1:].split()[0]) if kind[0] == "<" else 1
 
@@ -216,12 +219,6 @@ class Function:
     def store(self, value: Value, pointer: Value) -> None:
         align = BYTES.get(_element(value.kind), 8)
         self.lines.append(f"  store {value.kind} {value.name}, ptr {pointer.name}, align {align}")
-
-    def prefetch(self, pointer: Value) -> None:
-        """Bring the cache line that will soon be read."""
-        self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
-        text = f"call void @llvm.prefetch.p0(ptr {pointer.name}, i32 0, i32 3, i32 1)"
-        self.lines.append(f"  {text}")
 
     def store_lanes(self, value: Value, pointer: Value, count: Value) -> None:
         """Store the first `count` lanes (fewer than all), halving the vector as it goes."""

@@ -300,7 +300,7 @@ def cost_of(instr: Instr) -> int:
 
 def _cut(nest: Nest) -> None:
     """Chunks: a fixed number that does not depend on who runs them."""
-    work = nest.elements * max(1, nest.cost // 4)
+    work = nest.elements * max(1, nest.cost // 16)
     if work <= SINGLE or nest.elements < 2:
         return
     sums = bool(nest.columns or nest.fulls)
