@@ -162,7 +162,8 @@ def walk(roots: list, seeds: list, keep: bool, create: bool, wanted: list | None
                 continue
             results: Sequence[Tensor | None]
             if type(node.saved) is not dict:  # dropped by `recompute`
-                node.saved = node.saved.restore(node)
+                dropped: Any = node.saved
+                node.saved = dropped.restore(node)
             if silent and node.op.elementwise and node.saved is not FREED:
                 results = pull_arrays(node, grads[0])
             else:
