@@ -220,6 +220,12 @@ class Function:
         align = BYTES.get(_element(value.kind), 8)
         self.lines.append(f"  store {value.kind} {value.name}, ptr {pointer.name}, align {align}")
 
+    def prefetch(self, pointer: Value) -> None:
+        """Bring the cache line that will soon be read."""
+        self.declarations.add("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
+        text = f"call void @llvm.prefetch.p0(ptr {pointer.name}, i32 0, i32 3, i32 1)"
+        self.lines.append(f"  {text}")
+
     def store_lanes(self, value: Value, pointer: Value, count: Value) -> None:
         """Store the first `count` lanes (fewer than all), halving the vector as it goes."""
         element, half = _element(value.kind), _width(value.kind) // 2
