@@ -17,6 +17,7 @@ import numpy as np
 from backlit.program.ir import Instr, Value
 
 from . import conv, conv_kernels, conv_plan, weight_kernels
+from .conv_finish import Finish
 from .layout import ELEMENTS, is_half, ordered
 from .lower_layout import channels_last_place
 from .plan import Place, Plan, Task, channels_last
@@ -29,9 +30,9 @@ SUM_PARTS = conv.SUM_PARTS
 
 @dataclass(frozen=True, eq=False)
 class Ending:
-    """What a convolution's kernel does beyond storing its result: see `conv_kernels.Finish`."""
+    """What a convolution's kernel does beyond storing its result: see `conv_finish.Finish`."""
 
-    finish: conv_kernels.Finish
+    finish: Finish
     words: dict[str, Any]
     reads: tuple[Place, ...]
     writes: tuple[Place, ...]
@@ -100,7 +101,7 @@ def _gather(
     element = ELEMENTS[dtype]
     source = channels_last_place(plan, x)
     weights, bias = _packed(plan, found, w, b, y.shape[1])
-    ending = end(found) if end else Ending(conv_kernels.Finish(source.dtype), {}, (), ())
+    ending = end(found) if end else Ending(Finish(source.dtype), {}, (), ())
     writes = ending.writes
     target = source
     if ending.finish.stored:

@@ -17,8 +17,9 @@ import numpy as np
 
 from backlit.program.ir import Instr, Program, Value
 
-from . import conv_kernels, conv_plan, lanewise_plan, lower_conv
+from . import conv_plan, lanewise_plan, lower_conv
 from . import norm_plan_kernels as kernels
+from .conv_finish import Finish
 from .lanewise import lane_element
 from .lanewise_plan import Beside, beside
 from .layout import ordered
@@ -123,7 +124,7 @@ def _forward_ending(plan: Plan, group: Group) -> Any:
         partial = rows.chunks(found, x.shape[0], 3)
         kept.extend((partial, rows.chunk_counts(found, x.shape[0])))
         words = {"partial": partial, "partial_step": found.padded_channels}
-        finish = conv_kernels.Finish(rows.dtype, sums="statistics")
+        finish = Finish(rows.dtype, sums="statistics")
         return Ending(finish, words, (), (partial,))
 
     if HEAVY[group.heavy.op](plan, group.heavy, end) is NotImplemented:
@@ -152,7 +153,7 @@ def _gradient_ending(plan: Plan, group: Group) -> Any:
         kept.extend((partial, len(found.blocks_of(x.shape[0]))))
         stored = [v for v in outer.made(group.before) if v.name != made.name]
         then = beside(plan, group.before, made, g, stored, x, "before")
-        finish = conv_kernels.Finish(
+        finish = Finish(
             rows.dtype,
             stored=made.name in outer.ends,
             after=then.lanewise,
