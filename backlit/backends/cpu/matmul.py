@@ -38,8 +38,9 @@ HALF = ("bfloat16", "float16")
 SMALL_FLOPS = 200_000
 # rows from which on copying B into panels costs little beside the product
 PACKED_ROWS = 48
-# lines of a transposed A from which on a tile's part is copied first
-COPIED_DEPTH = 128
+# lines of a transposed A, and panels that read it, from which on a tile's part is copied first;
+# elsewhere, lines that stay in the first cache
+COPIED_DEPTH, COPIED_PANELS = 128, 8
 # products of so few columns or rows, and so many k, are dot products
 DOT_COLUMNS, DOT_ROWS, DOT_DEPTH = 4, 32, (16, 128)
 HEAVY_INSTRS = 4
@@ -278,11 +279,11 @@ def tile_shape(machine: features.Machine, element: str, rows: int, columns: int)
     """Rows and vectors of a tile whose sums fit into the registers."""
     needed = -(-columns // machine.width(element))
     if machine.registers >= 32:
-        vectors = min(needed, 3 if needed == 3 or needed > 4 else 2)
-        height = {1: 14, 2: 12, 3: 8}[vectors]
+        vectors = needed if needed <= 4 else 3
+        height = {1: 14, 2: 12, 3: 8, 4: 6}[vectors]
     else:
-        vectors = min(needed, 3 if needed == 3 else 2)
-        height = {1: 12, 2: 6, 3: 4}[vectors]
+        vectors = needed if needed <= 4 else 2
+        height = {1: 12, 2: 6, 3: 4, 4: 3}[vectors]
     # rows shared evenly by as many tiles as are needed anyway
     return -(-rows // -(-rows // height)), vectors
 
@@ -295,8 +296,11 @@ def choose(machine: features.Machine, workers: int, g: Geometry, a: Place, b: Pl
     panels = -(-g.columns // panel)
     packs = _along(b) if b.strides[-1] != 1 or (g.rows >= PACKED_ROWS and panels > 1) else ""
     along = "k" if a.strides[-1] == 1 else "i" if g.by_row[0] == 1 else ""
-    copied = along == "i" and panels > 1 and g.depth > COPIED_DEPTH
-    depth_block = g.depth if g.depth <= LONGEST_DEPTH else DEPTH_BLOCK
+    copied = along == "i" and panels >= COPIED_PANELS and g.depth > COPIED_DEPTH
+    longest, block = LONGEST_DEPTH, DEPTH_BLOCK
+    if along == "i" and not copied:
+        longest, block = 2 * COPIED_DEPTH, COPIED_DEPTH
+    depth_block = g.depth if g.depth <= longest else block
     rows, columns = _shares(workers, g, height, panels)
     if copied or depth_block < g.depth:
         # what a worker copies, and the resting sums, stay in the second cache

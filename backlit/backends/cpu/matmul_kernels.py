@@ -24,9 +24,6 @@ PRODUCT = names(
 )
 
 
-AHEAD = 16  # lines of A that a copy asks for before it needs them
-
-
 @dataclass(frozen=True)
 class Tiling:
     """What is baked into the code of a product, beside its epilogue."""
@@ -38,9 +35,7 @@ class Tiling:
     tail: int  # vectors of its last panel, 0: none is narrower
     masked: int  # lanes of the tail's last vector, 0: it is full
     padded: bool  # whether B is padded with zeros to whole vectors
-    packs: (
-        str  # the axis of stride 1 of a B that is packed panel by panel; "none", or "": it is not
-    )
+    packs: str  # "": B is not packed panel by panel; else its axis of stride 1, or "none"
     along: str  # the axis of A with stride 1: "k", "i" or ""
     copied: bool  # whether blocks of A ("i") are copied tile by tile before they are used
     blocked: bool  # whether sums rest in memory between blocks of k
@@ -162,8 +157,6 @@ def _copy(t: Tiling, height: int, width: int) -> Function:
 
     def line(k: Value) -> None:
         source = f.at(f["a"], k * f["a_k"], element)
-        # lines may lie pages apart, where no CPU looks ahead by itself
-        f.prefetch(f.at(source, f["a_k"] * AHEAD, element))
         target = f.at(f["target"], k * height, element)
         for v in range(0, height, width):
             mask = rest if v + width > height else None

@@ -57,7 +57,7 @@ def check(text: str, machine: features.Machine) -> None:
 
 
 @pytest.mark.parametrize("along", ["k", "i", ""])
-@pytest.mark.parametrize("columns", [8, 100, 48])
+@pytest.mark.parametrize("columns", [8, 100, 24, 48])
 def test_products(machine, columns, along):
     for element, dtype in (("float", "float32"), ("double", "float64")):
         height, vectors = matmul.tile_shape(machine, element, 1000, columns)
