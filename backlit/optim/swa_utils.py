@@ -27,6 +27,7 @@ from backlit.optim.lr_scheduler.base import (
 )
 from backlit.optim.maths import moving_average
 from backlit.optim.optimizer import Optimizer
+from backlit.state import state
 from backlit.tensor import Tensor
 
 AverageFunction = Callable[[Tensor, Tensor, Any], Tensor]
@@ -156,17 +157,25 @@ class AveragedModel(Module):
         """Take the model's present values into the average."""
         with bl.no_grad():
             averages, values = self._averaged(self.module), self._averaged(model)
-            if self.n_averaged.item() == 0:
+            first = self.n_averaged == 0
+            if state.observers:  # a recorded step can't choose by a value: both, then one of them
+                self._update(averages, values)
+                _copy(averages, [bl.where(first, v, a) for a, v in zip(averages, values)])
+            elif first.item():
                 _copy(averages, values)
-            elif self.multi_avg_fn is not None:
-                self.multi_avg_fn(averages, values, self.n_averaged)
             else:
-                function = self.avg_fn or get_swa_avg_fn()
-                for average, value in zip(averages, values):
-                    average.copy_(function(average, value, self.n_averaged))
+                self._update(averages, values)
             if not self.use_buffers:
                 _copy(self.module.buffers(), model.buffers())
             self.n_averaged.add_(1)
+
+    def _update(self, averages: list[Tensor], values: list[Tensor]) -> None:
+        if self.multi_avg_fn is not None:
+            self.multi_avg_fn(averages, values, self.n_averaged)
+        else:
+            function = self.avg_fn or get_swa_avg_fn()
+            for average, value in zip(averages, values):
+                average.copy_(function(average, value, self.n_averaged))
 
     def _averaged(self, model: Module) -> list[Tensor]:
         buffers = model.buffers() if self.use_buffers else ()

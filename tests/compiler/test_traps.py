@@ -360,6 +360,31 @@ def test_a_moving_average_of_a_copy() -> None:
     follow(make, step_of)
 
 
+@pytest.mark.parametrize("options", [
+    {}, {"avg_fn": bl.optim.swa_utils.get_ema_avg_fn(0.8)},
+    {"multi_avg_fn": bl.optim.swa_utils.get_ema_multi_avg_fn(0.8), "use_buffers": True},
+])  # fmt: skip
+def test_averaged_models_whose_first_update_copies(options: dict) -> None:
+    def make() -> World:
+        w = World(noisy)
+        w.average = bl.optim.swa_utils.AveragedModel(w.model, **options)
+        plain = w.tensors
+        w.tensors = lambda: [*plain(), *w.average.state_dict().values()]
+        return w
+
+    def step_of(w: World) -> Callable[..., Any]:
+        inner = train(w)
+
+        def step(x: Any, y: Any) -> Any:
+            loss = inner(x, y)
+            w.average.update_parameters(w.model)
+            return loss
+
+        return step
+
+    follow(make, step_of)
+
+
 def test_tied_weights() -> None:
     class Tied(nn.Module):
         def __init__(self) -> None:
@@ -396,7 +421,68 @@ def test_backward_hooks_of_modules() -> None:
     follow(make)
 
 
+def test_a_closure_and_a_graph_kept_for_two() -> None:
+    def step_of(w: World) -> Callable[..., Any]:
+        def step(x: Any, y: Any) -> Any:
+            def closure() -> Any:
+                w.optimizer.zero_grad()
+                out = w.model(x)
+                loss = F.mse_loss(out, y)
+                loss.backward(retain_graph=True)
+                out.abs().mean().backward()
+                return loss
+
+            return w.optimizer.step(closure)
+
+        return step
+
+    follow(lambda: World(rule=bl.optim.NAdam), step_of)
+
+
+def test_a_state_kept_in_a_buffer() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.GRUCell(4, 3)
+            self.register_buffer("h", bl.zeros(6, 3))
+
+        def forward(self, x: Any) -> Any:
+            h = self.inner(x, self.h)
+            with bl.no_grad():
+                self.h.copy_(h)
+            return h
+
+    follow(lambda: World(Recurrent))
+
+
+def test_reparametrized_weights() -> None:
+    def make() -> nn.Module:
+        made = network()
+        nn.utils.parametrizations.weight_norm(made[0])
+        nn.utils.parametrizations.spectral_norm(made[2])
+        return made
+
+    follow(lambda: World(make))
+
+
 # ----- second derivatives -----
+
+
+def test_a_step_through_an_updated_copy() -> None:
+    def step_of(w: World) -> Callable[..., Any]:
+        def step(x: Any, y: Any) -> Any:
+            w.optimizer.zero_grad()
+            now = dict(w.model.named_parameters())
+            slopes = bl.autograd.grad(w.loss(x, y), list(now.values()), create_graph=True)
+            ahead = {k: p - 0.1 * g for (k, p), g in zip(now.items(), slopes)}
+            loss = F.mse_loss(bl.func.functional_call(w.model, ahead, (x,)), y)
+            loss.backward()
+            w.optimizer.step()
+            return loss
+
+        return step
+
+    follow(World, step_of)
 
 
 def test_gradient_penalty() -> None:
