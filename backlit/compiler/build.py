@@ -13,6 +13,7 @@ import numpy as np
 
 from backlit.backends.eager import configure
 from backlit.compiler import debug
+from backlit.compiler.bounds import bounds_of
 from backlit.compiler.pipeline import optimize
 from backlit.config import flags
 from backlit.program.ir import Program
@@ -28,6 +29,7 @@ def build(
     debug.watch_kernels()
     debug.say(debug.PROGRAM, f"captured {program.name}", program)
     made = executable.build(optimize(program, debug.watch_passes()), blocks, writes)
+    made.bounds = bounds_of(program, blocks)
     if flags.check:
         from backlit.compiler.checking import Checked
 

@@ -58,6 +58,7 @@ class Executable:
         self.sum_bytes = sum(b.size for b in self.plan.buffers if b.first >= 0)
         self._arena = _aligned(self.arena_bytes)
         self.error: BaseException | None = None
+        self.bounds: Sequence[tuple[int, Callable[[np.ndarray], None]]] = ()  # before every call
         self.inner = [t.inner for t in self.tasks if t.inner is not None]
         self.workers = workers if any(map(schedule.is_shared, self.tasks)) else 1
         self._fill_table(schedule.schedule(self.tasks, self.workers), workers)
@@ -241,6 +242,8 @@ class Executable:
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         """One step: the outputs that no block takes, as new arrays."""
+        for i, check in self.bounds:
+            check(arrays[i])
         slots = self.slots
         given = [a if a.flags.c_contiguous else np.ascontiguousarray(a) for a in arrays]
         for i, a in enumerate(given):
@@ -260,6 +263,8 @@ class Executable:
     def loop(self, arrays: Sequence[np.ndarray], stacked: Sequence[bool], steps: int) -> list[Any]:
         """`steps` steps in one native call: stacked inputs have an axis of steps in front, and so
         have all outputs."""
+        for i, check in self.bounds:
+            check(arrays[i])
         given = [np.ascontiguousarray(a) for a in arrays]
         for i, (a, many) in enumerate(zip(given, stacked)):
             self.slots[i] = _address(a)
