@@ -489,13 +489,18 @@ def test_a_signal_during_validation_repeats_only_the_validation(tmp_path):
     model, optimizer, data = classifier()
     sent = []
 
-    def interrupt(module, x, y):
-        if not module.training and not sent:
-            sent.append(os.kill(os.getpid(), signal.SIGINT))
+    class Interrupting(type(data)):
+        def __iter__(self):
+            for batch in data:
+                if not sent:
+                    sent.append(os.kill(os.getpid(), signal.SIGINT))
+                yield batch
 
-    model.register_forward_hook(interrupt)
+        state_dict, load_state_dict = data.state_dict, data.load_state_dict
+
+    val_data = Interrupting(data.dataset, data.batch_size)
     with pytest.raises(TrainingInterrupted, match="in epoch 1 after step 6"):
-        classify(model, optimizer, data, val_data=data, run_dir=tmp_path / "run")
+        classify(model, optimizer, data, val_data=val_data, run_dir=tmp_path / "run")
     model, optimizer, data = classifier()
     history = classify(model, optimizer, data, val_data=data, run_dir=tmp_path / "run", resume=True)
     assert history["val_loss"] == expected["val_loss"]
