@@ -183,6 +183,9 @@ class Walk:
                 self._watch(lambda: len(x) == len(content) and all(map(is_, x, content)))
             for i, value in enumerate(content[:_MANY]):
                 self._visit(f"{label}[{i}]", value, x, i)
+            if len(content) > _MANY:
+                rest = ("rest", tuple(map(id, content)))
+                self.items[f"{label} (its end)"] = Item(rest, None, None, content)
         else:
             elements = frozenset(x)
             self._watch(lambda: x == elements)
@@ -193,11 +196,15 @@ class Walk:
         self.watches.append(Watch(lambda _: holds(), (0,), (True,)))
 
     def _array(self, x: np.ndarray) -> Any:
-        if x.nbytes > _SMALL:
-            return ("array", id(x), x.shape, x.dtype)
-        content = x.tobytes()
-        self._watch(lambda: x.tobytes() == content)
-        return ("array", x.shape, x.dtype, content)
+        """The content of an array; of a large one, elements from all over it."""
+        step = 1 if x.nbytes <= _SMALL else x.size // _MANY
+
+        def content() -> bytes:
+            return x.tobytes() if step == 1 else x.flat[::step].tobytes()
+
+        now = content()
+        self._watch(lambda: content() == now)
+        return ("array", 0 if step == 1 else id(x), x.shape, x.dtype, now)
 
     # ----- modules, optimizers, other objects -----
 

@@ -131,6 +131,45 @@ def test_methods() -> None:
     assert Trainer.step.__name__ == "step" and a.step.__doc__ == "Add."
 
 
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(4, 3)
+
+    @bl.compile
+    def forward(self, x: Any) -> Any:
+        return self.inner(x).tanh()
+
+
+def test_a_compiled_forward() -> None:
+    bl.manual_seed(0)
+    m = Small()
+    twin = copy.deepcopy(m)
+    for _ in range(3):
+        for each in (m, twin):
+            each.zero_grad()
+            each(bl.ones(2, 4)).sum().backward()
+        equal(m.inner.weight.grad, twin.inner.weight.grad)
+    assert m.forward.entries and m.forward is not twin.forward
+    assert list(m.state_dict()) == ["inner.weight", "inner.bias"]
+    third = copy.deepcopy(m)
+    with bl.no_grad():
+        third.inner.weight.zero_()
+    assert third.forward.function.__self__ is third
+    assert m(bl.ones(2, 4)).tolist() != third(bl.ones(2, 4)).tolist()
+
+
+def test_numbers_take_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = bl.compile(lambda x, scale, shift: x * scale + (shift or 0))
+    assert fast(bl.ones(2), 2.0, None).tolist() == [2.0, 2.0]
+    monkeypatch.setattr(fast, "_slow", None)
+    assert fast(bl.ones(2) * 3, 2.0, None).tolist() == [6.0, 6.0]
+    monkeypatch.undo()
+    assert fast(bl.ones(2), 3.0, None).tolist() == [3.0, 3.0]
+    assert fast(bl.ones(2), 3, None).tolist() == [3.0, 3.0]
+    assert len(fast.entries) == 3
+
+
 def test_a_compiled_module_is_still_that_module() -> None:
     fast = bl.compile(model())
     assert len(list(fast.parameters())) == 6 and fast.training

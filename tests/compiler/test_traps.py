@@ -673,6 +673,22 @@ def test_arguments_refilled_in_place() -> None:
     follow(make, step_of, calls=calls)
 
 
+@pytest.mark.parametrize("size", [10, 5000, 200_000])
+def test_numpy_arrays_and_long_lists(size: int) -> None:
+    table, numbers = np.zeros(size), [0.5] * min(size, 6000)
+
+    @bl.compile
+    def step(x: Any) -> Any:
+        return x + bl.from_numpy(table).sum() + numbers[-1]
+
+    for i in range(5):
+        assert step(bl.zeros(1, dtype=bl.float64)).item() == table.sum() + numbers[-1]
+        if i == 1:
+            table[:] = 2.0
+        if i == 3:
+            numbers[-1] = 9.0
+
+
 def test_what_a_decorated_function_reads() -> None:
     options = types.SimpleNamespace(scale=1.0)
     recent = deque([1.0])
