@@ -20,7 +20,7 @@ from backlit.backends.cpu.loops_space import REDUCTIONS, Roles, is_loop, roles, 
 from backlit.ops.op import REGISTRY
 from backlit.program.ir import Instr, Program, Value
 
-from .simplify import drop_dead
+from .simplify import drop_dead, merge_equal
 
 HEADS = ("matmul", "linear")
 LARGEST = 160  # instructions of one group; scalar groups are straight lines and may be longer
@@ -237,15 +237,25 @@ class _Fusion:
     def _summed(self) -> set[int]:
         """Elementwise instructions that only nests read, and of these in the end a reduction."""
         found: set[int] = set()
+        depth = self._depth()
         for number in reversed(range(len(self.instrs))):
             instr = self.instrs[number]
             if not (is_loop(instr) and is_lanewise(instr)):
                 continue
             users = self.users.get(instr.outputs[0].name, set())  # type: ignore[union-attr]
-            if all(u >= 0 and is_loop(self.instrs[u]) for u in users) and any(
-                self.instrs[u].op in REDUCTIONS or u in found for u in users
-            ):
+            if any(u < 0 or not is_loop(self.instrs[u]) or depth[u] > depth[number] for u in users):
+                continue  # stored anyway
+            if any(self.instrs[u].op in REDUCTIONS or u in found for u in users):
                 found.add(number)
+        return found
+
+    def _depth(self) -> list[int]:
+        """How many instructions that no nest computes come before each, one after the other."""
+        found: list[int] = []
+        for instr in self.instrs:
+            makers = (self.maker.get(x.name) for x in instr.inputs if isinstance(x, Value))
+            before = max((found[m] for m in makers if m is not None), default=0)
+            found.append(before + (not is_loop(instr) and not REGISTRY[instr.op].view))
         return found
 
     def _is_nest(self, members: list[int]) -> bool:
@@ -280,9 +290,9 @@ class _Fusion:
                 continue
             early.update(x.name for x in i.inputs if isinstance(x, Value))
             x = i.inputs[0] if i.inputs else None
-            if r.kinds.get(out.name) == "line" and isinstance(x, Value):
-                if r.space.set_of(x) != r.all:
-                    return False  # every row would sum the same
+            in_line = r.kinds.get(out.name) == "line" and isinstance(x, Value)
+            if in_line and r.space.set_of(x) != r.all:  # type: ignore[arg-type]
+                return False  # every row would sum the same
             axes = r.space.set_of(out)
             if axes and axes != r.all and (not line or axes & line) and out.name not in r.kinds:
                 repeated += 0 if i.op in SAME else cost_of(i)  # every row computes it again
@@ -418,14 +428,16 @@ class _Fusion:
         return [self.instrs[group.members[0]]] if single else self.body_of(group.members)
 
     def _fused(self, group: _Group) -> Instr:
+        outputs = tuple(self._outputs(group.members))
         body = self.body_of(group.members)
+        if group.kind != "product":
+            body = merge_equal(body, {v.name for v in outputs})
         made = {v.name for i in body for v in i.outputs if v is not None}
         inputs: dict[str, Value] = {}
         for i in body:
             for x in i.inputs:
                 if isinstance(x, Value) and x.name not in made:
                     inputs[x.name] = x
-        outputs = tuple(self._outputs(group.members))
         program = Program("body", tuple(inputs.values()), tuple(body), outputs)
         first = self.instrs[group.members[0]]
         return Instr("fused", tuple(inputs.values()), outputs, {"body": program}, first.line,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from backlit.backends.cpu.loops_nest import HEAVY
 from backlit.ops.op import REGISTRY
 from backlit.program.ir import Instr, Operand, Program, Value
 from backlit.program.text import literal
@@ -41,12 +42,35 @@ def simplify(program: Program) -> Program:
     return drop_dead(replace(program, instrs=tuple(instrs), outputs=outputs))
 
 
+def merge_equal(instrs: list[Instr], kept: set[str]) -> list[Instr]:
+    """The instructions of one kernel without repetitions; values of `kept` names all stay."""
+    known: dict[str, Value] = {}
+    seen: dict[Any, Value] = {}
+    found: list[Instr] = []
+    for instr in instrs:
+        inputs = tuple(known.get(x.name, x) if isinstance(x, Value) else x for x in instr.inputs)
+        instr = replace(instr, inputs=inputs)
+        (out,) = instr.outputs
+        assert out is not None
+        key = _key(instr, apart=False)
+        if key is not None and key in seen and out.name not in kept:
+            known[out.name] = seen[key]
+            continue
+        if key is not None:
+            seen.setdefault(key, out)
+        found.append(instr)
+    return found
+
+
 def _covers(earlier: tuple[Value | None, ...], outputs: tuple[Value | None, ...]) -> bool:
     return all(new is None or old is not None for old, new in zip(earlier, outputs))
 
 
-def _key(instr: Instr) -> Any:
-    """Equal keys, equal results; None for what is never merged."""
+def _key(instr: Instr, apart: bool = True) -> Any:
+    """Equal keys, equal results; None for what is never merged.
+
+    `apart`: what the gradient computes cheaply again is not kept for it.
+    """
     if RECOMPUTED in instr.scope.split("/") or any(
         isinstance(p, Program) for p in instr.params.values()
     ):
@@ -58,8 +82,11 @@ def _key(instr: Instr) -> Any:
     inputs = tuple(
         x.name if isinstance(x, Value) else (type(x).__name__, repr(x)) for x in instr.inputs
     )
-    # without operands it may draw from somewhere
-    return (instr.op, inputs, params) if inputs else None
+    if not inputs and (apart or instr.op != "positions"):
+        return None  # without operands it may draw from somewhere
+    cheap = apart and REGISTRY[instr.op].elementwise and instr.op not in HEAVY
+    wide = any(v is not None and v.shape for v in instr.outputs)
+    return instr.op, inputs, params, cheap and wide and bool(instr.backward_of)
 
 
 def _unchanged(instr: Instr) -> Value | None:
