@@ -97,8 +97,8 @@ def lower_max_pool_grad(plan: Plan, instr: Instr) -> Any:
         return NotImplemented
     windows = _Windows(gx.shape[2:], maker.params)
     marks = plan.place(indices)
-    if g.dtype.numpy.itemsize == 2 and not windows.once:
-        return NotImplemented  # sums would be rounded at every step
+    if not _has_kernel(instr, windows):
+        return NotImplemented
     order = channels_last(len(g.shape))
     if not marks.is_dense(order):
         return NotImplemented
@@ -202,10 +202,18 @@ def _index_dtype(plan: Plan, indices: Value | None, windows: _Windows) -> str | 
     if any(isinstance(x, Value) and x.name == indices.name for x in plan.program.outputs):
         return kernels.PLACED
     readers = [i for i in plan.program.instrs if _reads(i, indices)]
-    if all(i.op == "max_pool_grad" and i.inputs[1] == indices for i in readers):
+    if all(i.inputs[1:] == (indices,) and _has_kernel(i, windows) for i in readers):
         small, large = kernels.COUNTED
         return small if windows.taps < 128 else large
     return kernels.PLACED
+
+
+def _has_kernel(instr: Instr, windows: _Windows) -> bool:
+    """Whether a gradient takes marks; sums of 16-bit floats would be rounded at every step."""
+    g, gx = _values((instr.inputs[0], instr.outputs[0]))
+    if instr.op != "max_pool_grad" or not _known(g) or not _known(gx):
+        return False
+    return g.dtype.itemsize != 2 or windows.once
 
 
 def _reads(instr: Instr, value: Value) -> bool:
