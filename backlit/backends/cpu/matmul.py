@@ -43,7 +43,9 @@ PACKED_ROWS = 48
 COPIED_DEPTH, COPIED_PANELS = 128, 8
 # products of so few columns or rows, and so many k, are dot products
 DOT_COLUMNS, DOT_ROWS, DOT_DEPTH = 4, 32, (16, 128)
-HEAVY_INSTRS = 4
+# Instructions that may follow each vector of sums; more of them stand once, in a loop over rows,
+# which costs little where k is long.
+INLINE, INLINE_SMALL, SMALL_DEPTH = 12, 40, 64
 
 # ----- what may follow a product in a body -----
 
@@ -127,10 +129,9 @@ def lower_body(plan: Plan, instr: Instr) -> Any:
     evaluate = matmul_epilogue.of_body(rest)
     evaluate = _after_product(evaluate, len(bias), total.dtype.numpy)
     a, matrix = _operands(plan, inner)
-    heavy = len(following) > HEAVY_INSTRS
     key = f"{len(bias)} {total.dtype.name} {_anonymous(rest)}"
     try:
-        multiply(plan, a, matrix, [*bias, *given], list(instr.outputs), key, evaluate, heavy)  # type: ignore[arg-type, list-item]
+        multiply(plan, a, matrix, [*bias, *given], list(instr.outputs), key, evaluate)  # type: ignore[arg-type, list-item]
     except Unsupported:
         return NotImplemented
     return None
@@ -326,8 +327,7 @@ def _shares(workers: int, g: Geometry, height: int, panels: int) -> tuple[int, i
 
 
 def multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value | Place],
-             outputs: Sequence[Value | Place], key: str, evaluate: Evaluate,
-             heavy: bool = False) -> None:  # fmt: skip
+             outputs: Sequence[Value | Place], key: str, evaluate: Evaluate) -> None:  # fmt: skip
     """Plan A B and what follows; `given` joins the sums in `evaluate`, which gives `outputs`.
 
     `key` names the evaluation. Operands and outputs that are no Values lie where they say.
@@ -342,7 +342,7 @@ def multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value | Place],
     if _as_dots(g, a, b):
         return _multiply_dots(plan, g, (a, b), reads, writes, (key, evaluate))
     c = choose(plan.machine, plan.workers, g, a, b)
-    epilogue = _epilogue(g, reads, writes, key, evaluate, heavy)
+    epilogue = _epilogue(plan.machine, a.dtype, g, reads, writes, key, evaluate)
     kernel = matmul_kernels.product(plan.machine, _tiling(plan.machine, g, c, a.dtype), epilogue)
     starts = g.starts()
     b_j, b_k = b.strides[-1], b.strides[-2]
@@ -426,10 +426,11 @@ def _multiply_dots(
     )  # fmt: skip
     for place, stride in zip((*reads, *writes), g.by_row[2:]):
         words += [place, stride]
+    epilogue = _epilogue(plan.machine, a.dtype, g, reads, writes, *made)
     plan.add(
         Task(
             label=plan.instr.op if plan.instr else "matmul",
-            kernel=matmul_dots.dots(plan.machine, d, _epilogue(g, reads, writes, *made, False)),
+            kernel=matmul_dots.dots(plan.machine, d, epilogue),
             words=words,
             chunks=-(-g.rows // block_rows),
             reads=(a, b, *reads),
@@ -440,11 +441,21 @@ def _multiply_dots(
     )
 
 
-def _epilogue(g: Geometry, reads: Sequence[Place], writes: Sequence[Place], key: str,
-              evaluate: Evaluate, heavy: bool) -> Epilogue:  # fmt: skip
+def _epilogue(
+    machine: features.Machine,
+    dtype: np.dtype,
+    g: Geometry,
+    reads: Sequence[Place],
+    writes: Sequence[Place],
+    key: str,
+    evaluate: Evaluate,
+) -> Epilogue:
     inputs = tuple(_operand(p, s) for p, s in zip(reads, g.moving()[2:]))
     outputs = tuple(Operand(p.dtype.name, True, True) for p in writes)
-    return Epilogue(inputs, outputs, key, evaluate, heavy)
+    element = ELEMENTS[dtype]
+    limit = INLINE_SMALL if g.depth < SMALL_DEPTH else INLINE
+    lines = matmul_epilogue.lines(evaluate, element, machine.width(element), inputs)
+    return Epilogue(inputs, outputs, key, evaluate, lines > limit)
 
 
 def _tiling(machine: features.Machine, g: Geometry, c: Choice, dtype: np.dtype) -> Tiling:

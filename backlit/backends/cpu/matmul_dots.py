@@ -42,7 +42,7 @@ def height_for(machine: features.Machine, columns: int) -> int:
 
 def dots(machine: features.Machine, d: Dots, epilogue: Epilogue) -> int:
     """The address of the kernel; a chunk is a block of rows."""
-    given = ("dots", machine, d, epilogue.inputs, epilogue.outputs, epilogue.key)
+    given = ("dots", machine, d, epilogue.inputs, epilogue.outputs, epilogue.key, epilogue.heavy)
     return jit.once(given, lambda: _compiled(machine, d, epilogue))
 
 

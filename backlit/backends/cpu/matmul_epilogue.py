@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from backlit.program.ir import Program
 
-from .codegen import Function, Value
+from .codegen import Function, Value, vector
 from .lane_body import run_body
 from .lanes import LaneMath
-from .lanes_value import Lane, load_splat, memory_element
+from .lanes_value import Lane, element_of, load_splat, memory_element
 from .masked import Mask, load_lane_masked, store_lane_masked
 
 Evaluate = Callable[[Lane, Sequence[Lane]], Sequence[Lane]]
@@ -59,6 +59,18 @@ def of_body(body: Program) -> Evaluate:
     return evaluate
 
 
+def lines(evaluate: Evaluate, element: str, width: int, inputs: Sequence[Operand]) -> int:
+    """How many instructions an evaluation is."""
+    f = Function("size", [])
+    poison = Lane(f, Value(f, vector(element, width), "poison"))
+    given = []
+    for operand in inputs:
+        kind, unsigned = element_of(operand.dtype)
+        given.append(Lane(f, Value(f, vector(kind, width), "poison"), unsigned))
+    evaluate(poison, given)
+    return len(f.lines)
+
+
 class Bound:
     """An epilogue at one tile: row `i`, column `j` is where the tile begins."""
 
@@ -79,7 +91,7 @@ class Bound:
                 base = f.at(base, i * stride, kind)
             self.places.append((f.at(base, j, kind) if operand.columns else base, stride))
 
-    def emit(self, r: Value | int, v: int, total: Value, width: int, mask: Mask) -> None:
+    def emit(self, r: Value | int, v: Value | int, total: Value, width: int, mask: Mask) -> None:
         """Finish vector `v` of row `r` of the tile."""
         f, given = self.f, self.epilogue.inputs
         lanes = [self._load(n, operand, r, v, width, mask) for n, operand in enumerate(given)]
@@ -88,14 +100,14 @@ class Bound:
             place = self._place(n, operand, r, v, width)
             store_lane_masked(f, lane, place, operand.dtype, mask)
 
-    def _place(self, n: int, operand: Operand, r: Value | int, v: int, width: int) -> Value:
+    def _place(self, n: int, operand: Operand, r: Value | int, v: Value | int, width: int) -> Value:
         base, stride = self.places[n]
         kind = memory_element(operand.dtype)
         if stride is not None and not (isinstance(r, int) and r == 0):
             base = self.f.at(base, stride * r, kind)
         return self.f.at(base, v * width, kind) if operand.columns else base
 
-    def _load(self, n: int, operand: Operand, r: Value | int, v: int, width: int,
+    def _load(self, n: int, operand: Operand, r: Value | int, v: Value | int, width: int,
               mask: Mask) -> Lane:  # fmt: skip
         # what stays from row to row is loaded once, where no loop stands between
         key = (n, v if operand.columns else 0)

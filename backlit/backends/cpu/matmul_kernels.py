@@ -44,7 +44,7 @@ class Tiling:
 
 def product(machine: features.Machine, t: Tiling, epilogue: Epilogue) -> int:
     """The address of the kernel for a tiling and an epilogue."""
-    given = ("product", machine, t, epilogue.inputs, epilogue.outputs, epilogue.key)
+    given = ("product", machine, t, epilogue.inputs, epilogue.outputs, epilogue.key, epilogue.heavy)
     return jit.once(given, lambda: _compiled(machine, t, epilogue))
 
 
@@ -282,9 +282,15 @@ def _finish(t: Tiling, tail: bool, width: int, epilogue: Epilogue) -> Function:
 
     def row(r: Value) -> None:
         line = f.at(f["slot"], r * (t.vectors * width), t.element)
-        for v in range(vectors):
+
+        def column(v: Value, mask: Mask = None) -> None:
             total = f.load(f.at(line, v * width, t.element), kind)
-            bound.emit(r, v, total, width, mask if v == vectors - 1 else None)
+            bound.emit(r, v, total, width, mask)
+
+        whole = vectors - 1 if mask else vectors
+        f.loop(0, whole, 1, column)
+        if mask:
+            column(f.integer(whole), mask)
 
     f.loop(0, f["height"], 1, row)
     return f
