@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import harness
 import numpy as np
@@ -19,6 +19,7 @@ from backlit.program import capture
 from backlit.tensor import Tensor
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+HALF = {"bfloat16": 2.0**-4, "float16": 2.0**-5}  # eager rounds after every operator
 TOGETHER = 8  # cases in one executable
 ROWS = [r for r in ALL if r.args and harness.is_published(r)]
 NAMES = [f"{r.name}-{i}" for i, r in enumerate(ROWS)]
@@ -42,7 +43,7 @@ class Part:
         return harness.Case(self.row.args[self.position], seed)
 
     def arrays(self, attempt: int = 0) -> list[np.ndarray]:
-        arrays = self.drawn(attempt).arrays(np.dtype(self.dtype))
+        arrays = self.drawn(attempt).arrays(bl.dtypes.BY_NAME[self.dtype].numpy)
         return [turned(a) for a in arrays] if self.strided else arrays
 
     def step(self, *tensors: Tensor) -> list:
@@ -59,10 +60,13 @@ class Part:
 
     def agrees(self, found: np.ndarray, expected: np.ndarray, width: int | None) -> None:
         assert found.dtype == expected.dtype
-        tolerance = TOLERANCE.get(str(found.dtype), TOLERANCE[self.dtype])
-        if found.dtype == np.float32:  # rows whose numbers lie far from zero say so
+        kind = found.dtype.name
+        tolerance = HALF.get(self.dtype) or TOLERANCE.get(kind, TOLERANCE["float32"])
+        if kind == "float32":  # rows whose numbers lie far from zero say so
             tolerance = max(tolerance, self.row.tol32)
         what = f"{self.row.name}, arguments {self.position}, {self.dtype}, width {width}"
+        if kind in HALF:
+            found, expected = found.astype(np.float64), expected.astype(np.float64)
         harness.close(found, expected, tolerance, what)
 
 
@@ -79,8 +83,11 @@ def parts_of(row: Row, strided: bool) -> list[Part]:
     """Every case in both precisions; in turn where strides are the matter, or cases many."""
     both, count = list(TOLERANCE), len(row.args)
     chosen = [both[i % 2 :: 2] if strided or count > TOGETHER else both for i in range(count)]
-    made = [Part(row, i, d, strided) for i, dtypes in enumerate(chosen) for d in dtypes]
-    found = [part for part in made if part.is_captured()]
+    return captured_of([Part(row, i, d, strided) for i, ds in enumerate(chosen) for d in ds])
+
+
+def captured_of(parts: list[Part]) -> list[Part]:
+    found = [part for part in parts if part.is_captured()]
     if not found:
         pytest.skip("reads values, or answers with Python numbers")
     return found
@@ -121,6 +128,15 @@ def test_a_compiled_row_equals_eager(row: Row) -> None:
 def test_a_compiled_row_takes_any_strides(row: Row, width: int) -> None:
     """Narrow vectors as well, in turn."""
     check_all(row, strided=True, width=width)
+
+
+HALVES = [r for r in ROWS if r.half and harness.has_gradient(r)]
+
+
+@pytest.mark.parametrize("row", HALVES, ids=[f"{r.name}-{i}" for i, r in enumerate(HALVES)])
+def test_a_compiled_row_in_16_bits(row: Row) -> None:
+    """The first case; both ways round, but not at the same places."""
+    check(captured_of([Part(row, 0, dtype, strided=False) for dtype in HALF]), None)
 
 
 SHAPES: list[tuple[tuple, tuple]] = [
