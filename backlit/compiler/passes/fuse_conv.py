@@ -11,13 +11,15 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+from backlit import dtypes as dt
 from backlit.ops.op import REGISTRY, Elementwise
 from backlit.program.ir import Instr, Program, Value
 
 FORWARD, BACKWARD = "batch_norm", "batch_norm_grad"
 HEAVY = {FORWARD: "conv", BACKWARD: "conv_grad_input"}
 MOST_BESIDE = 8  # instructions on either side
-END = 1 << 60
+# dtypes that may stand beside 16-bit floats, which are computed in float32
+BESIDE = {d.name: (d, dt.float32, dt.bool_) for d in (dt.bfloat16, dt.float16)}
 
 
 def fuse_conv(program: Program) -> Program:
@@ -122,15 +124,16 @@ class _Graph:
         """Whether an instruction is elementwise, of full shape, in no group yet, and reads only
         what lies well beside arrays of that shape."""
         instr = self.instrs[found]
-        if self.stand[found] != found or not issubclass(REGISTRY[instr.op], Elementwise):
+        lanewise = instr.op == "cast" or issubclass(REGISTRY[instr.op], Elementwise)
+        if self.stand[found] != found or not lanewise:
             return False
         (output,) = instr.outputs
         if output is None or output.shape != like.shape:
             return False
-        floats = [v for v in (output, *instr.inputs) if isinstance(v, Value)]
-        if any(v.dtype is not like.dtype and v.dtype.name != "bool" for v in floats):
+        values = [v for v in (output, *instr.inputs) if isinstance(v, Value)]
+        if any(v.dtype not in BESIDE.get(like.dtype.name, (like.dtype, dt.bool_)) for v in values):
             return False
-        return all(_lies_beside(x.shape, like.shape) for x in floats)
+        return all(_lies_beside(x.shape, like.shape) for x in values)
 
     def _read_after(self, found: int, members: set[int], at: int) -> bool:
         """Whether all others that read its results stand behind the group."""

@@ -3,7 +3,8 @@
 Autocast leaves many. A cast of a widened value goes back to the value; a cast behind views goes
 before them, into the kernel of whoever made the elements, and stores half of the bytes. What
 computes in float32 anyway (products, norms) runs in float32 between casts: the same bits, and no
-lowering for 16 bits is needed. Next: simplify.py, which merges equal casts.
+lowering for 16 bits is needed; convolutions and batch norms have one. Next: simplify.py, which
+merges equal casts.
 """
 
 from __future__ import annotations
@@ -27,9 +28,8 @@ EXACT = {
 VIEWS = ("reshape", "permute", "expand", "unsqueeze", "squeeze")
 # compute in float32 whatever they are given, and round their results once
 WIDENED = {
-    "matmul", "linear", "conv", "conv_grad_input", "conv_grad_weight", "attention",
-    "attention_grad", "lstm", "lstm_grad", "gru", "gru_grad", "rnn", "rnn_grad", "batch_norm",
-    "batch_norm_grad", "layer_norm", "layer_norm_grad", "rms_norm", "rms_norm_grad", "group_norm",
+    "matmul", "linear", "attention", "attention_grad", "lstm", "lstm_grad", "gru", "gru_grad",
+    "rnn", "rnn_grad", "layer_norm", "layer_norm_grad", "rms_norm", "rms_norm_grad", "group_norm",
     "group_norm_grad", "dropout",
 }  # fmt: skip
 

@@ -7,11 +7,12 @@ import backlit as bl
 from backlit import nn
 from backlit.backends import reference
 from backlit.compiler.passes.fuse_conv import fuse_conv
+from backlit.compiler.pipeline import optimize
 from backlit.nn import functional as F
 from backlit.program import capture
 from backlit.program.ir import Program
 
-from .lowering import check_program
+from .lowering import check_program, compiled
 
 
 class Block(nn.Module):
@@ -60,3 +61,27 @@ def test_residual_blocks(channels: int, dtype: type, rng: np.random.Generator) -
         np.testing.assert_array_equal(a, b)
 
     check_program(grouped, arrays, callbacks=None)
+
+
+def test_groups_under_autocast(rng: np.random.Generator) -> None:
+    """Casts join the groups; gradients stay as near to float32's as those of the reference."""
+    model = Block(16)
+    x = rng.standard_normal((8, 16, 7, 6)).astype(np.float32)
+
+    def step(x):
+        model.zero_grad()
+        with bl.autocast("cpu"):
+            loss = (model(x) * model(x).sigmoid()).sum()
+        loss.backward()
+        return (loss, *(p.grad for p in model.parameters()))
+
+    found = capture(step, bl.from_numpy(x))
+    grouped = reference.check(optimize(found.program))
+    assert any(g[:2] == ["conv", "batch_norm"] and "cast" in g for g in groups(grouped))
+    assert any(g[0] == "conv_grad_input" and "cast" in g for g in groups(grouped))
+    exact = reference.run(*captured(model, x))
+    rounded = reference.run(found.program, list(found.arrays))
+    native = compiled(grouped, list(found.arrays), callbacks=None)
+    for e, r, n in zip(exact[1:], rounded[1:], native[1:], strict=True):
+        off = [np.linalg.norm(np.float32(a) - e) / np.linalg.norm(e) for a in (r, n)]
+        assert off[1] < 2 * off[0] + 0.01

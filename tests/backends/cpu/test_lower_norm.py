@@ -1,5 +1,6 @@
 """Batch normalization inside a plan, alone and with elementwise neighbours in one instruction."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -24,5 +25,17 @@ def test_agrees_with_reference(shape: tuple, dtype: type, rng: np.random.Generat
         grads = apply(ops.BatchNormGrad, g, x, w, *found[1:], eps=1e-5)
         bare = apply(ops.BatchNormGrad, g, x, None, *plain[1:], eps=1e-3)
         return found, plain, grads, bare
+
+    check_lowering(step, x, g, w, b)
+
+
+@pytest.mark.usefixtures("vector_width")
+def test_bfloat16(rng: np.random.Generator) -> None:
+    x, g = (rng.standard_normal((4, 17, 9, 7)).astype(ml_dtypes.bfloat16) for _ in range(2))
+    w, b = (rng.standard_normal(17).astype(np.float32) for _ in range(2))
+
+    def step(x, g, w, b):
+        found = apply(ops.BatchNorm, x, w, b, eps=1e-5)
+        return found, apply(ops.BatchNormGrad, g, x, w, *found[1:], eps=1e-5)
 
     check_lowering(step, x, g, w, b)
