@@ -196,6 +196,31 @@ def test_gradients_of_row_normalizations():
     assert not set(ops(made[1])) & set(RULES)
 
 
+def test_the_gradient_of_layer_norm_computes_normal_rows_again():
+    x, w = bl.randn(6, 8, requires_grad=True), bl.randn(8, 8)
+
+    def step(x):
+        y = F.layer_norm(x, (8,)) @ w
+        return bl.autograd.grad((y * y).sum(), [x])
+
+    *_, made = through(step, x)
+    first = next(i for i in made.instrs if i.op == "fused")
+    assert [v.shape for v in first.outputs if v is not None].count((6, 8)) == 1
+
+
+def test_one_kernel_computes_equal_things_once():
+    x = bl.randn(6, 8, requires_grad=True)
+
+    def step(x):
+        y = (x * 3) * x
+        (g,) = bl.autograd.grad(y.sum(), [x])
+        return y, g + (x * 3)
+
+    *_, made = through(step, x)
+    texts = [str(i.params["body"]).count("mul(x0, 3)") for i in made.instrs if i.op == "fused"]
+    assert all(n <= 1 for n in texts)
+
+
 def test_simplify_merges_equals_and_drops_the_rest():
     def function(x):
         y = x.exp() * 1

@@ -74,5 +74,3 @@ def apply(f: Function, instr: Instr, given: Sequence[Any], width: int) -> Lane:
 def spread(f: Function, x: Lane, width: int) -> Lane:
     """The lane in `width` lanes; one value is repeated."""
     return x if x.width == width else Lane(f, f.splat(x.v, width), x.unsigned)
-
-

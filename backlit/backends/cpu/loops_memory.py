@@ -124,6 +124,7 @@ def _scatter(f: Function, value: Value, pointer: Value, element: str, width: int
              stride: int | Value) -> None:  # fmt: skip
     step = f.integer(stride)
     for i in range(part if isinstance(part, int) else width):
+
         def put(i: int = i) -> None:
             f.store(f.lanes(value, i, 1), f.at(pointer, step * i if i else 0, element))
 

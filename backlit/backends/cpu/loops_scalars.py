@@ -87,7 +87,5 @@ def _gathered(f: Function, lanes: list[Lane], width: int) -> Lane:
     whole = Value(f, kind, "poison")
     for at in range(width):
         one = lanes[min(at, len(lanes) - 1)]
-        whole = f.emit(
-            kind, f"insertelement {kind} {whole.name}, {element} {one.v.name}, i64 {at}"
-        )
+        whole = f.emit(kind, f"insertelement {kind} {whole.name}, {element} {one.v.name}, i64 {at}")
     return Lane(f, whole, lanes[0].unsigned)
