@@ -215,7 +215,8 @@ class Entry:
                 arrays.append(grad.cell.array)
                 continue
             array = place.array
-            if array.shape != kind[0] or array.dtype != kind[1]:
+            shape, dtype = kind
+            if array.shape != shape or (array.dtype is not dtype and array.dtype != dtype):
                 return False
             arrays.append(array)
         return True
