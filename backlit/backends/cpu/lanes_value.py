@@ -305,7 +305,7 @@ def rounded_to(x: Lane, dtype: Any) -> Lane:
     if name == "bfloat16":
         return _widen_bfloat16(_to_bfloat16(x))
     if name == "float16":
-        return _to_half(x).cast("fpext", "float")
+        return _widen_half(_to_half(x))
     return x
 
 
@@ -348,15 +348,35 @@ def _to_bfloat16(x: Lane) -> Lane:
 
 
 def _to_half(x: Lane) -> Lane:
-    _require_half()
-    return x.cast("fptrunc", "half")
+    """float32 as the bits of float16, rounded to the nearest even; i16 lanes."""
+    if _has_half():
+        return x.cast("fptrunc", "half").cast("bitcast", "i16")
+    bits = x.bits()
+    size = bits & 0x7FFFFFFF
+    normal = (size - (112 << 23) + 0xFFF + (size.shift("lshr", 13) & 1)).shift("lshr", 13)
+    # beside 1/2 a float32 has just the digits that a subnormal float16 has
+    small = (size.cast("bitcast", "float") + 0.5).bits() - 0x3F000000
+    found = select(size < 0x38800000, small, normal)
+    far = select(size > 0x7F800000, size.number(0x7E00), size.number(0x7C00))
+    found = select(size >= 0x47800000, far, found)
+    return (found | (bits.shift("lshr", 16) & 0x8000)).cast("trunc", "i16")
 
 
-def _require_half() -> None:
+def _widen_half(bits: Lane) -> Lane:
+    if _has_half():
+        return bits.cast("bitcast", "half").cast("fpext", "float")
+    wide = bits.cast("zext", "i32")
+    size = (wide & 0x7FFF).shift("shl", 13)
+    scaled = (size.cast("bitcast", "float") * 2.0**112).bits()
+    found = select(size >= 0x7C00 << 13, size | 0x7F800000, scaled)
+    return (found | (wide & 0x8000).shift("shl", 16)).cast("bitcast", "float")
+
+
+def _has_half() -> bool:
+    """Whether the CPU converts float16; LLVM would call a function that may not be there."""
     machine = features.machine()
     arm = machine.triple.split("-")[0] in ("aarch64", "arm64")
-    if not arm and "+f16c" not in machine.features:
-        raise Unsupported("float16 on a CPU without instructions for it")
+    return arm or "+f16c" in machine.features
 
 
 def _odd_single(x: Lane) -> Lane:
@@ -417,7 +437,7 @@ def memory_lane(x: Lane, dtype: Any) -> Lane:
         return x.cast("zext", "i8")
     if name == "bfloat16":
         return _to_bfloat16(x)
-    return _to_half(x).cast("bitcast", "i16") if name == "float16" else x
+    return _to_half(x) if name == "float16" else x
 
 
 def _load(f: Function, pointer: Value, dtype: Any, width: int) -> Value:
@@ -433,6 +453,5 @@ def _from_memory(f: Function, loaded: Value, dtype: Any) -> Lane:
     if name == "bfloat16":
         return _widen_bfloat16(lane)
     if name == "float16":
-        _require_half()
-        return lane.cast("bitcast", "half").cast("fpext", "float")
+        return _widen_half(lane)
     return lane

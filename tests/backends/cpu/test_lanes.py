@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import ml_dtypes
@@ -127,6 +127,32 @@ def test_functions_are_accurate_everywhere(name: str, dtype: Any) -> None:
         zeros = np.array([0.0, -0.0], dtype)
         signs = np.signbit(run(lambda m, v: getattr(m, name)(v), dtype, zeros))
         np.testing.assert_array_equal(signs, [False, True])
+
+
+@pytest.fixture
+def old_cpu() -> Iterator[None]:
+    """Without fused multiply-add and conversions of float16."""
+    features.set_isa("sse")
+    yield
+    features.set_isa(None)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", ["exp", "expm1", "log", "log1p", "tanh", "erf", "sin"])
+def test_accurate_on_old_cpus(name: str, dtype: Any, old_cpu: None) -> None:
+    test_functions_are_accurate_everywhere(name, dtype)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_powers_on_old_cpus(dtype: Any, old_cpu: None) -> None:
+    test_powers(dtype)
+
+
+@pytest.mark.parametrize("other", ["float16", "float32", "float64", "int64", "bool"])
+def test_float16_on_old_cpus(other: str, old_cpu: None) -> None:
+    half = np.dtype(np.float16)
+    test_conversions_are_those_of_astype(half, np.dtype(other))
+    test_conversions_are_those_of_astype(np.dtype(other), half)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
@@ -283,7 +309,7 @@ def test_truth_values() -> None:
 
 def values_of(dtype: np.dtype) -> np.ndarray:
     rng = np.random.default_rng(3)
-    if dtype == bool:
+    if dtype.kind == "b":
         return rng.integers(0, 2, 200).astype(bool)
     if dtype.kind in "iu":
         return whole_numbers(dtype)[0]
@@ -309,6 +335,6 @@ def test_conversions_are_those_of_astype(source: np.dtype, target: np.dtype) -> 
     found = run(lambda m, a: convert_lane(a, target), target, x)
     assert found.dtype == target
     with np.errstate(invalid="ignore"):
-        nan = found != found  # noqa: PLR0124
-        np.testing.assert_array_equal(nan, expected != expected)  # noqa: PLR0124
+        nan = found != found
+        np.testing.assert_array_equal(nan, expected != expected)
     np.testing.assert_array_equal(found[~nan].view(np.uint8), expected[~nan].view(np.uint8))
