@@ -296,6 +296,37 @@ def test_the_update_alone() -> None:
     follow(lambda: World(rule=bl.optim.Adam), step_of, calls=calls)
 
 
+def test_backward_and_update_compiled_apart_and_eager_in_between() -> None:
+    def backward_of(w: World) -> Callable[..., Any]:
+        def backward(x: Any, y: Any) -> Any:
+            loss = w.loss(x, y)
+            loss.backward()
+            return loss
+
+        return backward
+
+    def update_of(w: World) -> Callable[..., Any]:
+        def update() -> None:
+            nn.utils.clip_grad_value_(w.model.parameters(), 0.05)
+            w.optimizer.step()
+            w.optimizer.zero_grad()
+
+        return update
+
+    eager, compiled = World(), World()
+    backward, update = bl.compile(backward_of(compiled)), bl.compile(update_of(compiled))
+    for i in range(12):
+        x, y = eager.batches[i]
+        now = backward_of(compiled) if i in (4, 6, 9) else backward
+        close(values(now(x, y)), values(backward_of(eager)(x, y)), f"step {i}")
+        if i % 2:
+            update()
+            update_of(eager)()
+        close(values(compiled.tensors()), values(eager.tensors()), f"step {i}")
+    assert sum(map(len, backward.entries.values())) <= 3
+    assert sum(map(len, update.entries.values())) <= 2
+
+
 def test_several_optimizers() -> None:
     def make() -> World:
         w = World()
