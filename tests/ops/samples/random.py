@@ -79,6 +79,7 @@ CHANCE, WEIGHTS = T((3, 7), domain=(0.0, 1.0)), T((3, 4), domain=(0.1, 1.0))
 WHOLE = T((4,), dtype="int64", domain=(1, 5))
 CALLS = [(0.5, True), (0.2, True), (0.0, True), (0.5, False)]
 
+
 def keeping(*shape: int, p: float) -> Any:
     return apply(KeepMask, 11, 5, shape=shape, p=p)
 
