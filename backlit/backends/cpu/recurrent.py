@@ -16,7 +16,7 @@ import numpy as np
 
 from backlit.program.ir import Instr, Value
 
-from . import features, matmul, recurrent_cells, recurrent_kernels
+from . import features, matmul, matmul_plan, recurrent_cells, recurrent_kernels
 from .layout import ELEMENTS, ordered
 from .plan import Place, Plan, Task
 from .recurrent_cells import Cell
@@ -261,7 +261,7 @@ def _walk_back(
 ) -> dict[str, Place]:
     """The gradients of the gates, and of the first states into `states`."""
     cell, size, element = layer.cell, layer.size, ELEMENTS[layer.dtype]
-    height, vectors = matmul.tile_shape(plan.machine, element, layer.batch, size)
+    height, vectors = matmul_plan.tile_shape(plan.machine, element, layer.batch, size)
     width = plan.machine.width(element)
     columns = vectors * width
     given = tuple(g is not None for g in gradients)

@@ -12,6 +12,7 @@ from backlit.backends.cpu import (
     matmul,
     matmul_dots,
     matmul_kernels,
+    matmul_plan,
     recurrent,
     recurrent_cells,
     recurrent_kernels,
@@ -60,7 +61,7 @@ def check(text: str, machine: features.Machine) -> None:
 @pytest.mark.parametrize("columns", [8, 100, 24, 48])
 def test_products(machine, columns, along):
     for element, dtype in (("float", "float32"), ("double", "float64")):
-        height, vectors = matmul.tile_shape(machine, element, 1000, columns)
+        height, vectors = matmul_plan.tile_shape(machine, element, 1000, columns)
         tiling = matmul_kernels.Tiling(
             element=element, height=height, vectors=vectors, rest=height - 1, tail=0, masked=0,
             padded=True, packs="", along=along, copied=False, blocked=False, batched=False,
@@ -90,7 +91,7 @@ def test_walks(machine, cell, texts):
     height = recurrent.tile_height(machine, cell.gates * units)
     shape = recurrent_kernels.Shape("float", height, units, 0, 0, False)
     recurrent_kernels.walk(machine, cell, shape)
-    height, vectors = matmul.tile_shape(machine, "float", 1000, 100)
+    height, vectors = matmul_plan.tile_shape(machine, "float", 1000, 100)
     shape = recurrent_kernels.Shape("float", height, vectors, 0, 0, False, (True, False, False))
     recurrent_kernels.walk_back(machine, cell, shape)
     for text in texts:
