@@ -7,7 +7,6 @@ An index outside its axis is clamped and reported in `fault`, so that memory sta
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 from . import codegen, features, jit
@@ -46,7 +45,7 @@ def fields(p: Picking) -> list[str]:
     return named
 
 
-@functools.lru_cache(maxsize=512)
+@jit.recipe
 def address_of(p: Picking, machine: features.Machine) -> int:
     """The compiled kernel."""
     f = Kernel(f"{p.mode}_by_index", fields(p))

@@ -7,7 +7,6 @@ logarithms stay with NumPy, whose last bits they have.
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ LEAST = 4  # lanes: LLVM splits them where vectors are shorter
 COST = 16  # of an element, in bytes moved
 
 
-@functools.lru_cache(maxsize=32)
+@jit.recipe
 def address_of(kind: str, machine: features.Machine) -> int:
     """The kernel that draws "bool" (a word is at least the threshold), "float32" or "float64"."""
     f = Kernel(f"philox_{kind}", FIELDS)

@@ -6,7 +6,6 @@ are neighbours along another axis. Lines share the work.
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -23,7 +22,7 @@ ELEMENTS = {"float32": "float", "float64": "double", "int32": "i32", "int64": "i
 SMALL = 4096  # elements of a chunk at least
 
 
-@functools.lru_cache(maxsize=64)
+@jit.recipe
 def address_of(mode: str, dtype: str, wide: bool, machine: features.Machine) -> int:
     """The kernel of "cumsum", "cumprod" or "linear_scan"; `wide`: lanes along the inner axis."""
     element = ELEMENTS[dtype]

@@ -102,3 +102,17 @@ def test_formulas(texts: Texts, dtype: bl.dtype) -> None:
 
     executable.build(optimize(capture(every, bl.rand(40, dtype=dtype)).program), {}, {}, 1)
     assemble(texts)
+
+
+def test_indices_random_masks_and_short_floats(texts: Texts) -> None:
+    def step(w: bl.Tensor, i: bl.Tensor, h: bl.Tensor) -> list:
+        w.requires_grad_()
+        y = F.dropout(F.embedding(i, w), 0.3).cumsum(1)
+        z = bl.gather(y, 1, i[:, :, None]) + bl.rand(4, 5, 1) + bl.rand(1).double().float()
+        return [z, *bl.autograd.grad(z.sum(), w), h.exp(), h.half().tanh()]
+
+    w, i = bl.rand(9, 6), bl.tensor(np.arange(20).reshape(4, 5) % 5)
+    captured = capture(step, w, i, bl.rand(40).bfloat16())
+    executable.build(optimize(captured.program), {}, {}, 2)
+    assert {"philox_bool", "philox_float32", "pick_by_index", "add_by_index"} <= set(texts.values())
+    assemble(texts)
