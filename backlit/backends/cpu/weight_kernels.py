@@ -130,7 +130,7 @@ def combine(machine: features.Machine, element: str, dtype: np.dtype) -> int:
 
             f.when(f.compare("sge", last, width), whole, rest)
 
-        f.loop(0, each, 1, lambda c: f.loop(0, taps, 1, lambda t: row(t, c)))
+        f.loop(0, taps, 1, lambda t: f.loop(0, each, 1, lambda c: row(t, c)))
 
     f.each_chunk(chunk)
     return jit.compile_function(codegen.module([f]), f.name, machine)
