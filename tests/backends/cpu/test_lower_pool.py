@@ -9,15 +9,18 @@ from backlit.ops.op import apply
 from .lowering import check_lowering
 
 CASES = {
-    "halves": ((2, 20, 8, 6), dict(kernel=(2, 2), stride=(2, 2), padding=(0, 0))),
-    "odd": ((3, 17, 9, 7), dict(kernel=(2, 2), stride=(2, 2), padding=(0, 0))),
-    "overlapping": ((2, 5, 9, 8), dict(kernel=(3, 3), stride=(2, 2), padding=(1, 1))),
-    "asymmetric": ((2, 33, 9, 8), dict(kernel=(3, 2), stride=(1, 3), padding=(1, 0))),
-    "ceil": ((2, 3, 8, 9), dict(kernel=(3, 3), stride=(2, 2), padding=(0, 1), ceil_mode=True)),
-    "1-d": ((3, 31, 11), dict(kernel=(3,), stride=(3,), padding=(0,))),
-    "3-d": ((1, 4, 4, 6, 5), dict(kernel=(2, 2, 2), stride=(2, 2, 1), padding=(0, 1, 1))),
-    "large window": ((1, 2, 13, 12), dict(kernel=(12, 11), stride=(1, 1), padding=(0, 0))),
-    "whole plane": ((4, 64, 4, 4), dict(kernel=(4, 4), stride=(4, 4), padding=(0, 0))),
+    "halves": ((2, 20, 8, 6), {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)}),
+    "odd": ((3, 17, 9, 7), {"kernel": (2, 2), "stride": (2, 2), "padding": (0, 0)}),
+    "overlapping": ((2, 5, 9, 8), {"kernel": (3, 3), "stride": (2, 2), "padding": (1, 1)}),
+    "asymmetric": ((2, 33, 9, 8), {"kernel": (3, 2), "stride": (1, 3), "padding": (1, 0)}),
+    "ceil": (
+        (2, 3, 8, 9),
+        {"kernel": (3, 3), "stride": (2, 2), "padding": (0, 1), "ceil_mode": True},
+    ),
+    "1-d": ((3, 31, 11), {"kernel": (3,), "stride": (3,), "padding": (0,)}),
+    "3-d": ((1, 4, 4, 6, 5), {"kernel": (2, 2, 2), "stride": (2, 2, 1), "padding": (0, 1, 1)}),
+    "large window": ((1, 2, 13, 12), {"kernel": (12, 11), "stride": (1, 1), "padding": (0, 0)}),
+    "whole plane": ((4, 64, 4, 4), {"kernel": (4, 4), "stride": (4, 4), "padding": (0, 0)}),
 }
 
 
@@ -43,7 +46,13 @@ def test_maximum(case: str, dtype: type, rng: np.random.Generator) -> None:
 
 
 def test_dilated_maximum(rng: np.random.Generator) -> None:
-    options = dict(kernel=(2, 3), stride=(2, 1), padding=(1, 1), dilation=(2, 3), ceil_mode=False)
+    options = {
+        "kernel": (2, 3),
+        "stride": (2, 1),
+        "padding": (1, 1),
+        "dilation": (2, 3),
+        "ceil_mode": False,
+    }
     x = rng.standard_normal((2, 9, 9, 11))
 
     def step(x):
