@@ -108,8 +108,8 @@ float, int, bool = _formats.float32, _formats.int32, _formats.bool_
 inf, nan, pi, e = (getattr(__import__("math"), n) for n in ("inf", "nan", "pi", "e"))
 
 _ROOMS = (
-    "amp", "autograd", "check", "compiler", "cuda", "data", "func", "linalg", "models", "nn", "optim",
-    "program", "random", "serialization", "special", "train", "utils", "backends", "version",
+    "amp", "autograd", "backends", "check", "compiler", "cuda", "data", "func", "linalg", "models",
+    "nn", "optim", "program", "random", "serialization", "special", "train", "utils", "version",
 )  # fmt: skip
 _LAZY = {
     **dict.fromkeys(("save", "load"), "serialization"),

@@ -78,7 +78,7 @@ class Bound:
                  entry: Value | None, i: Value, j: Value) -> None:  # fmt: skip
         self.f, self.epilogue = f, epilogue
         self.places: list[tuple[Value, Value | None]] = []
-        self.known: dict[tuple[int, int], Lane] = {}
+        self.known: dict[tuple[int, Value | int], Lane] = {}
         for n, operand in enumerate((*epilogue.inputs, *epilogue.outputs)):
             word = first_field + 2 * n
             kind = memory_element(operand.dtype)
@@ -111,12 +111,14 @@ class Bound:
               mask: Mask) -> Lane:  # fmt: skip
         # what stays from row to row is loaded once, where no loop stands between
         key = (n, v if operand.columns else 0)
-        if not operand.rows and isinstance(r, int) and key in self.known:
+        stays = not operand.rows and isinstance(r, int)
+        if stays and key in self.known:
             return self.known[key]
         place = self._place(n, operand, r, v, width)
         if operand.columns:
             lane = load_lane_masked(self.f, place, operand.dtype, width, mask)
         else:
             lane = load_splat(self.f, place, operand.dtype, width)
-        self.known[key] = lane
+        if stays:
+            self.known[key] = lane
         return lane

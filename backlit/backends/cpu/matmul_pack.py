@@ -124,7 +124,8 @@ def _transpose_quarters(f: Function, rows: list[Value], width: int, n: int) -> l
     if n == 1:
         return rows
     if n == 2:
-        return [pick(*rows, (0, 2)), pick(*rows, (1, 3))]
+        a, b = rows
+        return [pick(a, b, (0, 2)), pick(a, b, (1, 3))]
     low, high = (0, 4, 1, 5), (2, 6, 3, 7)
     t = [pick(rows[i], rows[i + 1], lanes) for i in (0, 2) for lanes in (low, high)]
     first, second = (0, 1, 4, 5), (2, 3, 6, 7)
