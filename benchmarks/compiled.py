@@ -49,12 +49,12 @@ FASTEST = {
     "gru": ["torch-full@2", "torch-tuned@2", "torch-tuned@1"],
     "vit": ["torch-full@2", "torch-tuned@2", "jax-jit"],
     "unet": ["torch-full@2", "torch-tuned@2", "torch-compile@2"],
-    "scalar": ["jax-nofuse", "jax-scan", "torch-full@1"],
+    "scalar": ["jax-nofuse", "torch-full@1"],
     "hvp": ["jax-jit", "jax-jit@1", "torch-tuned@2"],
 }
 WITHOUT = {  # cells that make no sense, or for which an adapter has no mode
     "scalar": {"torch-tuned@2", "torch-compile@2", "torch-full@2", "backlit_adapter-epoch@2",
-               "backlit_adapter-compile@2"},
+               "backlit_adapter-compile@2", "jax-scan", "jax-scan@1"},
     "hvp": {"torch-full@1", "torch-full@2", "jax-scan", "jax-scan@1"},
 }  # fmt: skip
 EXTRA = {"scalar": ["jax-nofuse"], "hvp": ["torch-func@1"]}

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import time
 
-import numpy as np
-
 from . import driver, jit, threads
 from .executable import Executable
 
