@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import math
 import struct
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from .lower import lower
 from .plan import Buffer, Place, Plan, Task, dense_strides
 
 PAGE = 4096
+LARGE_ARENA = 1 << 24
 # Results of so many bytes are copied out: cheaper than to give every call its own memory.
 SMALL_RESULT = 4096
 
@@ -56,11 +58,14 @@ class Executable:
         self.tasks = self.plan.tasks
         self.arena_bytes = memory.arrange(self.plan.buffers)
         self.sum_bytes = sum(b.size for b in self.plan.buffers if b.first >= 0)
+        if self.arena_bytes > LARGE_ARENA:
+            memory.give_back()
         self._arena = _aligned(self.arena_bytes)
         self.error: BaseException | None = None
         self.bounds: Sequence[tuple[int, Callable[[np.ndarray], None]]] = ()  # before every call
         self.inner = [t.inner for t in self.tasks if t.inner is not None]
         self.workers = workers if any(map(schedule.is_shared, self.tasks)) else 1
+        self._trial = schedule.trial(self.tasks, self.workers)
         self._fill_table(schedule.schedule(self.tasks, self.workers), workers)
 
     # ----- making it -----
@@ -290,10 +295,16 @@ class Executable:
 
     def _go(self, steps: int = 1) -> None:
         self.header[_STEPS] = steps
+        began = 0.0
+        if self._trial is not None:
+            self.workers = self._trial.workers
+            began = time.perf_counter()
         if self.workers == 1:
             self._call(self.header_address, None, 1, 0)
         else:
             threads.together(self.drive, self.header_address, self.workers)
+        if self._trial is not None and self._trial.note((time.perf_counter() - began) / steps):
+            self.workers, self._trial = self._trial.workers, None
         self.check()
 
     @property

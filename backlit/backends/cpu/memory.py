@@ -7,7 +7,11 @@ nobody still reads what lay there; copy tasks do what steering can't. Next: exec
 from __future__ import annotations
 
 import bisect
+import ctypes
+import functools
+import sys
 from collections.abc import Iterable
+from typing import Any
 
 from .plan import ALIGNMENT, Buffer, Place, Task
 
@@ -89,6 +93,21 @@ def arrange(buffers: Iterable[Buffer]) -> int:
 
 def _rounded(size: int) -> int:
     return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def give_back() -> None:
+    """Return freed memory to the system, where the C library keeps it: what a recorded eager step
+    leaves behind would else lie beside the arena for good."""
+    trim = _trim()
+    if trim is not None:
+        trim(0)
+
+
+@functools.cache
+def _trim() -> Any:
+    if not sys.platform.startswith("linux"):
+        return None
+    return getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
 
 
 class _Gaps:

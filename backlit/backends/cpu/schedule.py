@@ -17,6 +17,9 @@ from .plan import Place, Task
 # A task that moves and computes less is done before a second thread has met it.
 SMALL_WORK = 48_000
 SHARED = -1
+# Steps of less are tried with one worker too; so many calls with each number of workers.
+SMALL_STEP = 64_000_000
+ROUNDS = 6
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,30 @@ class Turn:
 
     worker: int
     meet: bool
+
+
+class Trial:
+    """The first calls of a small step, timed in turns with one worker and with all: which is
+    faster depends on the machine. The results are the same, so nobody sees more than the time."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._seconds: dict[int, list[float]] = {workers: [], 1: []}
+
+    def note(self, seconds: float) -> bool:
+        """Take the time of a step; True once `workers` is the faster number."""
+        self._seconds[self.workers].append(seconds)
+        self.workers = min(self._seconds, key=lambda w: len(self._seconds[w]))
+        if len(self._seconds[self.workers]) < ROUNDS:
+            return False
+        self.workers = min(self._seconds, key=lambda w: min(self._seconds[w]))
+        return True
+
+
+def trial(tasks: Sequence[Task], workers: int) -> Trial | None:
+    """A Trial where it is not plain that more workers are faster."""
+    small = sum(task.work for task in tasks) < SMALL_STEP
+    return Trial(workers) if workers > 1 and small else None
 
 
 Range = tuple[object, int, int]  # where in which memory: first byte, behind the last

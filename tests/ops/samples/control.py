@@ -7,7 +7,7 @@ from rows import Row, T
 
 import backlit as bl
 from backlit.errors import ArgumentError, ArgumentTypeError, ShapeError
-from backlit.ops.fused import Fused
+from backlit.ops.fused import Fused, Positions
 from backlit.ops.op import apply
 from backlit.program.ir import Instr, Program, Value
 
@@ -64,6 +64,11 @@ def fused(x):
     return apply(Fused, x, body=body)[0]
 
 
+def positions(x):
+    """Where each column stands, which class losses compare labels with."""
+    return apply(Positions, shape=(1, x.shape[1]), dim=1, dtype=x.dtype) + x * 0
+
+
 YES = T(values=True, dtype="bool")
 H, W = T((2, 3)), T((3, 3))
 
@@ -94,5 +99,7 @@ ROWS = [
               "one branch returns"),
              ((YES, bl.nn.functional.dropout, lambda x: x, T((2,))),
               ArgumentError, "random")]),
+    Row(positions, op="positions", torch=None, grad=False, args=[(T((2, 3)),)],
+        numpy=lambda x: np.broadcast_to(np.arange(x.shape[1], dtype=x.dtype), x.shape)),
     Row(fused, op="fused", torch=None, numpy=np.exp, grad=False, args=[(T((2, 3)),)]),
 ]  # fmt: skip
