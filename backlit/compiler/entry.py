@@ -218,6 +218,10 @@ class Entry:
             shape, dtype = kind
             if array.shape != shape or (array.dtype is not dtype and array.dtype != dtype):
                 return False
+            if not array.flags.c_contiguous:
+                array = np.ascontiguousarray(array)
+                if type(place) is Cell:  # for good: the next call need not copy
+                    place.array = array
             arrays.append(array)
         return True
 

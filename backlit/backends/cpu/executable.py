@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import math
 import struct
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -26,6 +27,9 @@ PAGE = 4096
 LARGE_ARENA = 1 << 24
 # Results of so many bytes are copied out: cheaper than to give every call its own memory.
 SMALL_RESULT = 4096
+# References to a result of the call before that only the executable still holds: new memory would
+# have to be mapped page by page, so it is written again.
+UNSEEN = 3
 
 
 def build(
@@ -65,6 +69,7 @@ class Executable:
         self.bounds: Sequence[tuple[int, Callable[[np.ndarray], None]]] = ()  # before every call
         self.inner = [t.inner for t in self.tasks if t.inner is not None]
         self.workers = workers if any(map(schedule.is_shared, self.tasks)) else 1
+        self._last: dict[int, np.ndarray] = {}
         self._trial = schedule.trial(self.tasks, self.workers)
         self._fill_table(schedule.schedule(self.tasks, self.workers), workers)
 
@@ -256,7 +261,9 @@ class Executable:
         made: list[Any] = []
         for i, (shape, strides, dtype, kept) in enumerate(self._made, len(given)):
             if kept is None:
-                array = _empty(shape, strides, dtype)
+                array = self._last.get(i)
+                if array is None or sys.getrefcount(array) > UNSEEN:
+                    array = self._last[i] = _empty(shape, strides, dtype)
                 slots[i] = _address(array)
                 made.append(array)
             else:

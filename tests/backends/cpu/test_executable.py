@@ -134,3 +134,15 @@ def test_an_error_in_a_callback_reaches_the_caller():
     with pytest.raises(Exception, match="positive"):
         made.run([-np.eye(3, dtype=np.float32)])
     np.testing.assert_array_equal(made.run([np.eye(3, dtype=np.float32)])[0], np.eye(3))
+
+
+def test_results_that_someone_holds_are_never_written_again(native):
+    program, (x, y) = program_of(lambda x, y: bl.tanh(x) * y, (50, 60), (50, 60))
+    made = executable.build(program, {}, {})
+    held = made.run([x, y])[0]
+    window = made.run([y, x])[0][3:]
+    before = held.copy(), window.copy()
+    address = made.run([x + 1, y])[0].ctypes.data
+    assert made.run([x, y + 1])[0].ctypes.data == address  # nobody held that one
+    np.testing.assert_array_equal(held, before[0])
+    np.testing.assert_array_equal(window, before[1])
