@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from backlit.backends.cpu import executable, features, jit
 from backlit.compiler.pipeline import optimize
 from backlit.nn import functional as F
 from backlit.ops.op import REGISTRY, Elementwise
-from backlit.program import capture
+from backlit.program import Program, capture
 
 llvm = pytest.importorskip("llvmlite.binding")
 ARM = features.Machine("aarch64-unknown-linux-gnu", "generic", "+neon", 16, 32)
@@ -56,19 +56,17 @@ def assemble(texts: Texts) -> None:
         assert f"{name}:" in listing
 
 
-def classifier(model: nn.Module, shape: tuple[int, ...]) -> Callable[[], None]:
-    def lower() -> None:
-        parameters = list(model.parameters())
+def classifier(model: nn.Module, shape: tuple[int, ...]) -> Program:
+    """The Program of a training step."""
+    parameters = list(model.parameters())
 
-        def step(x: bl.Tensor, y: bl.Tensor) -> tuple:
-            loss = F.cross_entropy(model(x), y)
-            grads = bl.autograd.grad(loss, parameters)
-            return loss, *(p - 0.1 * g for p, g in zip(parameters, grads))
+    def step(x: bl.Tensor, y: bl.Tensor) -> tuple:
+        loss = F.cross_entropy(model(x), y)
+        grads = bl.autograd.grad(loss, parameters)
+        return loss, *(p - 0.1 * g for p, g in zip(parameters, grads))
 
-        x, y = bl.randn(*shape), bl.tensor(np.arange(shape[0]) % 10)
-        executable.build(optimize(capture(step, x, y).program), {}, {}, 2)
-
-    return lower
+    x, y = bl.randn(*shape), bl.tensor(np.arange(shape[0]) % 10)
+    return capture(step, x, y).program
 
 
 WORKLOADS = {
@@ -81,11 +79,15 @@ WORKLOADS = {
 }
 
 
-def test_steps_of_networks(texts: Texts, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as eager:  # the recording runs on this machine, by NumPy
-        eager.setattr(bl.config.flags, "kernels", False)
-        for make, shape in WORKLOADS.values():
-            classifier(make(), shape)()
+@pytest.fixture
+def steps() -> list[Program]:
+    """Recorded on this machine, whose kernels run; so before `texts` replaces it."""
+    return [classifier(make(), shape) for make, shape in WORKLOADS.values()]
+
+
+def test_steps_of_networks(steps: list[Program], texts: Texts) -> None:
+    for program in steps:
+        executable.build(optimize(program), {}, {}, 2)
     assert len(texts) > 10
     assemble(texts)
 
