@@ -17,9 +17,9 @@ from .plan import Place, Task
 # A task that moves and computes less is done before a second thread has met it.
 SMALL_WORK = 48_000
 SHARED = -1
-# Steps of less are tried with one worker too; so many calls with each number of workers.
+# Steps of less are tried with one worker too, so many calls each; one must win clearly.
 SMALL_STEP = 64_000_000
-ROUNDS = 6
+ROUNDS, CLEARLY = 6, 0.95
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,22 @@ class Turn:
 
 
 class Trial:
-    """The first calls of a small step, timed in turns with one worker and with all: which is
-    faster depends on the machine. The results are the same, so nobody sees more than the time."""
+    """The first calls of a small step, timed with all workers and then with one: which is faster
+    depends on the machine. The results are the same, so nobody sees more than the time."""
 
     def __init__(self, workers: int) -> None:
-        self.workers = workers
-        self._seconds: dict[int, list[float]] = {workers: [], 1: []}
+        self.workers, self._all = workers, workers
+        self._seconds: list[float] = []
 
     def note(self, seconds: float) -> bool:
         """Take the time of a step; True once `workers` is the faster number."""
-        self._seconds[self.workers].append(seconds)
-        self.workers = min(self._seconds, key=lambda w: len(self._seconds[w]))
-        if len(self._seconds[self.workers]) < ROUNDS:
+        self._seconds.append(seconds)
+        if len(self._seconds) == ROUNDS:
+            self.workers = 1
+        if len(self._seconds) < 2 * ROUNDS:
             return False
-        self.workers = min(self._seconds, key=lambda w: min(self._seconds[w]))
+        together, alone = min(self._seconds[:ROUNDS]), min(self._seconds[ROUNDS:])
+        self.workers = 1 if alone < CLEARLY * together else self._all
         return True
 
 
