@@ -65,6 +65,9 @@ class Compiled:
     `explain()` tells what became of it. Attributes of a compiled module are the module's.
     """
 
+    # one for all: functions share the blocks of the cells that they read and refill
+    _lock = threading.RLock()
+
     def __init__(self, function: Callable[..., Any], name: str | None = None):
         shown = name or getattr(function, "__name__", None) or type(function).__name__.lower()
         self.function = function
@@ -73,7 +76,6 @@ class Compiled:
         self.last: Entry | None = None
         self.reason: str | None = None  # why calls run as they are written, if they do
         self._quick: Quick | None = None
-        self._lock = threading.RLock()
         self._warmed: set[str] = set()
         self.pinned: dict[int, Any] = {}  # cells of arguments that the code also reaches by itself
         self._recompiled = 0

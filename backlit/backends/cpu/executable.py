@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from backlit.errors import ProgramError
 from backlit.program.ir import Program, Value
 
 from . import driver, features, handover, jit, memory, schedule, threads
@@ -252,6 +253,8 @@ class Executable:
 
     def run(self, arrays: Sequence[np.ndarray]) -> list[Any]:
         """One step: the outputs that no block takes, as new arrays."""
+        if len(arrays) != len(self._given):
+            raise ProgramError(f"{len(self._given)} arrays are needed, {len(arrays)} given")
         for i, check in self.bounds:
             check(arrays[i])
         slots = self.slots
