@@ -39,18 +39,18 @@ FAMILIES = {
 }  # fmt: skip
 # the peers that were fastest in peers/RESULTS.md: what a short run needs
 FASTEST = {
-    "seedmlp": ["jax-scan", "jax-scan@1", "torch-full@1"],
-    "nielsen": ["jax-scan", "jax-scan@1", "numpy@1"],
-    "mlp": ["jax-scan", "jax-scan@1", "torch-compile@2"],
-    "lenet": ["torch-tuned@2", "torch-full@2", "torch-tuned@1"],
-    "resnet20": ["torch-tuned@2", "torch-compile@2", "torch-full@2"],
-    "densenet": ["torch-tuned@2", "torch-full@2", "torch-compile@2"],
-    "lstm": ["torch-tuned@2", "torch-compile@2", "jax-scan"],
-    "gru": ["torch-full@2", "torch-tuned@2", "torch-tuned@1"],
-    "vit": ["torch-full@2", "torch-tuned@2", "jax-jit"],
-    "unet": ["torch-full@2", "torch-tuned@2", "torch-compile@2"],
-    "scalar": ["jax-nofuse", "torch-full@1"],
-    "hvp": ["jax-jit", "jax-jit@1", "torch-tuned@2"],
+    "seedmlp": ["jax-scan", "jax-scan@1"],
+    "nielsen": ["jax-scan", "jax-scan@1"],
+    "mlp": ["jax-scan", "torch-tuned@1"],
+    "lenet": ["torch-tuned@2", "torch-tuned@1"],
+    "resnet20": ["torch-tuned@2", "torch-compile@2"],
+    "densenet": ["torch-tuned@2", "torch-tuned@1"],
+    "lstm": ["torch-tuned@2", "jax-scan"],
+    "gru": ["torch-tuned@2", "torch-full@2"],
+    "vit": ["torch-tuned@2", "torch-full@2"],
+    "unet": ["torch-tuned@2", "torch-full@2"],
+    "scalar": ["jax-nofuse"],
+    "hvp": ["jax-jit", "torch-tuned@2"],
 }
 WITHOUT = {  # cells that make no sense, or for which an adapter has no mode
     "scalar": {"torch-tuned@2", "torch-compile@2", "torch-full@2", "backlit_adapter-epoch@2",
