@@ -30,9 +30,9 @@ def recompute(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     function must not read values that change in between. After Chen et al. (2016).
 
     >>> x = bl.ones(3, requires_grad=True)
-    >>> bl.recompute(lambda x: x.exp().sin(), x).sum().backward()
+    >>> bl.recompute(lambda x: (x * x).exp(), x).sum().backward()
     >>> x.grad
-    tensor([-2.4783, -2.4783, -2.4783])
+    tensor([5.4366, 5.4366, 5.4366])
     """
     if not state.grad:
         return function(*args, **kwargs)

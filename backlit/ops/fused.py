@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit.errors import ProgramError
+from backlit.errors import DTypeError, ProgramError
 from backlit.ops.op import REGISTRY, Operator, Spec
 from backlit.program.interpret import interpret
 from backlit.program.ir import Program
@@ -43,6 +43,8 @@ class Positions(Operator):
     differentiable = False
 
     def infer(*, shape: tuple, dim: int, dtype: Any) -> Spec:
+        if dtype.is_floating_point:
+            raise DTypeError(f"positions are whole numbers, not {dtype.name}")
         return Spec(tuple(shape), dtype)
 
     def forward(*, shape: tuple, dim: int, dtype: Any) -> Any:

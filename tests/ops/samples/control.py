@@ -66,7 +66,7 @@ def fused(x):
 
 def positions(x):
     """Where each column stands, which class losses compare labels with."""
-    return apply(Positions, shape=(1, x.shape[1]), dim=1, dtype=x.dtype) + x * 0
+    return apply(Positions, shape=(1, x.shape[1]), dim=1, dtype=bl.int64) + x * 0
 
 
 YES = T(values=True, dtype="bool")
