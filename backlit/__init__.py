@@ -110,10 +110,12 @@ inf, nan, pi, e = (getattr(__import__("math"), n) for n in ("inf", "nan", "pi", 
 _ROOMS = (
     "amp", "autograd", "backends", "check", "compiler", "cuda", "data", "func", "linalg", "models",
     "nn", "optim", "program", "random", "serialization", "special", "train", "utils", "version",
+    "errata", "expressions", "views",
 )  # fmt: skip
 _LAZY = {
     **dict.fromkeys(("save", "load"), "serialization"),
     "compile": "compiler",
+    "see": "views",
     **dict.fromkeys(
         ("is_tensor", "is_floating_point", "is_nonzero", "numel", "typename", "can_cast", "range",
          "get_default_device", "set_default_device", "set_default_tensor_type",

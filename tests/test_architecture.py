@@ -18,7 +18,7 @@ ROOMS = (
     "printing", "ops", "tensor", "autograd", "backends", "creation", "api", "tree", "control",
     "amp", "compiler", "func", "linalg", "special", "cuda", "legacy", "version", "serialization",
     "absent",
-    "nn", "optim", "data", "check",
+    "nn", "optim", "data", "expressions", "check", "views", "errata",
     "models", "utils", "train", "cli",
 )  # fmt: skip
 READERS = ("check", "models", "train", "cli", "views", "studio", "estimators", "vision")

@@ -209,6 +209,10 @@ def _tie(op: Any, ctx: Context, args: tuple, listed: tuple, outputs: tuple) -> A
     ctx._keep(args, listed)
     results = tuple(o.cell.array if isinstance(o, Tensor) else None for o in outputs)
     node = make_node(op, *edges_of(args), {}, [], results)
+    edges = zip(args, node.edges)
+    node.constants = tuple(
+        None if e is not None else a.cell.array if isinstance(a, Tensor) else a for a, e in edges
+    )
     # Freed with the saved values, so that a second backward is refused.
     node.saved = {"ctx": ctx}
     ctx._node = weakref.ref(node)

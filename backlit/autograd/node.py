@@ -22,14 +22,15 @@ class Node:
     """One recorded application. `id` grows with time: newest first is a topological order."""
 
     __slots__ = (
-        "__weakref__", "backward_of", "code", "edges", "hooks", "id", "in_specs", "instruction",
-        "module", "op", "outputs", "params", "saved", "scope",
+        "__weakref__", "backward_of", "code", "constants", "edges", "hooks", "id", "in_specs",
+        "instruction", "module", "op", "outputs", "params", "saved", "scope",
     )  # fmt: skip
 
     def __init__(self, op: Any, edges: tuple, params: dict, saved: dict, in_specs: tuple,
                  outputs: tuple):  # fmt: skip
         self.id = next(_count)
         self.op, self.edges, self.params, self.saved = op, edges, params, saved
+        self.constants: tuple = ()  # operands without an edge; with them a graph runs again
         self.in_specs = in_specs  # ((shape, NumPy dtype) | number | None, ...), if rules ask
         self.outputs = outputs  # ((shape, NumPy dtype), ...)
         self.code: Any = None

@@ -172,6 +172,8 @@ def make_node(op: Any, edges: list, bits: int, params: dict, arrays: list,
     else:
         outputs = tuple(((), None) if r is None else (r.shape, r.dtype) for r in results)
     node = Node(op, tuple(edges), params, saved, specs, outputs)
+    if None in edges:
+        node.constants = tuple([a if e is None else None for a, e in zip(arrays, edges)])
     frame: Any = _getframe(2)
     while frame is not None and frame.f_code.co_filename.startswith(PACKAGE_FOLDER):
         frame = frame.f_back
