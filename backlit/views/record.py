@@ -20,7 +20,7 @@ from backlit.autograd.observe import Observer, observe
 from backlit.errors import ArgumentError, ArgumentTypeError, GradError, user_frame
 from backlit.ops.op import REGISTRY, apply
 from backlit.program.capture import _Recorder as Recorder
-from backlit.program.ir import Program
+from backlit.program.ir import Program, Value
 from backlit.state import state
 from backlit.tensor import Parameter, Tensor, wrap
 from backlit.views.graph import Gate, Graph, Wire
@@ -31,13 +31,15 @@ from backlit.views.names import name_wires
 class Recorded:
     """The graph of one computation, its Program, and the arrays of the Program's inputs.
 
-    `names` maps the Program's Value names to the user's names (`dx` for the gradient of `x`).
+    `names` maps the Program's Value names to the user's names (`dx` for the gradient of `x`),
+    `gradients` the name of a wire to the Value of its gradient: two wires may share one.
     """
 
     graph: Graph
     program: Program
     arrays: tuple[np.ndarray, ...]
     names: dict[str, str] = field(default_factory=dict)
+    gradients: dict[str, Value] = field(default_factory=dict)
 
 
 def record(subject: Any, *inputs: Any, gradient: Any = None, **values: Any) -> Recorded:
@@ -366,10 +368,13 @@ def _finished(
     made = tuple(recorder.value(t.cell.array) for t in outputs)
     program = Program("step", tuple(recorder.inputs), tuple(recorder.instrs), made)
     names: dict[str, str] = {}
-    values = recorder._values
+    gradients: dict[str, Value] = {}
     for wire in graph.wires:
-        for array, name in ((wire.value, wire.name), (wire.grad, f"d{wire.name}")):
-            value = values.get(id(array)) if isinstance(array, np.ndarray) else None
-            if value is not None:
-                names.setdefault(value.name, name)
-    return Recorded(graph, program, tuple(recorder.arrays), names)
+        made_by = recorder._values.get(id(wire.value))
+        if made_by is not None:
+            names.setdefault(made_by.name, wire.name)
+        gradient = recorder._values.get(id(wire.grad))
+        if gradient is not None:
+            gradients[wire.name] = gradient
+            names.setdefault(gradient.name, f"d{wire.name}")
+    return Recorded(graph, program, tuple(recorder.arrays), names, gradients)

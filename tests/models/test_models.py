@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from families import FAMILIES
 
 import backlit as bl
 from backlit import models, nn
 from backlit.nn import functional as F
+
+
+def test_no_family_is_left_out():
+    families = {m for m in vars(models).values() if isinstance(m, type)}
+    assert {type(make()) for make, _, _ in FAMILIES.values()} == families
 
 
 def count(net):
