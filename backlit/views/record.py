@@ -272,10 +272,21 @@ def _again(node: Node, inputs: list) -> tuple:
         if t is not None and t.node is not None:
             fresh = t.node
             fresh.code, fresh.instruction = node.code, node.instruction
+            fresh.hooks = _users_hooks(node)
     for observer in state.observers:
         if isinstance(observer, Watch) and observer.gates:
             observer.gates[-1].program = (node.code, node.instruction) if node.code else None
     return listed
+
+
+def _users_hooks(node: Node) -> dict[int, list] | None:
+    """Hooks that may change a gradient; not those of `retain_grad`, which only keep it."""
+    if node.hooks is None:
+        return None
+    return {
+        i: [h for h in hooks if not getattr(h, "__module__", "").startswith("backlit.")]
+        for i, hooks in node.hooks.items()
+    }
 
 
 def _leaf_tensors(root: Tensor) -> list[Tensor]:

@@ -120,3 +120,15 @@ def test_a_changed_leaf_is_told() -> None:
         x += 1
     with pytest.raises(BacklitError, match="changed since"):
         record(f)
+
+
+def test_hooks_that_change_a_gradient_are_part_of_it() -> None:
+    (x,) = scalars(3)
+    q = x * x
+    q.register_hook(lambda g: 10 * g)
+    q.retain_grad()
+    f = q + 1
+    seen = record(f).graph
+    assert q.grad is None
+    f.backward()
+    assert seen.wire("x").grad == x.grad.item() == 60
