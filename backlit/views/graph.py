@@ -31,6 +31,7 @@ class Wire:
     grad: np.ndarray | None = None  # total over the readers; None where no gradient flows
     readers: list[tuple[Gate, int]] = field(default_factory=list)
     tensor: Any = field(default=None, repr=False)  # a leaf's own Tensor
+    graph: Any = field(default=None, repr=False)  # the Graph that it belongs to
 
     @property
     def array(self) -> np.ndarray:
@@ -70,6 +71,7 @@ class Gate:
     upstream: list[np.ndarray | None] = field(default_factory=list)  # one per output
     downstream: list[np.ndarray | None] = field(default_factory=list)  # one per input
     program: Any = field(default=None, repr=False)  # (code object, instruction) of the user
+    replayed: Any = field(default=None, repr=False)  # the Node that it ran again, if it did
 
     @property
     def line(self) -> str:
@@ -125,6 +127,10 @@ class Graph:
     loss: Wire
     title: str = ""
 
+    def __post_init__(self) -> None:
+        for wire in self.wires:
+            wire.graph = self
+
     @property
     def leaves(self) -> list[Wire]:
         """Inputs and parameters that get a gradient, in order of first use."""
@@ -148,8 +154,8 @@ class Graph:
             yield from (w for w in self.wires if w.value is which.cell.array)
             if which.node is not None:
                 for w in self.wires:
-                    node = w.maker.node if w.maker is not None else None
-                    if node is not None and (node is which.node) and w.output == which.index:
+                    nodes = (w.maker.node, w.maker.replayed) if w.maker is not None else ()
+                    if any(node is which.node for node in nodes) and w.output == which.index:
                         yield w
         else:
             yield from (w for w in self.wires if which in (w.name, w.id) and w.name != "")

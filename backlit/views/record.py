@@ -276,6 +276,7 @@ def _again(node: Node, inputs: list) -> tuple:
     for observer in state.observers:
         if isinstance(observer, Watch) and observer.gates:
             observer.gates[-1].program = (node.code, node.instruction) if node.code else None
+            observer.gates[-1].replayed = node
     return listed
 
 
