@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from backlit.errors import ArgumentError, DTypeError, ShapeError
 from backlit.ops.elementwise import Erf, Tanh, Where
-from backlit.ops.formula import NUMPY
 from backlit.ops.op import (
     Composite,
     Elementwise,
@@ -179,7 +180,7 @@ class Prelu(Operator):
         return x
 
     def forward(x, w):
-        return LeakyRelu.formula(NUMPY, x, negative_slope=w.reshape(_slopes(x.ndim, w.size)))
+        return np.maximum(x, 0) + np.minimum(x, 0) * w.reshape(_slopes(x.ndim, w.size))
 
     def grad_x(g, x, w):
         return g * apply(Where, x > 0, 1.0, w.reshape(_slopes(x.ndim, w.numel())))

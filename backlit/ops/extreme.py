@@ -336,8 +336,8 @@ class Middle(Operator):
     def forward(x, *, ignore):
         if not x.size:
             return np.asarray(np.nan, x.dtype)
-        op = NanmedianDim if ignore else MedianDim
-        return op.pick(x.reshape(-1), 0)[0]
+        pick = NanmedianDim.pick if ignore else MedianDim.pick
+        return pick(x.reshape(-1), 0)[0]
 
     def grad_x(g, x, y):
         return share(g, x, y, tuple(range(x.ndim)))

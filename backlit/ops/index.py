@@ -176,13 +176,19 @@ def _true_positions(mask: Any, shape: tuple, axis: int) -> tuple:
 
 # ----- parts as an index that NumPy understands, in two steps: basic first, as in PyTorch -----
 
-_KINDS = {"all": lambda p: slice(None), "tensor": lambda p: slice(None), "new": lambda p: None,
-          "int": lambda p: p[1], "slice": lambda p: slice(p[1], p[2], p[3])}  # fmt: skip
-
 
 def basic_index(parts: tuple[Part, ...]) -> tuple:
     """The slices, numbers and new axes; whole axes where a tensor will choose."""
-    return (*(_KINDS[p[0]](p) for p in parts), ...)  # the dots keep a view also of one element
+    return (*(_item(p) for p in parts), ...)  # the dots keep a view also of one element
+
+
+def _item(part: Part) -> Any:
+    kind = part[0]
+    if kind == "slice":
+        return slice(part[1], part[2], part[3])
+    if kind == "int":
+        return part[1]
+    return None if kind == "new" else slice(None)
 
 
 def window(x: np.ndarray, parts: tuple[Part, ...]) -> np.ndarray:

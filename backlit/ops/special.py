@@ -25,6 +25,8 @@ def primitive(m: Any, op: type[Elementwise], function: Any, *values: Any, **para
         return apply(op, *values, **params)
     if m is LATEX:
         return Tex(op.symbol + parenthesize(", ".join(str(Tex.of(v)) for v in values)))
+    if hasattr(type(m), "primitive"):  # a reading that calls NumPy by name
+        return m.primitive(function, *values, **params)
     raise NotImplementedError(op.name)
 
 
@@ -279,14 +281,11 @@ def _lgamma(x: float) -> float:
         return math.inf
 
 
-_lgamma_elements = np.frompyfunc(_lgamma, 1, 1)
-
-
 def lgamma(x: Any) -> Any:
     """ln |gamma(x)| of an array, element by element with the C library's."""
     x = np.asarray(x)
     dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
-    return np.asarray(_lgamma_elements(x.astype(np.float64))).astype(dtype)
+    return np.asarray(np.frompyfunc(_lgamma, 1, 1)(x.astype(np.float64))).astype(dtype)
 
 
 # B_2j / (2j)!, j = 1 to 8, of the Euler-Maclaurin formula

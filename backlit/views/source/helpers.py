@@ -113,9 +113,21 @@ class Helpers:
         tree.name, tree.decorator_list, tree.returns = name, [], None
         if owner is not None and tree.args.args and tree.args.args[0].arg == "cls":
             tree.args.args.pop(0)
-        tree = Plain(self, function, owner).visit(tree)
+        plainly = Plain(self, function, owner)
+        tree = _with_locals_renamed(plainly.visit(tree), plainly.referred)
         _shorten_docstring(tree)
         return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _with_locals_renamed(tree: Any, referred: set[str]) -> Any:
+    """Its own names moved out of the way of helpers that it calls."""
+    hidden = (stored(tree) | {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)}) & referred
+    for node in ast.walk(tree) if hidden else ():
+        if isinstance(node, ast.Name) and node.id in hidden and not hasattr(node, "helper"):
+            node.id += "_"
+        elif isinstance(node, ast.arg) and node.arg in hidden:
+            node.arg += "_"
+    return tree
 
 
 def _shorten_docstring(tree: ast.FunctionDef) -> None:
@@ -182,6 +194,7 @@ class Plain(ast.NodeTransformer):
     def __init__(self, helpers: Helpers, function: Any, owner: type[Operator] | None):
         self.helpers = helpers
         self.names = Names(function, owner, stored(tree_of(function)))
+        self.referred: set[str] = set()  # names of helpers
 
     def refer(self, thing: Any, node: ast.expr) -> ast.expr:
         """An object from outside as an expression of the file."""
@@ -197,12 +210,18 @@ class Plain(ast.NodeTransformer):
         if isinstance(function, types.FunctionType):
             if _of_backlit(function):
                 owner = getattr(thing, "__self__", None)
-                return ast.Name(self.helpers.need(thing, owner), ast.Load())
+                return self._helper(self.helpers.need(thing, owner))
             return _of_numpy(function)
         if isinstance(node, ast.Name) and not isinstance(thing, (int, float, str, np.ufunc, type)):
             if not isinstance(thing, (dt.dtype, np.dtype)):
-                return ast.Name(self.helpers.constant(node.id, thing), ast.Load())
+                return self._helper(self.helpers.constant(node.id, thing))
         return literal(thing)
+
+    def _helper(self, name: str) -> ast.expr:
+        self.referred.add(name)
+        made = ast.Name(name, ast.Load())
+        made.helper = True  # type: ignore[attr-defined]
+        return made
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
         found = self.names.look(node)
@@ -227,6 +246,10 @@ class Plain(ast.NodeTransformer):
     def visit_arg(self, node: ast.arg) -> ast.arg:
         node.annotation = None
         return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        node.returns, node.decorator_list = None, []
+        return self.generic_visit(node)
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
         if node.value is None:

@@ -125,6 +125,8 @@ class PythonMath:
     def primitive(self, function: Any, *args: Any, **params: Any) -> Code:
         """A function that has no formula: computed by NumPy code of Backlit's own."""
         keywords = {k: number(v) for k, v in params.items()}
+        if isinstance(function, np.ufunc):
+            return Code(call(f"np.{function.__name__}", *map(Code.of, args)))
         return Code(call(self._helper(function), *map(Code.of, args), **keywords))
 
     def power(self, x: Any, y: Any) -> Code:

@@ -1,0 +1,106 @@
+"""One instruction as Python: an expression of the texts of its operands.
+
+An elementwise operator is its formula; another one is the source of its own `forward`, written out
+where that is short and called where it is not. Read next: writer.py.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from backlit.ops.op import REGISTRY, Elementwise, Operator, Spec
+from backlit.program.ir import Instr, Value
+from backlit.views.source.folding import Constant, NotShort, Operand, Static, short
+from backlit.views.source.helpers import Helpers
+from backlit.views.source.literals import Unprintable, dtype_name, literal, numpy_dtype
+from backlit.views.source.python_math import Code, PythonMath, attribute, call, number
+
+
+class Expressions:
+    """Instructions as syntax trees, for one file and its helpers."""
+
+    def __init__(self, helpers: Helpers):
+        self.helpers = helpers
+
+    def of(self, instr: Instr, operands: Sequence[ast.expr | None]) -> ast.expr:
+        """The right-hand side; `operands` has a text for each operand that is a Value."""
+        op = REGISTRY.get(instr.op)
+        if op is None:
+            raise Unprintable(f"{instr.op}: no such operator")
+        try:
+            if issubclass(op, Elementwise):
+                return self._formula(op, instr, operands)
+            return self._forward(op, instr, operands)
+        except Unprintable as error:
+            raise Unprintable(f"{instr.op} can't be written with NumPy alone: {error}") from None
+
+    # ----- formulas -----
+
+    def _formula(
+        self, op: type[Elementwise], instr: Instr, operands: Sequence[ast.expr | None]
+    ) -> ast.expr:
+        result = instr.outputs[0]
+        assert result is not None
+        first = 1 if op.name == "where" else 0
+        specs = [Spec(x.shape, x.dtype) if isinstance(x, Value) else x for x in instr.inputs]
+        common = numpy_dtype(op._operand_dtype(specs[first:]))
+        values: list[Any] = []
+        for i, (x, node) in enumerate(zip(instr.inputs, operands)):
+            if isinstance(x, Value):
+                assert node is not None
+                if i >= first and numpy_dtype(x.dtype) != common:
+                    node = _as_type(node, common)
+                values.append(Code(node))
+            else:
+                values.append(x)
+        dtype = numpy_dtype(result.dtype)
+        m = PythonMath(dtype if first else common, self.helpers.need)
+        found = op.formula(m, *values, **instr.params)
+        return found.node if isinstance(found, Code) else _whole(found, result)
+
+    # ----- forwards -----
+
+    def _forward(
+        self, op: type[Operator], instr: Instr, operands: Sequence[ast.expr | None]
+    ) -> ast.expr:
+        function = op.forward
+        owner = getattr(function, "__self__", None)
+        owner = op if isinstance(owner, type) else None
+        args: list[Any] = []
+        for x, node in zip(instr.inputs, operands):
+            if isinstance(x, Value):
+                assert node is not None
+                args.append(Operand(node, Static(x.shape, numpy_dtype(x.dtype))))
+            else:
+                args.append(Constant(x))
+        if len(instr.outputs) == 1:
+            try:
+                return short(function, args, _plain_params(instr.params), self.helpers, owner)
+            except NotShort:
+                pass
+        name = self.helpers.need(function, owner or _named_by(op, function))
+        given = [a.node if isinstance(a, Operand) else literal(a.value) for a in args]
+        keywords = {k: literal(v) for k, v in instr.params.items()}
+        return call(name, *given, **keywords)
+
+
+def _named_by(op: type[Operator], function: Any) -> type[Operator] | None:
+    """The operator whose name a helper gets; None where the function is another's."""
+    return op if function.__qualname__.split(".")[0] == op.__name__ else None
+
+
+def _plain_params(params: dict[str, Any]) -> dict[str, Any]:
+    return dict(params)
+
+
+def _as_type(node: ast.expr, dtype: np.dtype) -> ast.expr:
+    return ast.Call(ast.Attribute(node, "astype", ast.Load()), [attribute(dtype_name(dtype))], [])
+
+
+def _whole(value: Any, result: Value) -> ast.expr:
+    """A formula that is one number everywhere."""
+    return call("np.full", literal(result.shape), number(value), attribute(dtype_name(result.dtype)))
