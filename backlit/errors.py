@@ -109,6 +109,21 @@ class CaptureError(ProgramError, RuntimeError):
     own random numbers, or changes what no tensor holds. The message names the line."""
 
 
+class FormulaError(BacklitError, ValueError):
+    """A formula that is not in the grammar, at the column that `column` names, or one whose
+    names and values do not fit: `column 7 of '(x + y * z': expected ')', found the end`."""
+
+    column: int | None = None
+
+    @classmethod
+    def at(cls, text: str, column: int, message: str, hint: str | None = None) -> FormulaError:
+        """The error at a column (from 1) of `text`."""
+        line = text if len(text) <= 60 else text[max(0, column - 30) : column + 30]
+        error = cls(f"formula: {message}, at column {column} of {line!r}", hint=hint)
+        error.column = column
+        return error
+
+
 class DataError(BacklitError, ValueError):
     """A data file that is truncated, corrupt or not what its name says."""
 
