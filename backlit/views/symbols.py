@@ -1,0 +1,110 @@
+"""How a gate is written: its symbol in the circuit, its line of mathematics, its settings.
+
+Formulas come from the operators' own `latex` and local derivatives; only the drawn symbols and,
+for derivatives that are whole Jacobians, their usual matrix forms are listed here.
+"""
+
+from __future__ import annotations
+
+import linecache
+
+from backlit.ops import formula as fm
+from backlit.views.graph import Gate, Wire
+from backlit.views.names import tex
+
+SYMBOLS = {
+    "add": "+", "sub": "−", "mul": "×", "div": "÷", "neg": "−1·", "pow": "xⁿ", "square": "x²",
+    "sqrt": "√", "rsqrt": "1/√", "reciprocal": "1/x", "exp": "exp", "log": "ln", "abs": "|x|",
+    "maximum": "max", "minimum": "min", "sigmoid": "σ", "relu": "ReLU", "sum": "Σ",
+    "mean": "mean", "prod": "∏", "matmul": "@", "linear": "W x", "conv": "conv",
+    "max_pool": "max pool", "avg_pool": "avg pool", "batch_norm": "batch norm",
+    "layer_norm": "layer norm", "log_softmax": "log softmax", "nll_loss": "−log p[y]",
+    "permute": "transpose", "sum_to": "Σ", "mse_loss": "(x−y)²", "eq": "=", "ne": "≠", "lt": "<",
+    "le": "≤", "gt": ">", "ge": "≥", "logical_not": "¬", "logical_and": "∧", "logical_or": "∨",
+    "erf": "erf", "amax": "max", "amin": "min", "max_dim": "max", "min_dim": "min",
+    "cumsum": "Σ…", "inv": "A⁻¹", "floor": "⌊x⌋", "ceil": "⌈x⌉", "embedding": "table",
+    "linear_scan": "scan",
+}  # fmt: skip
+
+# Downstream gradients that are products of whole arrays, G being the upstream one.
+_PRODUCTS = {
+    ("matmul", 0): r"G\,{1}^{{\top}}",
+    ("matmul", 1): r"{0}^{{\top}} G",
+    ("linear", 0): r"G\,{1}",
+    ("linear", 1): r"G^{{\top}} {0}",
+    ("linear", 2): r"\sum_n G_n",
+    ("conv", 0): r"G *^{{\top}} {1}",
+    ("conv", 1): r"G \star {0}",
+    ("conv", 2): r"\sum_{{n,s}} G_{{n,s}}",
+    ("log_softmax", 0): r"G - e^{{y}} \textstyle\sum G",
+    ("softmax", 0): r"y \odot (G - \textstyle\sum G \odot y)",
+    ("sum", 0): r"G",
+    ("nll_loss", 0): r"-\frac{{1}}{{N}} G \text{{ at the labels}}",
+}
+_LONGEST = 60
+
+
+def symbol(gate: Gate) -> str:
+    """What stands in the gate."""
+    return SYMBOLS.get(gate.op.name, gate.op.name.replace("_", " "))
+
+
+def wire_tex(wire: Wire) -> str:
+    """The name of a wire as LaTeX; a number written in the program is itself."""
+    if wire.kind == "constant" and isinstance(wire.value, int | float):
+        return fm.number(wire.value)
+    return tex(wire.name)
+
+
+def gate_tex(gate: Gate) -> str:
+    """The gate as an equation: `q = x + y`."""
+    made = [wire_tex(w) for w in gate.outputs if w is not None and (w.readers or w.output == 0)]
+    left = made[0] if len(made) == 1 else f"({', '.join(made)})"
+    return f"{left} = {_right_side(gate)}"
+
+
+def _right_side(gate: Gate) -> str:
+    shown = [wire_tex(w) if w is not None else None for w in gate.inputs]
+    present = [name for name in shown if name is not None]
+    negative = [f"({name})" if name.startswith("-") else name for name in present]
+    if len(present) == len(shown):
+        return str(gate.op.latex(*negative, **gate.params))
+    try:
+        return str(gate.op.latex(*shown, **gate.params))
+    except (TypeError, AttributeError):  # its rule does not know of absent inputs
+        return str(gate.op.latex(*present, **gate.params))
+
+
+def local_tex(gate: Gate, i: int) -> str:
+    """The local derivative by input `i`, or how the whole Jacobian meets the gradient G."""
+    if gate.has_local(i):
+        names = {
+            n: wire_tex(w)
+            for n, w in zip((*gate.op.inputs, *gate.op.outputs), (*gate.inputs, *gate.outputs))
+            if w is not None
+        }
+        return gate.local_latex(i, names)
+    form = _PRODUCTS.get((gate.op.name, i))
+    if form is not None:
+        return form.format(*(wire_tex(w) if w is not None else "" for w in gate.inputs))
+    return r"J^{\top} G"
+
+
+def settings(gate: Gate) -> dict[str, str]:
+    """Keyword parameters as short texts; those that say nothing are left out."""
+    found = {}
+    for name, value in gate.params.items():
+        if value is None:
+            continue
+        text = " ".join(str(value).split())
+        found[name] = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return found
+
+
+def code_line(gate: Gate) -> str:
+    """The text of the user's line, where its file is there."""
+    if gate.program is None:
+        return ""
+    code, _ = gate.program
+    _, _, number = gate.line.rpartition(":")
+    return linecache.getline(code.co_filename, int(number)).strip() if number.isdigit() else ""
