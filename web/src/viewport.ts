@@ -1,0 +1,128 @@
+// Pan and zoom: wheel, pinch, drag and keys move one transform.
+
+export interface Area {
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+}
+
+const LEAST = 0.05;
+const MOST = 4;
+
+export class Viewport {
+  private x = 0;
+  private y = 0;
+  scale = 1;
+  private pointers = new Map<number, { x: number; y: number }>();
+  moved = 0; // how far the pointer went since it was pressed: a drag is no click
+
+  constructor(private svg: SVGSVGElement, private scene: SVGGElement) {
+    svg.addEventListener("wheel", (e) => this.wheel(e), { passive: false });
+    svg.addEventListener("pointerdown", (e) => this.press(e));
+    svg.addEventListener("pointermove", (e) => this.move(e));
+    for (const end of ["pointerup", "pointercancel", "pointerleave"] as const) {
+      svg.addEventListener(end, (e) => this.pointers.delete(e.pointerId));
+    }
+  }
+
+  private get size(): { width: number; height: number } {
+    return { width: this.svg.clientWidth || 800, height: this.svg.clientHeight || 600 };
+  }
+
+  private apply(): void {
+    this.scene.setAttribute("transform", `translate(${this.x} ${this.y}) scale(${this.scale})`);
+  }
+
+  /** Show all of an area, or its beginning where all would be too small to read. */
+  fit(area: Area, least = LEAST): void {
+    const { width, height } = this.size;
+    const margin = Math.min(28, width / 20);
+    const fitting = Math.min(
+      (width - 2 * margin) / area.width, (height - 2 * margin) / area.height);
+    this.scale = Math.min(1.7, Math.max(fitting, least));
+    const spare = (room: number, size: number) => Math.max(margin, (room - size * this.scale) / 2);
+    const tooWide = area.width * this.scale > width;
+    const tooTall = area.height * this.scale > height;
+    this.x = spare(width, area.width) - area.x * this.scale;
+    this.y = spare(height, area.height) - area.y * this.scale;
+    if (tooWide && !tooTall) this.x = margin - area.x * this.scale;
+    if (tooTall && !tooWide) this.y = margin - area.y * this.scale;
+    this.apply();
+  }
+
+  zoom(factor: number, at?: { x: number; y: number }): void {
+    const { width, height } = this.size;
+    const point = at ?? { x: width / 2, y: height / 2 };
+    const scale = Math.min(MOST, Math.max(LEAST, this.scale * factor));
+    this.x = point.x - ((point.x - this.x) * scale) / this.scale;
+    this.y = point.y - ((point.y - this.y) * scale) / this.scale;
+    this.scale = scale;
+    this.apply();
+  }
+
+  pan(dx: number, dy: number): void {
+    this.x += dx;
+    this.y += dy;
+    this.apply();
+  }
+
+  /** Where a point of the scene is on the screen. */
+  onScreen(x: number, y: number): { x: number; y: number } {
+    return { x: x * this.scale + this.x, y: y * this.scale + this.y };
+  }
+
+  /** Bring an area into view with as little movement as it takes. */
+  reveal(area: Area): void {
+    const { width, height } = this.size;
+    const margin = 40;
+    if (this.scale < 0.5) this.scale = 0.8;
+    const a = this.onScreen(area.x, area.y);
+    const b = this.onScreen(area.x + area.width, area.y + area.height);
+    this.x += push(a.x, b.x, margin, width - margin);
+    this.y += push(a.y, b.y, margin, height - margin);
+    this.apply();
+  }
+
+  private wheel(e: WheelEvent): void {
+    e.preventDefault();
+    if (e.shiftKey) return this.pan(-(e.deltaX || e.deltaY), 0);
+    const unit = e.deltaMode === 1 ? 20 : 1;
+    const speed = e.ctrlKey ? 0.01 : 0.0018;
+    this.zoom(Math.exp(-e.deltaY * unit * speed), this.local(e));
+  }
+
+  private local(e: MouseEvent): { x: number; y: number } {
+    const box = this.svg.getBoundingClientRect();
+    return { x: e.clientX - box.left, y: e.clientY - box.top };
+  }
+
+  private press(e: PointerEvent): void {
+    this.moved = 0;
+    this.pointers.set(e.pointerId, this.local(e));
+  }
+
+  private move(e: PointerEvent): void {
+    const before = this.pointers.get(e.pointerId);
+    if (!before) return;
+    const now = this.local(e);
+    const other = [...this.pointers].find(([id]) => id !== e.pointerId)?.[1];
+    this.pointers.set(e.pointerId, now);
+    if (other) {
+      const apart = (p: { x: number; y: number }) => Math.hypot(p.x - other.x, p.y - other.y);
+      const middle = { x: (now.x + other.x) / 2, y: (now.y + other.y) / 2 };
+      this.zoom(apart(now) / Math.max(1, apart(before)), middle);
+      this.pan((now.x - before.x) / 2, (now.y - before.y) / 2);
+    } else {
+      this.pan(now.x - before.x, now.y - before.y);
+    }
+    this.moved += Math.hypot(now.x - before.x, now.y - before.y);
+    if (this.moved > 4) this.svg.setPointerCapture?.(e.pointerId);
+  }
+}
+
+function push(low: number, high: number, least: number, most: number): number {
+  if (high - low > most - least) return (least + most) / 2 - (low + high) / 2;
+  if (low < least) return least - low;
+  return high > most ? most - high : 0;
+}
