@@ -78,7 +78,7 @@ class Circuit:
 
     @cached_property
     def _snapshot(self) -> dict[str, Any]:
-        writer = Writer()
+        writer = Writer(loss=self.graph.loss)
         return {
             "format": FORMAT,
             "version": VERSION,

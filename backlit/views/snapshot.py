@@ -33,6 +33,7 @@ class Writer:
     prefix: str = ""
     chosen: Mapping[int, list[Index]] = field(default_factory=dict)  # by the id of a wire
     outer: Mapping[int, str] = field(default_factory=dict)  # wires that cross the border
+    loss: Wire | None = None
     pictures: bool = True
 
     def wire_id(self, wire: Wire | None) -> str | None:
@@ -93,7 +94,7 @@ class Writer:
             "upstream": [None if u is None else numbers(u) for u in gate.upstream],
             "pattern": pattern(gate),
             "forward_text": forward_text(gate),
-            "backward_text": backward_text(gate),
+            "backward_text": backward_text(gate, self.loss),
             "inside": None,
         }
 
