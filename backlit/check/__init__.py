@@ -9,3 +9,9 @@ from backlit.check.gradcheck import (
     gradcheck as gradcheck,
     gradgradcheck as gradgradcheck,
 )
+from backlit.check.doctor import (
+    Cause as Cause,
+    Diagnosis as Diagnosis,
+    diagnose as diagnose,
+    doctor as doctor,
+)

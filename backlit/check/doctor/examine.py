@@ -1,0 +1,226 @@
+"""The examination: are the claims right, here and nearby; if not, which cause explains them?
+
+Collects points (truth.py), asks the hypotheses (whole.py, protocol.py, repairs.py, tangents.py)
+and ranks what they find. Read next: docs/design/doctor.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from backlit.check.doctor import protocol, repairs, tangents, whole
+from backlit.check.doctor.report import Cause, Diagnosis, place
+from backlit.check.doctor.subjects import Subject
+from backlit.check.doctor.truth import Point, agrees_along, complete
+from backlit.check.doctor.whole import Case, Find
+
+
+def diagnose(subject: Subject, *, seed: int = 0) -> Diagnosis:
+    """Examine a subject: check its claims at the given values and nearby, and explain errors."""
+    rng = np.random.default_rng(seed)
+    found = Diagnosis(checked=subject.names)
+    outputs = subject.outputs(subject.values)
+    if protocol.unsteady(subject, outputs, found):
+        return found
+    groups = _groups(subject, outputs, rng)
+    bad = [group for group in groups if _is_bad(subject, group, rng)]
+    wrong = [n for n in subject.names if any(p.wrong(n).any() for g in bad for p in g)]
+    noted = [*_kinks(bad), *protocol.notes(subject, groups, wrong)]
+    finds = protocol.causes(subject, groups, wrong)
+    wrong += [n for f in finds for n in f.inputs if n not in wrong]
+    if wrong:
+        _complete_all(subject, groups, rng)
+        finds += _explanations(subject, groups, wrong)
+    found.wrong = [n for n in subject.names if n in wrong]
+    found.causes = _ranked(groups, found.wrong, finds) + noted
+    found.failures = _failures(groups, found.wrong)
+    return found
+
+
+def _groups(subject: Subject, outputs: list[np.ndarray],
+            rng: np.random.Generator) -> list[list[Point]]:  # fmt: skip
+    """Points at the given values and at others nearby; points of a group share their values."""
+    loss = len(outputs) == 1 and np.ndim(outputs[0]) == 0
+    groups = []
+    for k in range(3 if loss else 2):
+        values = subject.values if k == 0 else nearby(subject, rng)
+        if values is None:
+            continue
+        group = []
+        for _ in range(1 if loss or k else 2):
+            seeds = [np.ones(()) if loss else rng.standard_normal(np.shape(o)) for o in outputs]
+            group.append(Point(values, seeds, subject.claims(values, seeds)))
+        groups.append(group)
+    return groups
+
+
+def nearby(subject: Subject, rng: np.random.Generator) -> dict[str, np.ndarray] | None:
+    """Other values of the inputs: coincidences (ones, zeros, equal numbers) are broken."""
+    shapes = [np.shape(o) for o in subject.outputs(subject.values)]
+    for strength, shift in ((0.2, 0.1), (0.1, 0.0), (0.01, 0.0)):
+        values = {}
+        for name, v in subject.values.items():
+            top = float(np.abs(v).max(initial=0.0)) or 1.0
+            size = np.abs(v) + shift * top
+            values[name] = np.asarray(v + strength * size * rng.standard_normal(v.shape))
+        try:
+            outputs = subject.outputs(values)
+        except (ValueError, ArithmeticError, IndexError, RuntimeError):
+            continue
+        same = [np.shape(o) for o in outputs] == shapes
+        if same and all(np.isfinite(np.asarray(o, float)).all() for o in outputs):
+            return values
+    return None
+
+
+def _is_bad(subject: Subject, group: list[Point], rng: np.random.Generator) -> bool:
+    """Whether some claim is wrong or at a kink; then the points are completed."""
+    fine = all(agrees_along(subject, group, n, rng) for n in subject.names for _ in range(2))
+    if not fine:
+        complete(subject, group, rng)
+    return not fine
+
+
+def _complete_all(subject: Subject, groups: list[list[Point]], rng: np.random.Generator) -> None:
+    for group in groups:
+        if not group[0].truth:
+            complete(subject, group, rng)
+
+
+def _kinks(bad: list[list[Point]]) -> list[Cause]:
+    """Elements where the sides differ: a note, whatever else is found."""
+    causes = []
+    for p in (group[0] for group in bad):
+        for name, mask in p.kinks.items():
+            claim = p.claims.get(name)
+            if not mask.any() or claim is None or np.shape(claim) != mask.shape:
+                continue
+            fair = mask & ~p.wrong(name)
+            if not fair.any():
+                continue
+            index = tuple(int(i) for i in np.argwhere(fair)[0])
+            text = (
+                f"{int(fair.sum())} elements of {name} lie at a kink; at {place(name, index)} the"
+                f" sides have slopes {p.low[name][index]:.6g} and {p.high[name][index]:.6g}, the"
+                f" claim is {float(np.asarray(claim)[index]):.6g}: a fair choice"
+            )
+            causes.append(Cause("kink", name, index, text, 0.5))
+    return causes[:3]
+
+
+def _explanations(subject: Subject, groups: list[list[Point]], wrong: list[str]) -> list[Find]:
+    points = [p for group in groups for p in group]
+    case = Case(points, wrong, _sizes(subject, points[0]), _scalars(subject))
+    finds = []
+    for name in wrong:
+        finds += [f for read in whole.READERS if (f := read(case, name)) is not None]
+        finds.append(whole.elements(case, name))
+        finds += _off_at_kinks(points, name)
+    tapes = repairs.tapes(subject, points)
+    if tapes:
+        finds += repairs.causes(case, tapes)
+        finds += tangents.causes(case, tapes, subject)
+    return finds
+
+
+def _off_at_kinks(points: list[Point], name: str) -> list[Find]:
+    """Wrong at kinks only: outside the slopes of both sides."""
+    if all(not (p.wrong(name) & ~p.kinks[name]).any() for p in points):
+        text = f"the gradient of {name} is outside the slopes of both sides at a kink"
+        return [Find("kink", (name,), text, 0.9, 0.3)]
+    return []
+
+
+def _sizes(subject: Subject, p: Point) -> dict[int, str]:
+    """Counts that a factor may be: sizes of axes, and of several axes together."""
+    found: dict[int, str] = {}
+    shapes = {n: v.shape for n, v in p.values.items()}
+    shapes |= {f"output {k}": np.shape(s) for k, s in enumerate(p.seeds)}
+    for name, shape in shapes.items():
+        for axis, n in enumerate(shape):
+            found.setdefault(n, f"size {axis} of {name}")
+    for name, shape in shapes.items():
+        for i in range(len(shape)):
+            for j in range(i + 2, len(shape) + 1):
+                n = int(np.prod(shape[i:j]))
+                found.setdefault(n, f"sizes {i} to {j - 1} of {name}")
+        if len(shape) == 4:
+            n = shape[0] * shape[2] * shape[3]
+            found.setdefault(n, f"sizes 0, 2, 3 of {name}")
+    return {n: what for n, what in found.items() if n > 1}
+
+
+def _scalars(subject: Subject) -> dict[str, float]:
+    found: dict[str, float] = {}
+
+    def look(name: str, value: Any) -> None:
+        if isinstance(value, float) or (isinstance(value, np.floating)):
+            found[name] = float(value)
+        elif isinstance(value, dict):
+            for k, v in value.items():
+                look(str(k), v)
+
+    for name, value in getattr(subject, "inputs", {}).items():
+        look(name, value)
+    return found
+
+
+def _ranked(groups: list[list[Point]], wrong: list[str], finds: list[Find]) -> list[Cause]:
+    """One cause per name, the likeliest first: early order, and as many inputs as possible."""
+    best: dict[str, tuple[float, Find, set[str]]] = {}
+    for f in finds:
+        if f.name not in best or f.order < best[f.name][1].order:
+            covered = best[f.name][2] if f.name in best else set()
+            best[f.name] = (f.order, f, covered)
+        if f.order < 9:
+            best[f.name][2].update(f.inputs)
+    ranked = sorted(
+        best.values(), key=lambda b: b[1].order + 4 * len(set(wrong) - b[2]) / max(len(wrong), 1)
+    )
+    if any(f.order < 9 for _, f, _ in ranked):
+        ranked = [b for b in ranked if b[1].order < 9 or b[1].confidence > 0.5]
+    return [_cause(groups, f) for _, f, _ in ranked[:4]]
+
+
+def _cause(groups: list[list[Point]], f: Find) -> Cause:
+    name = f.inputs[0]
+    index = f.index if f.index is not None else _worst(groups, name)
+    return Cause(f.name, name, index, f.evidence, f.confidence)
+
+
+def _worst(groups: list[list[Point]], name: str) -> tuple[int, ...]:
+    """The element that is off by most."""
+    for p in (p for group in groups for p in group if p.truth):
+        mask = p.wrong(name)
+        if mask.any():
+            claim = p.claims.get(name)
+            if claim is None or np.shape(claim) != mask.shape:
+                gap = np.abs(p.truth[name])
+            else:
+                gap = np.where(mask, np.abs(np.asarray(claim, float) - p.truth[name]), -1)
+            gap = np.where(np.isfinite(gap), gap, 0.0)
+            return tuple(int(i) for i in np.unravel_index(int(gap.argmax()), gap.shape))
+    return ()
+
+
+def _failures(groups: list[list[Point]], wrong: list[str]) -> list[str]:
+    lines = []
+    for name in wrong[:5]:
+        for p in (p for group in groups for p in group if p.truth):
+            if not p.wrong(name).any():
+                continue
+            index, claim = _worst([[p]], name), p.claims.get(name)
+            if claim is None:
+                said = "no gradient"
+            elif np.shape(claim) != p.values[name].shape:
+                said = f"shape {np.shape(claim)} for an input of {p.values[name].shape}"
+            else:
+                said = f"{float(np.asarray(claim)[index]):.10g}"
+            lines.append(
+                f"{place(name, index)}: the backward says {said}, differences say"
+                f" {p.truth[name][index]:.10g}"
+            )
+            break
+    return lines

@@ -1,0 +1,56 @@
+"""Writing a tape of code on tensors: an observer that notes every operator.
+
+Arrays are never overwritten while an observer is open, so the identity of an array is the
+identity of a value. NumPy code inside a Function is followed through `Tensor.numpy()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from backlit.autograd import Observer, observe
+from backlit.check.doctor.tape import Call
+from backlit.check.doctor.trace_numpy import Recorder, recording, site_of_caller
+from backlit.tensor import Tensor
+
+
+class TensorRecorder(Recorder, Observer):
+    """Notes operators; the values on the tape are the arrays of the tensors."""
+
+    def give(self, tensor: Tensor, name: str) -> None:
+        """A tensor that is given, not computed."""
+        self.give_array(tensor.cell.array, name)
+
+    def after_forward(
+        self, op: Any, inputs: tuple, params: dict, outputs: tuple, node: Any
+    ) -> None:
+        if getattr(op, "user", None) is not None:
+            return
+        arrays = [o.cell.array for o in outputs if o is not None]
+        if any(self.knows(a) for a in arrays):
+            return
+
+        def function(*args: Any, **kwargs: Any) -> Any:
+            return op.run(list(args), kwargs)[0]
+
+        tree, _ = self._lower(tuple(x.cell.array if isinstance(x, Tensor) else x for x in inputs))
+        made = tuple(None if o is None else self.adopt(o.cell.array) for o in outputs)
+        slots = made if len(made) > 1 else made[0]
+        self.calls.append(Call(function, op.name, tree, dict(params), slots, site_of_caller()))
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Observe operators, and NumPy calls on what `numpy()` hands out."""
+        kept = Tensor.numpy
+
+        def numpy(tensor: Tensor, *, force: bool = False) -> Any:
+            return self.traced(kept(tensor, force=force))
+
+        Tensor.numpy = numpy  # type: ignore[method-assign]
+        try:
+            with recording(self), observe(self):
+                yield
+        finally:
+            Tensor.numpy = kept  # type: ignore[method-assign]

@@ -1,0 +1,215 @@
+"""What the gradient really is: central differences of the forward, sides told apart at kinks.
+
+All outputs are differenced at once, then weighted with the upstream gradients. Knows subjects,
+not causes. Read next: backlit/check/differences.py, which does the same for scalar functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from backlit.check.doctor.subjects import Subject
+
+STEPS = tuple(1e-3 * 0.25**k for k in range(3))
+MORE_STEPS = tuple(1e-2 * 0.25**k for k in range(9))
+TOLERANCE = 1e-6
+COARSE_STEPS = (8e-2, 4e-2, 2e-2)  # for values that are rounded to float32 on the way
+ELEMENTS = 600  # at most so many of one input are differenced one by one
+
+
+@dataclass
+class Slopes:
+    """Slopes of every output along one direction, their error, and both sides."""
+
+    value: np.ndarray
+    error: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+
+    @property
+    def kinked(self) -> np.ndarray:
+        """Where the sides differ, however small the step."""
+        return self.left != self.right
+
+
+def slopes(function: Callable[[float], np.ndarray]) -> Slopes:
+    """Slopes of a vector-valued function at 0, refined until two steps agree."""
+    middle = function(0.0)
+    if is_coarse(middle):
+        return _refined(function, middle, COARSE_STEPS, rounding=1e-7)
+    found = _refined(function, middle, STEPS)
+    scale = 1.0 + np.abs(found.value)
+    if not np.all(found.error < 1e-8 * scale) or found.kinked.any():
+        found = _refined(function, middle, MORE_STEPS)
+    return found
+
+
+def is_coarse(values: np.ndarray) -> bool:
+    """Whether float64 values were rounded to float32 on the way."""
+    with np.errstate(all="ignore"):
+        single = np.array_equal(values.astype(np.float32), values)
+        return bool(single and np.mean(values.astype(np.float16) == values) < 0.5)
+
+
+def _refined(function: Any, middle: np.ndarray, steps: tuple[float, ...],
+             rounding: float = 0.0) -> Slopes:  # fmt: skip
+    ahead = np.array([function(h) for h in steps])
+    behind = np.array([function(-h) for h in steps])
+    with np.errstate(all="ignore"):
+        h = np.array(steps)[:, None]
+        value, error = _best((ahead - behind) / (2 * h), 16)
+        right, right_error = _best((ahead - middle) / h, 4)
+        left, left_error = _best((middle - behind) / h, 4)
+        noise = rounding * np.abs(middle) / steps[-1]
+        error, right_error, left_error = (
+            e + k * noise for e, k in ((error, 3), (right_error, 6), (left_error, 6))
+        )
+        gap = np.abs(right - left)
+        rough = 1e-5 * (np.abs(left) + np.abs(right)) + 20 * (left_error + right_error) + 1e-9
+        smooth = ~(gap > rough)
+    return Slopes(value, error, np.where(smooth, value, left), np.where(smooth, value, right))
+
+
+def _best(rough: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
+    """Richardson's extrapolation; of each entry, where two refinements agree best."""
+    refined = (order * rough[1:] - rough[:-1]) / (order - 1)
+    gaps = np.abs(np.diff(refined, axis=0))
+    gaps = np.where(np.isfinite(gaps), gaps, np.inf)
+    best = gaps.argmin(axis=0)[None]
+    value = np.take_along_axis(refined[1:], best, 0)[0]
+    return value, np.take_along_axis(gaps, best, 0)[0]
+
+
+@dataclass
+class Point:
+    """One place and upstream gradient: what is claimed there, and what is true."""
+
+    values: dict[str, np.ndarray]
+    seeds: list[np.ndarray]
+    claims: dict[str, Any]
+    truth: dict[str, np.ndarray] = field(default_factory=dict)
+    error: dict[str, np.ndarray] = field(default_factory=dict)
+    kinks: dict[str, np.ndarray] = field(default_factory=dict)  # mask of elements at a kink
+    low: dict[str, np.ndarray] = field(default_factory=dict)
+    high: dict[str, np.ndarray] = field(default_factory=dict)
+    known: dict[str, np.ndarray] = field(default_factory=dict)  # mask of elements differenced
+
+    def allowed(self, name: str) -> np.ndarray:
+        """The largest deviation of a right claim, per element."""
+        sizes = [np.abs(t).max(initial=0.0) for t in self.truth.values()]
+        scale = max(np.abs(self.truth[name]).max(initial=0.0), 1e-3 * max(sizes, default=0.0))
+        coarse = 1e3 if getattr(self.claims.get(name), "dtype", None) == np.float32 else 1.0
+        return coarse * TOLERANCE * scale + 4 * self.error[name] + 1e-12
+
+    def wrong(self, name: str) -> np.ndarray:
+        """Mask of the elements whose claim is wrong; all of them where the shape is."""
+        claim = self.claims.get(name)
+        shape = self.values[name].shape
+        if claim is None:
+            claim = np.zeros(shape)
+        claim = np.asarray(claim, dtype=np.float64)
+        if claim.shape != shape:
+            return np.ones(shape, bool)
+        slack = self.allowed(name)
+        with np.errstate(invalid="ignore"):
+            inside = (claim >= self.low[name] - slack) & (claim <= self.high[name] + slack)
+            inside |= ~self.known[name]
+            inside |= ~np.isfinite(self.truth[name]) & ~np.isfinite(claim)
+        return ~inside
+
+    def fits(self, name: str, candidate: Any) -> bool:
+        """Whether a candidate gradient is the true one, where that is known and smooth."""
+        return self._close(name, candidate, self.truth[name])
+
+    def explains(self, name: str, candidate: Any) -> bool:
+        """Whether a candidate gradient is the claimed one."""
+        claim = self.claims.get(name)
+        claim = np.zeros(self.values[name].shape) if claim is None else np.asarray(claim)
+        return self._close(name, candidate, claim)
+
+    def _close(self, name: str, candidate: Any, target: np.ndarray) -> bool:
+        candidate = np.asarray(candidate)
+        if candidate.shape != target.shape or target.shape != self.values[name].shape:
+            return False
+        usable = self.known[name] & ~self.kinks[name]
+        gap = np.abs(candidate - target)[usable]
+        slack = np.broadcast_to(self.allowed(name), target.shape)[usable]
+        grown = slack + 3 * TOLERANCE * np.abs(np.asarray(target, float)).max(initial=0.0)
+        return bool(np.all(gap <= grown))
+
+
+def weighted(outputs: list[np.ndarray], seeds: list[np.ndarray]) -> np.ndarray:
+    """Each output element times its upstream gradient."""
+    parts = [np.ravel(np.asarray(o, float) * s) for o, s in zip(outputs, seeds)]
+    return np.concatenate(parts) if parts else np.zeros(0)
+
+
+def along(subject: Subject, values: dict[str, np.ndarray], name: str,
+          direction: np.ndarray) -> Callable[[float], np.ndarray]:  # fmt: skip
+    """All outputs, flat, as a function of a step of one input."""
+
+    def value(t: float) -> np.ndarray:
+        moved = {**values, name: values[name] + t * direction}
+        return np.concatenate([np.ravel(np.asarray(o, float)) for o in subject.outputs(moved)])
+
+    return value
+
+
+def complete(subject: Subject, points: list[Point], rng: np.random.Generator) -> None:
+    """Fill in the true gradients of points that share their values."""
+    values = points[0].values
+    weights = [np.concatenate([np.ravel(s) for s in p.seeds]) for p in points]
+    for name, start in values.items():
+        places = list(np.ndindex(start.shape))
+        if len(places) > ELEMENTS:
+            chosen = rng.choice(len(places), ELEMENTS, replace=False)
+            places = [places[k] for k in sorted(chosen)]
+        for p in points:
+            p.truth[name], p.error[name] = np.zeros(start.shape), np.zeros(start.shape)
+            p.low[name], p.high[name] = np.zeros(start.shape), np.zeros(start.shape)
+            p.kinks[name], p.known[name] = (np.zeros(start.shape, bool) for _ in range(2))
+        for place in places:
+            basis = np.zeros(start.shape)
+            basis[place] = 1.0
+            found = slopes(along(subject, values, name, basis))
+            for p, w in zip(points, weights):
+                _contract(p, name, place, found, w)
+
+
+def _contract(p: Point, name: str, place: tuple, found: Slopes, w: np.ndarray) -> None:
+    used = w != 0
+    with np.errstate(all="ignore"):
+        p.truth[name][place] = (found.value * w)[used].sum()
+        p.error[name][place] = np.sqrt(((found.error * w)[used] ** 2).sum())
+        left, right = (found.left * w)[used], (found.right * w)[used]
+        p.low[name][place] = np.minimum(left, right).sum()
+        p.high[name][place] = np.maximum(left, right).sum()
+    p.kinks[name][place] = found.kinked[used].any()
+    p.known[name][place] = bool(np.isfinite(p.error[name][place]))
+
+
+def agrees_along(subject: Subject, points: list[Point], name: str,
+                 rng: np.random.Generator) -> bool:  # fmt: skip
+    """Whether the claims fit along a random direction; a kink on the way counts as no."""
+    values = points[0].values
+    start = values[name]
+    direction = rng.standard_normal(start.shape)
+    direction = direction / max(float(np.linalg.norm(direction)), 1e-300)
+    found = slopes(along(subject, values, name, direction))
+    for p in points:
+        claim = p.claims.get(name)
+        claim = np.zeros(start.shape) if claim is None else np.asarray(claim, float)
+        if claim.shape != start.shape:
+            return False
+        w = np.concatenate([np.ravel(s) for s in p.seeds])
+        value, claimed = float((found.value * w).sum()), float((claim * direction).sum())
+        error = float(np.sqrt(((found.error * w) ** 2).sum()))
+        size = max(abs(value), float(np.linalg.norm(claim)) / max(start.size, 1) ** 0.5)
+        fine = abs(value - claimed) <= 0.5 * TOLERANCE * size + 4 * error + 1e-12
+        if not fine or error > 1e-4 * (size + 1e-3) or (found.kinked & (w != 0)).any():
+            return False
+    return True

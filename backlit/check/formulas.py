@@ -1,0 +1,185 @@
+"""Is a printed derivative right? The doctor's way into formulas given as text or LaTeX.
+
+A formula that claims derivatives (`f = x * y; df/dx = y`) becomes a subject like any other: its
+assignments are the forward, its claims the backward. Claims about names assigned on the way are
+examined with that name as an input. The grammar: docs/design/expressions.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+import backlit as bl
+from backlit.check.doctor import Cause, Diagnosis, Subject, diagnose
+from backlit.errors import ArgumentError, BacklitError, FormulaError
+from backlit.expressions import Formula, evaluate, parse
+from backlit.expressions import names as spelling
+from backlit.expressions.evaluate import check_names
+
+
+class FormulaSubject(Subject):
+    """The claims of a formula about one name (`of`), by some of its inputs."""
+
+    def __init__(self, formula: Formula, of: str | None, wrt: Iterable[str],
+                 given: Mapping[str, np.ndarray]):  # fmt: skip
+        self.formula, self.of = formula, of
+        self.values = {n: np.array(given[n], np.float64) for n in wrt}
+        self.constants = {n: v for n, v in given.items() if n not in self.values}
+        self.staged = of == formula.result and f"d{of}" in formula.names_read()
+
+    def outputs(self, values: dict[str, np.ndarray]) -> list[np.ndarray]:
+        found = evaluate(_without_claims(self.formula), self._read(values, claims=False))
+        return [self._output(found)]
+
+    def claims(self, values: dict[str, np.ndarray], seeds: list[np.ndarray],
+               **protocol: Any) -> dict[str, np.ndarray | None]:  # fmt: skip
+        above = np.asarray(seeds[0], np.float64)
+        upstream = bl.tensor(above) if self.staged else None
+        found = evaluate(self.formula, self._read(values, claims=True), upstream=upstream)
+        out = self._output(found)
+        claimed = {n: found.claims[self.of, n].numpy() for n in values}
+        if self.staged:
+            return dict(claimed)
+        return {n: self._arrived(c, out, above, values[n]) for n, c in claimed.items()}
+
+    def _read(self, values: Mapping[str, np.ndarray], claims: bool) -> dict[str, Any]:
+        """Values for the names that are read; those that claims are about, with a history."""
+        formula = self.formula if claims else _without_claims(self.formula)
+        read = {spelling.key(n) for n in formula.names_read()}
+        given = {n: v for n, v in self.constants.items() if spelling.key(n) in read}
+        leaves = {n: bl.tensor(np.array(v), requires_grad=True) for n, v in values.items()}
+        wanted = {n: v for n, v in leaves.items() if claims or spelling.key(n) in read}
+        return {**given, **wanted}
+
+    def _output(self, found: Any) -> np.ndarray:
+        tensor = found.result if self.of is None else found.values[self.of]
+        return np.array(tensor.detach().numpy())
+
+    def _arrived(self, claim: np.ndarray, out: np.ndarray, above: np.ndarray,
+                 value: np.ndarray) -> np.ndarray:  # fmt: skip
+        """The claimed derivative times the gradient from above."""
+        if not out.ndim:
+            return above * claim
+        if claim.shape != out.shape and claim.ndim:
+            raise ArgumentError(
+                f"doctor: a claim of shape {claim.shape} about {self.of} of shape {out.shape}",
+                hint=f"write dX = d{self.of} @ ..., with d{self.of} arriving from above",
+            )
+        return _summed_to(above * claim, value.shape)
+
+
+def _summed_to(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Summed over axes that were broadcast."""
+    lead = gradient.ndim - len(shape)
+    axes = (*range(lead), *(lead + i for i, n in enumerate(shape) if n == 1))
+    return gradient.sum(axis=axes, keepdims=False).reshape(shape) if lead >= 0 else gradient
+
+
+def examine(text: str, inputs: Mapping[str, Any], *, wrt: str | Iterable[str] | None = None,
+            seed: int = 0) -> Diagnosis:  # fmt: skip
+    """The doctor for a printed derivative: claims in `text`, checked at `inputs` and nearby.
+
+    `wrt` chooses among the claimed names; all if left out. Raises FormulaError for what is not
+    in the grammar, ArgumentError where nothing is claimed.
+
+    >>> from backlit.check.formulas import examine
+    >>> found = examine("f = 1/2*(y - t)^2; df/dy = -(y - t)", {"y": 0.5, "t": 1.0})
+    >>> found.wrong, found.causes[0].name
+    (['y'], 'sign')
+    """
+    given = {n: np.array(_plain(v), np.float64) for n, v in inputs.items()}
+    formula = parse(text, given)
+    if not formula.claims:
+        raise ArgumentError(
+            "doctor: the formula claims no derivative", hint="add one: df/dx = ..., or dx = ..."
+        )
+    values = _all_values(formula, given)
+    total = Diagnosis()
+    for of, names, cut in _groups(formula, values, given, _chosen(formula, wrt)):
+        _add(total, _examined(cut, of, names, values, seed))
+    return total
+
+
+def _plain(value: Any) -> Any:
+    return value.detach().numpy() if isinstance(value, bl.Tensor) else value
+
+
+def _all_values(formula: Formula, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The given values, checked against the whole formula, and those assigned from them."""
+    plain = _without_claims(formula)
+    read = {spelling.key(n) for n in plain.names_read()}
+    check_names(formula, given)
+    used = {n: v for n, v in given.items() if spelling.key(n) in read}
+    found = evaluate(plain, used)
+    return {**given, **{n: np.array(t.detach().numpy()) for n, t in found.values.items()}}
+
+
+def _without_claims(formula: Formula) -> Formula:
+    return Formula(tuple(s for s in formula.statements if not s.claim), formula.text)
+
+
+def _chosen(formula: Formula, wrt: str | Iterable[str] | None) -> list[str]:
+    claimed = [str(s.target) for s in formula.claims]
+    if wrt is None:
+        return claimed
+    wanted = [wrt] if isinstance(wrt, str) else list(wrt)
+    for name in wanted:
+        if spelling.find(name, claimed) is None:
+            have = ", ".join(dict.fromkeys(claimed))
+            raise ArgumentError(f"doctor: no derivative by {name!r} is claimed, only by {have}")
+    return [str(spelling.find(name, claimed)) for name in wanted]
+
+
+def _groups(formula: Formula, values: Mapping[str, Any], given: Mapping[str, Any],
+            chosen: list[str]) -> list[tuple[str | None, list[str], Formula]]:  # fmt: skip
+    """What is examined together: claims about one name by inputs; each assigned name alone."""
+    found: dict[tuple[str | None, str], tuple[list[str], Formula]] = {}
+    for claim in formula.claims:
+        of, target = claim.of or formula.result, str(claim.target)
+        name = spelling.find(target, values)
+        if target not in chosen:
+            continue
+        if name is None or (of is not None and of not in values):
+            missing = target if name is None else of
+            raise FormulaError.at(formula.text, claim.at, f"{missing!r} has no value")
+        alone = "" if name in given else name
+        cut = formula if not alone else Formula(
+            tuple(s for s in formula.statements if s.claim or s.target != name), formula.text
+        )  # fmt: skip
+        names = found.setdefault((of, alone), ([], cut))[0]
+        if name not in names:
+            names.append(name)
+    return [(of, names, cut) for (of, _), (names, cut) in found.items()]
+
+
+def _examined(formula: Formula, of: str | None, names: list[str],
+              values: Mapping[str, np.ndarray], seed: int) -> Diagnosis:  # fmt: skip
+    assigned = {s.target for s in formula.statements if not s.claim}
+    given = {n: v for n, v in values.items() if n not in assigned}
+    subject = FormulaSubject(formula, of, names, given)
+    try:
+        return diagnose(subject, seed=seed)
+    except FormulaError as error:
+        if not isinstance(error.__cause__, BacklitError):
+            raise
+        return _does_not_fit(formula, names, error)
+
+
+def _does_not_fit(formula: Formula, names: list[str], error: FormulaError) -> Diagnosis:
+    """A claim that can't even be computed: its parts do not fit together."""
+    before = [s for s in formula.claims if s.at <= (error.column or 1)]
+    target = str(before[-1].target) if before else names[0]
+    cause = Cause("shape_error", target, (), error.message.removeprefix("formula: "), 0.95)
+    return Diagnosis([target], [cause], names, [f"{target}: the claim can't be computed"])
+
+
+def _add(total: Diagnosis, found: Diagnosis) -> None:
+    for mine, new in (
+        (total.wrong, found.wrong), (total.checked, found.checked),
+        (total.failures, found.failures), (total.causes, found.causes),
+    ):  # fmt: skip
+        mine.extend(x for x in new if x not in mine)  # type: ignore[attr-defined]
+    total.causes.sort(key=lambda c: c.input not in total.wrong)
