@@ -31,28 +31,24 @@ class FormulaSubject(Subject):
         self.staged = of == formula.result and f"d{of}" in formula.names_read()
 
     def outputs(self, values: dict[str, np.ndarray]) -> list[np.ndarray]:
-        found = evaluate(_without_claims(self.formula), self._read(values, claims=False))
+        found = evaluate(_without_claims(self.formula), self._all(values), unused=True)
         return [self._output(found)]
 
     def claims(self, values: dict[str, np.ndarray], seeds: list[np.ndarray],
                **protocol: Any) -> dict[str, np.ndarray | None]:  # fmt: skip
         above = np.asarray(seeds[0], np.float64)
         upstream = bl.tensor(above) if self.staged else None
-        found = evaluate(self.formula, self._read(values, claims=True), upstream=upstream)
+        found = evaluate(self.formula, self._all(values), upstream=upstream, unused=True)
         out = self._output(found)
         claimed = {n: found.claims[self.of, n].numpy() for n in values}
         if self.staged:
             return dict(claimed)
         return {n: self._arrived(c, out, above, values[n]) for n, c in claimed.items()}
 
-    def _read(self, values: Mapping[str, np.ndarray], claims: bool) -> dict[str, Any]:
-        """Values for the names that are read; those that claims are about, with a history."""
-        formula = self.formula if claims else _without_claims(self.formula)
-        read = {spelling.key(n) for n in formula.names_read()}
-        given = {n: v for n, v in self.constants.items() if spelling.key(n) in read}
+    def _all(self, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Every value; those that claims are about with a history."""
         leaves = {n: bl.tensor(np.array(v), requires_grad=True) for n, v in values.items()}
-        wanted = {n: v for n, v in leaves.items() if claims or spelling.key(n) in read}
-        return {**given, **wanted}
+        return {**self.constants, **leaves}
 
     def _output(self, found: Any) -> np.ndarray:
         tensor = found.result if self.of is None else found.values[self.of]
@@ -109,12 +105,9 @@ def _plain(value: Any) -> Any:
 
 def _all_values(formula: Formula, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The given values, checked against the whole formula, and those assigned from them."""
-    plain = _without_claims(formula)
-    read = {spelling.key(n) for n in plain.names_read()}
     check_names(formula, given)
-    used = {n: v for n, v in given.items() if spelling.key(n) in read}
-    found = evaluate(plain, used)
-    return {**given, **{n: np.array(t.detach().numpy()) for n, t in found.values.items()}}
+    found = evaluate(_without_claims(formula), given, unused=True)
+    return {n: np.array(t.detach().numpy()) for n, t in found.values.items()}
 
 
 def _without_claims(formula: Formula) -> Formula:
@@ -177,9 +170,8 @@ def _does_not_fit(formula: Formula, names: list[str], error: FormulaError) -> Di
 
 
 def _add(total: Diagnosis, found: Diagnosis) -> None:
-    for mine, new in (
-        (total.wrong, found.wrong), (total.checked, found.checked),
-        (total.failures, found.failures), (total.causes, found.causes),
-    ):  # fmt: skip
-        mine.extend(x for x in new if x not in mine)  # type: ignore[attr-defined]
+    total.wrong += [n for n in found.wrong if n not in total.wrong]
+    total.checked += [n for n in found.checked if n not in total.checked]
+    total.failures += found.failures
+    total.causes += found.causes
     total.causes.sort(key=lambda c: c.input not in total.wrong)

@@ -80,12 +80,12 @@ def _float64(value: Any) -> Tensor:
 
 
 def evaluate(formula: Formula | Expression, values: Mapping[str, Any], *,
-             upstream: Tensor | None = None) -> Evaluation:  # fmt: skip
+             upstream: Tensor | None = None, unused: bool = False) -> Evaluation:  # fmt: skip
     """Compute a formula at the given values: Tensors as they are, numbers and arrays in float64.
 
     `upstream` is the gradient that arrives at the result: what a claim's `dY` means where Y is
     the result; ones if left out. Raises FormulaError for names without a value (with the column),
-    for values that nothing reads, and for shapes that do not fit.
+    for values that nothing reads (unless `unused`), and for shapes that do not fit.
 
     >>> from backlit import expressions
     >>> formula = expressions.parse("f = x^2; df/dx = 2*x", ["x"])
@@ -96,11 +96,12 @@ def evaluate(formula: Formula | Expression, values: Mapping[str, Any], *,
     if isinstance(formula, Expression):
         formula = Formula((Statement(None, formula),))
     given = {n: v if isinstance(v, Tensor) else _float64(v) for n, v in values.items()}
-    _check_names(formula, given)
+    check_names(formula, given, unused)
     return _Evaluator(formula, given).run(upstream)
 
 
-def _check_names(formula: Formula, given: Mapping[str, Any]) -> None:
+def check_names(formula: Formula, given: Mapping[str, Any], unused: bool = False) -> None:
+    """Refuse names without a value, and values that nothing reads."""
     for name in formula.free_names():
         if names.find(name, given) is None and not _is_upstream(name, formula):
             have = ", ".join(given) or "none"
@@ -112,7 +113,7 @@ def _check_names(formula: Formula, given: Mapping[str, Any]) -> None:
         names.key(p.wrt) for s in formula.statements for p in s.value.walk()
         if isinstance(p, Derivative)
     }  # fmt: skip
-    for name in given:
+    for name in () if unused else given:
         if names.key(name) not in read | targets:
             expected = ", ".join(formula.free_names()) or "no names"
             raise FormulaError(f"formula: the value {name!r} is not used",
