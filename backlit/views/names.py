@@ -33,8 +33,9 @@ _STORES = frozenset(("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF"))
 def name_wires(graph: Graph, known: dict[int, str]) -> None:
     """Give every wire its name; `known` has names by the id of an array."""
     taken: set[str] = set()
-    wanted: dict[int, str] = dict(_stored(graph))
-    held: dict[int, str] | None = None
+    # A formula brings all its names: what the user's line stores is the view, not a value.
+    wanted: dict[int, str] = {} if known else dict(_stored(graph))
+    held: dict[int, str] | None = {} if known else None
     for wire in graph.wires:
         name = known.get(id(wire.value)) or wanted.get(wire.id)
         if not name and wire.maker is None:

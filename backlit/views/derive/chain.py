@@ -1,0 +1,142 @@
+"""The walk over a recorded graph that writes the lines: values forward, the chain rule back.
+
+For every value on a way from the loss to what is asked for: the sum over its readers of upstream
+times local, with symbols, then with numbers. Order: newest first, so that every upstream gradient
+on the right was on the left of an earlier line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from backlit.views.derive.lines import Line, equation, heading, in_numbers, words
+from backlit.views.derive.notation import Notation
+from backlit.views.derive.operators import Local, of_gate
+from backlit.views.derive.patterns import closed_form
+from backlit.views.derive.rules import Back
+from backlit.views.derive.terms import Number, Plus, Symbol, Term, Times
+from backlit.views.derive.words import word
+from backlit.views.graph import Gate, Graph, Wire
+
+
+class Chain:
+    """Writes the lines of one graph for the wires that are asked for."""
+
+    def __init__(self, graph: Graph, notation: Notation, targets: list[Wire], numbers: bool,
+                 language: str):  # fmt: skip
+        self.graph, self.notation, self.targets = graph, notation, targets
+        self.numbers, self.language = numbers, language
+        self.backs: dict[int, Back] = {}
+        self.scalar = all(w.shape == () for w in graph.wires)
+
+    def lines(self) -> Iterator[Line]:
+        yield heading(word("forward", self.language))
+        for gate in self.graph.gates:
+            yield from self._values(gate)
+        yield heading(word("backward", self.language))
+        for wire in self._wanted():
+            yield from self._gradient(wire)
+
+    # ----- forward -----
+
+    def _values(self, gate: Gate) -> Iterator[Line]:
+        for k, wire in enumerate(gate.outputs):
+            if wire is None or (k and wire.grad is None and not wire.readers):
+                continue
+            left = Symbol(self.notation.symbol(wire), wire.array)
+            yield from self._both(left, [of_gate(gate, self.notation, k)])
+
+    def _both(self, left: Symbol, sides: list[Term]) -> Iterator[Line]:
+        yield equation(left, sides, self.language)
+        if self.numbers:
+            yield in_numbers(left, sides, self.language)
+
+    # ----- backward -----
+
+    def _wanted(self) -> list[Wire]:
+        """The wires between the loss and the targets, newest first."""
+        below = {id(w) for w in self.targets}
+        for gate in self.graph.gates:
+            reads = (w for w, d in zip(gate.inputs, gate.downstream) if d is not None)
+            if any(w is not None and id(w) in below for w in reads):
+                below.update(id(w) for w in gate.outputs if w is not None)
+        found = [w for w in self.graph.wires if id(w) in below and w.grad is not None]
+        place = {id(w): k for k, w in enumerate(found)}
+        return sorted(found, key=lambda w: (-_moment(w), place[id(w)]))
+
+    def _gradient(self, wire: Wire) -> Iterator[Line]:
+        left = self.notation.grad(wire)
+        parts = self._contributions(wire)
+        if wire is self.graph.loss and not parts:
+            yield from self._start(wire)
+            return
+        if len(parts) > 1:
+            text = {"name": _spoken(self.notation.symbol(wire)), "count": len(parts)}
+            yield words(word("fork", self.language, **text))
+        concrete = _sum([term for _, term in parts])
+        sides: list[Term] = []
+        abstract = self._abstract(wire, parts)
+        if abstract is not None:
+            sides.append(abstract)
+        sides.append(concrete)
+        closed = closed_form(wire, self.notation)
+        yield equation(left, [*sides, *([closed] if closed is not None else [])], self.language)
+        if self.numbers:
+            yield in_numbers(left, [concrete], self.language)
+
+    def _start(self, wire: Wire) -> Iterator[Line]:
+        left = self.notation.grad(wire)
+        if wire.shape == () and float(wire.grad) == 1.0:  # type: ignore[arg-type]
+            yield words(word("start", self.language))
+            yield equation(left, [Number(1)], self.language)
+            return
+        yield words(word("seed", self.language))
+        yield in_numbers(left, [Symbol("G", wire.grad)], self.language)
+
+    def _contributions(self, wire: Wire) -> list[tuple[Gate, Term]]:
+        """What each reader hands back; a gate that reads the wire twice counts once."""
+        found: dict[int, tuple[Gate, list[Term]]] = {}
+        for gate, i, _ in wire.contributions:
+            back = self.backs.setdefault(id(gate), Back(gate, self.notation))
+            found.setdefault(id(gate), (gate, []))[1].append(back.contribution(i))
+        return [(gate, _sum(terms)) for gate, terms in found.values()]
+
+    def _abstract(self, wire: Wire, parts: list[tuple[Gate, Term]]) -> Term | None:
+        """The chain rule itself: derivatives as symbols. For circuits of numbers."""
+        if not self.scalar or not all(gate.op.elementwise for gate, _ in parts):
+            return None
+        terms: list[Term] = []
+        for gate, _ in parts:
+            slots = [i for i, w in enumerate(gate.inputs) if w is wire and i in gate.op.locals]
+            local = sum(np.asarray(Local(gate, i, self.notation).value, float) for i in slots)
+            g = self.notation.grad(gate.output, gate.upstream[0])
+            terms.append(Times(g, self.notation.local(gate, wire, local)))
+        return _sum(terms)
+
+
+def _moment(wire: Wire) -> float:
+    """When a value came to be: as its gate ran, or just before its first reader."""
+    if wire.maker is not None:
+        return wire.maker.id
+    return min((gate.id for gate, _ in wire.readers), default=0) - 0.5
+
+
+def _sum(terms: list[Term]) -> Term:
+    return terms[0] if len(terms) == 1 else Plus(*terms)
+
+
+def _spoken(tex: str) -> str:
+    from backlit.views.derive.plain import plain
+
+    return plain(tex)
+
+
+def targets_of(graph: Graph, wrt: Any) -> list[Wire]:
+    """The wires that are asked for: all leaves, or those named."""
+    if wrt is None:
+        return graph.leaves
+    listed = wrt if isinstance(wrt, list | tuple) else [wrt]
+    return [graph.wire(w) for w in listed]

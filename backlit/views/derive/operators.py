@@ -1,0 +1,263 @@
+"""Operators as terms: an application by the operator's own LaTeX and its own NumPy forward.
+
+What is printed and what is evaluated are both the operator's rules, read in two ways; nothing
+here describes mathematics a second time. A few operators have terms of their own (terms.py)
+because their LaTeX depends on shapes. Read next: rules.py for the way back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from backlit.ops import formula as fm
+from backlit.ops.formula import Tex
+from backlit.ops.op import REGISTRY, Operator
+from backlit.views.derive.notation import Notation
+from backlit.views.derive.terms import (
+    ATOM,
+    SIGN,
+    Matmul,
+    Minus,
+    Number,
+    Plus,
+    Shown,
+    Spread,
+    Symbol,
+    Term,
+    Times,
+    Total,
+    Transposed,
+    number_tex,
+    size_tex,
+    total_to,
+    wide,
+)
+from backlit.views.graph import Gate
+
+
+class Applied(Term):
+    """An operator applied to terms; `output` says which of its results."""
+
+    def __init__(
+        self, op: Any, params: dict[str, Any], args: Sequence[Term | None], output: int = 0
+    ):
+        self.op, self.params, self.args, self.output = op, params, tuple(args), output
+        self.parts = tuple(a for a in args if a is not None)
+
+    def tex(self, numbers: bool = False) -> Tex:
+        shown = [None if a is None else _written(a, numbers) for a in self.args]
+        if self.op.elementwise:
+            made = _formula_tex(self.op, shown, self.params)
+            arrays = sum(not p.scalar for p in self.parts)
+            return Tex(_of_arrays(made.text), made.rank) if arrays and not numbers else made
+        return _rule_tex(self.op, shown, self.params)
+
+    def compute(self) -> Any:
+        made = self.op.forward(
+            *[None if a is None else _given(a) for a in self.args], **self.params
+        )
+        return made[self.output] if isinstance(made, tuple) else made
+
+    def bounds(self) -> Any:
+        size = np.abs(self.value)
+        if self.op.elementwise and size.dtype.kind == "f":
+            for part in self.parts:  # a sum may cancel what went into it
+                if self.op.name in ("add", "sub"):
+                    size = np.maximum(size, part.bound)
+        return size
+
+
+def _written(term: Term, numbers: bool) -> Any:
+    """A term as LaTeX; plain numbers stay numbers, for formulas that look at them."""
+    if isinstance(term, Number):
+        return term.number
+    return term.tex(numbers)
+
+
+def _given(term: Term) -> Any:
+    return term.number if isinstance(term, Number) else term.value
+
+
+def _formula_tex(op: Any, shown: list[Any], params: dict[str, Any]) -> Tex:
+    if op.symbol or "latex" in vars(op):
+        return Tex(op.latex(*(str(Tex.of(s)) for s in shown), **params))
+    made = Tex.of(op.formula(fm.LATEX, *(Tex.of(s) for s in shown), **params))
+    return Tex(op.latex(*map(str, shown), **params)) if len(made.text) > 400 else made
+
+
+def _rule_tex(op: Any, shown: list[Any], params: dict[str, Any]) -> Tex:
+    own = getattr(op.latex, "__func__", None) is not Operator.latex.__func__  # type: ignore[attr-defined]
+    if not own:
+        names = [str(Tex.of(s)) for s in shown if s is not None]
+        name = op.name.replace("_", r"\_")
+        return Tex(rf"\operatorname{{{name}}}" + fm.parenthesize(", ".join(names)))
+    texts = [None if s is None else Tex.of(s).at(ATOM) for s in shown]
+    text = op.latex(*texts, **params)
+    if shown and text == texts[0]:  # it is not written at all: a cast, a new axis
+        return Tex.of(shown[0])
+    return Tex(text, SIGN)
+
+
+def applied(op: Any, params: dict[str, Any], args: Sequence[Term | None], output: int = 0) -> Term:
+    """The term of an application, with a notation of its own where there is one."""
+    special = _SPECIAL.get(op.name)
+    if special is not None:
+        made = special(params, args)
+        if made is not None:
+            return made
+    return Applied(op, params, args, output)
+
+
+def of_gate(gate: Gate, notation: Notation, output: int = 0) -> Term:
+    """What a gate computes, from the symbols of its inputs."""
+    args = [notation.wire(w) for w in gate.inputs]
+    if gate.op.name in REGISTRY:
+        return applied(gate.op, gate.params, args, output)
+    names = ", ".join(str(a.tex()) for a in args if a is not None)
+    called = rf"\operatorname{{{gate.op.name}}}".replace("_", r"\_") + fm.parenthesize(names)
+    wire = gate.outputs[output]
+    assert wire is not None
+    return Symbol(called, wire.array)  # a user's function: its forward is the program itself
+
+
+def _of_arrays(text: str) -> str:
+    """Products of arrays are element by element; a number in front of one scales it."""
+    return re.sub(r"(?<![\d.]) \\cdot|(?<=_\d) \\cdot", r" \\odot", text)
+
+
+class Local(Term):
+    """A local derivative, element by element: the operator's own formula."""
+
+    def __init__(self, gate: Gate, i: int, notation: Notation):
+        self.gate, self.i, self.notation = gate, i, notation
+        self.parts = tuple(
+            Symbol(notation.symbol(w), w.array) if not isinstance(notation.wire(w), Number)
+            else Number(w.value)
+            for w in (*gate.inputs, *gate.outputs) if w is not None
+        )  # fmt: skip
+
+    def plain(self) -> Any:
+        """The number 1, -1 or 0 where the derivative is that, else None."""
+        made = self.gate.op.local(fm.LATEX, self.i, self._names(), self.gate.params)
+        return made if isinstance(made, int | float) else None
+
+    def _names(self) -> dict[str, Any]:
+        return self.notation.in_formula(self.gate)
+
+    def tex(self, numbers: bool = False) -> Tex:
+        if numbers and any(w is not None and w.shape for w in self.gate.outputs):
+            return number_tex(self.value)
+        names = self._names()
+        if numbers:
+            values = self.gate.named_values()
+            names = {k: number_tex(wide(v)) if isinstance(names[k], Tex) else v
+                     for k, v in values.items()}  # fmt: skip
+        made = Tex.of(self.gate.op.local(fm.LATEX, self.i, names, self.gate.params))
+        if any(w is not None and w.shape for w in self.gate.outputs):
+            return Tex(_of_arrays(made.text), made.rank)
+        return made
+
+    def compute(self) -> Any:
+        values = {
+            k: wide(v) if isinstance(v, np.ndarray) else v
+            for k, v in self.gate.named_values().items()
+        }
+        return self.gate.op.local(fm.NUMPY, self.i, values, self.gate.params)
+
+    @property
+    def mask(self) -> Any:
+        """Where the input takes part at all, or None."""
+        return self.gate.op.mask(fm.NUMPY, self.i, self.gate.named_values())
+
+
+# ----- notations that depend on shapes -----
+
+
+def _mul(params: dict[str, Any], args: Sequence[Any]) -> Term:
+    return Times(*args)
+
+
+def _add(params: dict[str, Any], args: Sequence[Any]) -> Term:
+    return Plus(*args)
+
+
+def _sub(params: dict[str, Any], args: Sequence[Any]) -> Term:
+    return Plus(args[0], Minus(args[1]))
+
+
+def _matmul(params: dict[str, Any], args: Sequence[Any]) -> Term:
+    return Matmul(*args)
+
+
+def _linear(params: dict[str, Any], args: Sequence[Any]) -> Term:
+    x, w, b = args
+    made: Term = Matmul(w, x) if x.value.ndim == 1 else Matmul(x, Transposed(w))
+    return made if b is None else Plus(made, b)
+
+
+def _permute(params: dict[str, Any], args: Sequence[Any]) -> Term | None:
+    dims = params["dims"]
+    swapped = (*range(len(dims) - 2), len(dims) - 1, len(dims) - 2)
+    if len(dims) > 1 and dims == swapped:
+        return Transposed(args[0])
+    shown = ", ".join(map(str, dims))
+    return Shown(
+        lambda x: rf"\operatorname{{permute}}_{{{shown}}}\left({x}\right)",
+        lambda x: x.transpose(dims), args[0], linear=True,
+    )  # fmt: skip
+
+
+def _kept(params: dict[str, Any], x: Term) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    from backlit.ops.reduce import reduced
+
+    dims = params["dims"]
+    return dims, reduced(x.shape, dims, params.get("keepdim", False))
+
+
+def _sum(params: dict[str, Any], args: Sequence[Any]) -> Term:
+    dims, shape = _kept(params, args[0])
+    return Total(args[0], dims, shape) if dims else args[0]
+
+
+def _mean(params: dict[str, Any], args: Sequence[Any]) -> Term | None:
+    dims, shape = _kept(params, args[0])
+    count = int(np.prod([args[0].shape[d] for d in dims], dtype=int))
+    if not dims or not count:
+        return None
+    return Times(one_over(count), Total(args[0], dims, shape))
+
+
+def one_over(count: int) -> Term:
+    """The factor of a mean."""
+    return Shown(lambda: rf"\frac{{1}}{{{count}}}", lambda: np.asarray(1.0 / count))
+
+
+def _neg(params: dict[str, Any], args: Sequence[Any]) -> Term:
+    return Minus(args[0])
+
+
+def _expand(params: dict[str, Any], args: Sequence[Any]) -> Term:
+    return Spread(args[0], params["shape"])
+
+
+def _sum_to(params: dict[str, Any], args: Sequence[Any]) -> Term:
+    return total_to(args[0], tuple(params["shape"]))
+
+
+def _reshape(params: dict[str, Any], args: Sequence[Any]) -> Term:
+    shape = tuple(params["shape"])
+    size = size_tex(shape)
+    return Shown(
+        lambda x: rf"\operatorname{{reshape}}_{{{size}}}\left({x}\right)",
+        lambda x: x.reshape(shape), args[0], linear=True,
+    )  # fmt: skip
+
+
+_SPECIAL = {
+    "add": _add, "sub": _sub, "mul": _mul, "matmul": _matmul, "linear": _linear,
+    "permute": _permute, "sum": _sum, "mean": _mean, "neg": _neg, "expand": _expand, "sum_to": _sum_to, "reshape": _reshape,
+}  # fmt: skip
