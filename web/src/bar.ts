@@ -1,6 +1,8 @@
 // The bar under the circuit: buttons of the walk, and the sentence of the step.
 
 import { button, clear, h } from "./dom";
+import { icon } from "./icons";
+import type { Icon } from "./icons";
 import { sentences, t } from "./words";
 import type { Word } from "./words";
 
@@ -25,16 +27,15 @@ export class Bar {
   update(at: number, all: number, text: string, kind: string, playing: boolean): void {
     const focused = this.buttons.contains(document.activeElement)
       ? [...this.buttons.children].indexOf(document.activeElement!) : -1;
-    const one = (sign: string, word: Word, off: boolean, act: () => void) =>
-      button(sign, { "aria-label": t(word), title: t(word), "aria-disabled": off || null }, act);
+    const one = (word: Word & Icon, off: boolean, act: () => void) =>
+      button(icon(word), { "aria-label": t(word), title: t(word), "aria-disabled": off || null }, act);
     this.buttons.setAttribute("aria-label", t("steps"));
     clear(this.buttons,
-      one("⏮\ufe0e", "first", at === 0, () => this.walk.first()),
-      one("←", "back", at === 0, () => this.walk.back()),
-      one(playing ? "⏸\ufe0e" : "▶\ufe0e", playing ? "pause" : "play", false,
-        () => this.walk.play()),
-      one("→", "next", false, () => this.walk.next()),
-      one("⏭\ufe0e", "last", at === all, () => this.walk.last()));
+      one("first", at === 0, () => this.walk.first()),
+      one("back", at === 0, () => this.walk.back()),
+      one(playing ? "pause" : "play", false, () => this.walk.play()),
+      one("next", false, () => this.walk.next()),
+      one("last", at === all, () => this.walk.last()));
     (this.buttons.children[focused] as HTMLElement | undefined)?.focus();
     this.count.textContent = `${at} / ${all}`;
     this.count.setAttribute("aria-label", sentences.stepOf(at, all));

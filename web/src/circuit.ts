@@ -3,6 +3,7 @@
 import { h, s } from "./dom";
 import { draw } from "./draw";
 import type { Drawing } from "./draw";
+import { Overview } from "./overview";
 import { Placer } from "./layout";
 import type { Direction, Layout } from "./layout";
 import { canOpen } from "./model";
@@ -20,13 +21,15 @@ export interface Touches {
   chooseNothing(): void;
 }
 
-const READABLE = 0.6;
+// Text smaller than this share of its size is hard to read.
+const READABLE = 0.7;
 
 export class CircuitView {
   readonly element: HTMLElement;
   private svg = s("svg", { class: "circuit", role: "group" });
   private scene = s("g");
   private viewport: Viewport;
+  private overview: Overview;
   private drawing: Drawing | null = null;
   private layout: Layout | null = null;
   private view: Visible | null = null;
@@ -36,8 +39,9 @@ export class CircuitView {
   constructor(private model: Model, engine: string, private touches: Touches) {
     this.placer = new Placer(engine);
     this.svg.append(this.scene);
-    this.element = h("div", { class: "stage" }, this.svg);
-    this.viewport = new Viewport(this.svg, this.scene);
+    this.overview = new Overview((x, y) => this.viewport.center(x, y));
+    this.element = h("div", { class: "stage" }, this.svg, this.overview.element);
+    this.viewport = new Viewport(this.svg, this.scene, (seen) => this.overview.mark(seen));
     this.svg.addEventListener("click", (e) => this.click(e));
     this.svg.addEventListener("dblclick", (e) => this.doubleClick(e));
   }
@@ -55,6 +59,7 @@ export class CircuitView {
     this.svg.setAttribute("aria-label", t("circuit"));
     this.layout = layout;
     this.view = view;
+    this.overview.draw(view, layout);
     const after = keep && this.corner(keep);
     if (before && after) this.viewport.pan(before.x - after.x, before.y - after.y);
     else this.home();

@@ -26,8 +26,10 @@ export function s<K extends keyof SVGElementTagNameMap>(
   return fill(document.createElementNS(SVG, tag) as SVGElementTagNameMap[K], attributes, children);
 }
 
-export function button(text: string, attributes: Attributes, act: () => void): HTMLButtonElement {
-  const made = h("button", { type: "button", ...attributes }, text);
+export function button(
+  content: string | Node, attributes: Attributes, act: () => void,
+): HTMLButtonElement {
+  const made = h("button", { type: "button", ...attributes }, content);
   made.addEventListener("click", act);
   return made;
 }

@@ -265,7 +265,7 @@ function drawItem(item: Item, at: Rect, model: Model, measure: Measure): SVGGEle
 function drawBadge(x: number, y: number, sign: "+" | "−"): SVGGElement {
   const d = sign === "+" ? "M-3 0H3M0 -3V3" : "M-3 0H3";
   return s("g", { class: "badge", transform: `translate(${x} ${y})`, "aria-hidden": "true" },
-    s("circle", { r: 7 }), s("path", { d }));
+    s("circle", { class: "target", r: 14 }), s("circle", { class: "rim", r: 7 }), s("path", { d }));
 }
 
 function drawFrame(item: Item, at: Rect): SVGGElement {

@@ -26,8 +26,8 @@ export interface Label {
   below: Face | null;
 }
 
-export const TEXT = 14;
-export const SMALL = 11;
+export const TEXT = 15;
+export const SMALL = 12;
 export const PICTURE = 32;
 const SCALAR_ROW = 18;
 const TENSOR_ROW = 38;
@@ -60,7 +60,7 @@ export function labelOf(edge: Edge, measure: Measure): Label | null {
   const below = numbers ? face(role, numbers, "", measure) : null;
   if (!above && !below) return null;
   const half = Math.max(above?.height ?? 0, below?.height ?? 0);
-  const width = Math.max(above?.width ?? 0, below?.width ?? 0) + 10;
+  const width = Math.max(above?.width ?? 0, below?.width ?? 0) + 4;
   return { above, below, width, height: 2 * half + 4 };
 }
 
@@ -101,7 +101,7 @@ export interface Size {
   height: number;
 }
 
-export const CIRCLE = 40;
+export const CIRCLE = 38;
 
 export function isCircle(item: Item, measure: Measure): boolean {
   return item.kind === "gate" && measure(item.gate!.symbol, 17) <= 26;

@@ -26,27 +26,29 @@ const OPTIONS = {
   "elk.algorithm": "layered",
   "elk.hierarchyHandling": "INCLUDE_CHILDREN",
   "elk.edgeRouting": "ORTHOGONAL",
-  "elk.layered.considerModelOrder.strategy": "NODES_AND_EDGES",
   "elk.layered.nodePlacement.strategy": "NETWORK_SIMPLEX",
-  "elk.spacing.nodeNode": "22",
+  "elk.spacing.nodeNode": "18",
   "elk.spacing.edgeNode": "16",
   "elk.spacing.edgeEdge": "12",
   "elk.spacing.edgeLabel": "4",
   "elk.spacing.labelNode": "6",
-  "elk.layered.spacing.nodeNodeBetweenLayers": "18",
-  "elk.layered.spacing.edgeNodeBetweenLayers": "14",
-  "elk.layered.spacing.edgeEdgeBetweenLayers": "12",
+  "elk.layered.spacing.nodeNodeBetweenLayers": "12",
+  "elk.layered.spacing.edgeNodeBetweenLayers": "9",
+  "elk.layered.spacing.edgeEdgeBetweenLayers": "10",
   "elk.json.shapeCoords": "ROOT",
   "elk.json.edgeCoords": "ROOT",
 };
 
+// Keeps operands in the order in which they are read; ELK can't do it across open groups.
+const ORDERED = { "elk.layered.considerModelOrder.strategy": "NODES_AND_EDGES" };
 const INLINE = { "elk.edgeLabels.inline": "true", "elk.edgeLabels.placement": "CENTER" };
 
 /** The question to ELK; `labels` keeps what is written at each edge. */
 export function question(
   view: Visible, direction: Direction, measure: Measure, labels: Map<string, Label>,
 ): ElkNode {
-  const common = { ...OPTIONS, "elk.direction": direction };
+  const flat = view.root.children.every((box) => box.kind !== "container");
+  const common = { ...OPTIONS, ...(flat ? ORDERED : {}), "elk.direction": direction };
   const node = (box: Box): ElkNode => {
     if (box.kind !== "container") return { id: box.id, ...boxSize(box, measure) };
     const layoutOptions: Record<string, string> = { ...common };

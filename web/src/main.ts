@@ -3,6 +3,8 @@
 import { Bar } from "./bar";
 import { CircuitView } from "./circuit";
 import { button, clear, h } from "./dom";
+import { icon } from "./icons";
+import type { Icon } from "./icons";
 import type { Direction } from "./layout";
 import { build, canOpen } from "./model";
 import type { Item, Model, WireNode } from "./model";
@@ -20,7 +22,7 @@ import { toggleTheme } from "./theme";
 import { visible } from "./visible";
 import type { Visible } from "./visible";
 import { speak, spoken, t } from "./words";
-import type { Language } from "./words";
+import type { Language, Word } from "./words";
 
 // Beyond this many boxes a graph starts with its groups closed.
 const MANY = 160;
@@ -84,18 +86,18 @@ class Page {
   }
 
   private fillHead(): void {
-    const tool = (sign: string, word: Parameters<typeof t>[0], act: () => void) =>
-      button(sign, { title: t(word), "aria-label": t(word) }, act);
+    const tool = (word: Icon & Word, act: () => void) =>
+      button(icon(word), { title: t(word), "aria-label": t(word) }, act);
     clear(this.head,
       h("a", { class: "skip", href: "#panel" }, t("toPanel")),
       h("h1", {}, this.snapshot.title),
       this.search.element,
       h("div", { class: "tools" },
-        tool("−", "zoomOut", () => this.circuit.zoom(1 / 1.3)),
-        tool("+", "zoomIn", () => this.circuit.zoom(1.3)),
-        tool("⤢", "fit", () => this.circuit.fit()),
-        tool("⇄", "turn", () => this.turn()),
-        tool("◐", "theme", toggleTheme),
+        tool("zoomOut", () => this.circuit.zoom(1 / 1.3)),
+        tool("zoomIn", () => this.circuit.zoom(1.3)),
+        tool("fit", () => this.circuit.fit()),
+        tool("turn", () => this.turn()),
+        tool("theme", toggleTheme),
         button(t("language"), { class: "language", lang: spoken() === "en" ? "zh" : "en" },
           () => this.translate())));
   }

@@ -40,8 +40,9 @@ export interface Model {
   inputs: Map<Item, (WireNode | null)[]>;
 }
 
-// More children than this on one level are bundled into runs of neighbours.
+// More children than CROWD on one level are bundled into at most RUNS runs of neighbours.
 const CROWD = 120;
+const RUNS = 24;
 const RUN = 40;
 
 export function build(snapshot: Snapshot): Model {
@@ -118,14 +119,26 @@ function measure(item: Item): void {
     item.first = Math.min(item.first, child.first);
     item.last = Math.max(item.last, child.last);
   }
-  item.children = item.children.filter((c) => c.kind === "gate" || c.children.length);
+  item.children = item.children.flatMap(settled);
   item.children.sort((a, b) => a.first - b.first);
+}
+
+// A module of one gate without weights is that gate; a group of nothing is nothing.
+function settled(item: Item): Item[] {
+  if (item.kind !== "group") return [item];
+  const [only, second] = item.children;
+  if (!only || second || only.kind !== "gate" || item.group!.parameters) {
+    return only ? [item] : [];
+  }
+  only.parent = item.parent;
+  only.depth = item.depth;
+  return [only];
 }
 
 function bundle(model: Model, item: Item): void {
   for (const child of item.children) bundle(model, child);
   if (item.children.length <= CROWD) return;
-  const size = Math.max(RUN, Math.ceil(item.children.length / CROWD));
+  const size = Math.max(RUN, Math.ceil(item.children.length / RUNS));
   const runs: Item[] = [];
   for (let i = 0; i < item.children.length; i += size) {
     const members = item.children.slice(i, i + size);

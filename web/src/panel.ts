@@ -204,7 +204,7 @@ function groupPanel(item: Item, act: Actions): HTMLElement {
     h("header", {}, h("h2", {}, titleOf(item)), toggleButton(item, act)),
     group?.path ? h("p", { class: "place" }, group.path) : null,
     h("p", { class: "place" }, subtitleOf(item)),
-    group?.tex ? formula(group.tex, true) : null,
+    group?.tex.includes("=") ? formula(group.tex, true) : null,
     section(t("gates"), itemList(members, act),
       members.length < item.children.length ? h("p", { class: "place" }, "…") : null));
 }

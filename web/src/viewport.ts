@@ -14,10 +14,13 @@ export class Viewport {
   private x = 0;
   private y = 0;
   scale = 1;
+  private inFrame = window.self !== window.top; // a notebook's page scrolls with the wheel
   private pointers = new Map<number, { x: number; y: number }>();
   moved = 0; // how far the pointer went since it was pressed: a drag is no click
 
-  constructor(private svg: SVGSVGElement, private scene: SVGGElement) {
+  constructor(
+    private svg: SVGSVGElement, private scene: SVGGElement, private changed: (seen: Area) => void,
+  ) {
     svg.addEventListener("wheel", (e) => this.wheel(e), { passive: false });
     svg.addEventListener("pointerdown", (e) => this.press(e));
     svg.addEventListener("pointermove", (e) => this.move(e));
@@ -32,23 +35,34 @@ export class Viewport {
 
   private apply(): void {
     this.scene.setAttribute("transform", `translate(${this.x} ${this.y}) scale(${this.scale})`);
+    const { width, height } = this.size;
+    const [x, y] = [-this.x / this.scale, -this.y / this.scale];
+    this.changed({ x, y, width: width / this.scale, height: height / this.scale });
   }
 
-  /** Show all of an area, or its beginning where all would be too small to read. */
-  fit(area: Area, least = LEAST): void {
+  /** Show all of an area; where that would be too small to read, its beginning. */
+  fit(area: Area, readable = 0): void {
     const { width, height } = this.size;
-    const margin = Math.min(28, width / 20);
+    const margin = Math.min(28, width / 24);
     const fitting = Math.min(
       (width - 2 * margin) / area.width, (height - 2 * margin) / area.height);
-    this.scale = Math.min(1.7, Math.max(fitting, least));
-    const spare = (room: number, size: number) => Math.max(margin, (room - size * this.scale) / 2);
-    const tooWide = area.width * this.scale > width;
-    const tooTall = area.height * this.scale > height;
-    this.x = spare(width, area.width) - area.x * this.scale;
-    this.y = spare(height, area.height) - area.y * this.scale;
-    if (tooWide && !tooTall) this.x = margin - area.x * this.scale;
-    if (tooTall && !tooWide) this.y = margin - area.y * this.scale;
+    this.scale = Math.max(LEAST, Math.min(1.6, fitting < readable ? 1 : fitting));
+    const along = (room: number, size: number) => Math.max(margin, (room - size * this.scale) / 2);
+    this.x = along(width, area.width) - area.x * this.scale;
+    this.y = along(height, area.height) - area.y * this.scale;
+    if (fitting < readable) this.startAt(area, margin);
     this.apply();
+  }
+
+  /** The long side begins at the margin, the short one is centred. */
+  private startAt(area: Area, margin: number): void {
+    const { width, height } = this.size;
+    if (area.width > area.height) this.y = (height - area.height * this.scale) / 2;
+    else this.x = (width - area.width * this.scale) / 2;
+    if (area.width * this.scale <= width) this.x = (width - area.width * this.scale) / 2;
+    else if (area.width > area.height) this.x = margin;
+    if (area.height * this.scale <= height) this.y = (height - area.height * this.scale) / 2;
+    else if (area.width <= area.height) this.y = margin;
   }
 
   zoom(factor: number, at?: { x: number; y: number }): void {
@@ -72,6 +86,11 @@ export class Viewport {
     return { x: x * this.scale + this.x, y: y * this.scale + this.y };
   }
 
+  center(x: number, y: number): void {
+    const { width, height } = this.size;
+    this.pan(width / 2 - x * this.scale - this.x, height / 2 - y * this.scale - this.y);
+  }
+
   /** Bring an area into view with as little movement as it takes. */
   reveal(area: Area): void {
     const { width, height } = this.size;
@@ -85,6 +104,7 @@ export class Viewport {
   }
 
   private wheel(e: WheelEvent): void {
+    if (this.inFrame && !e.ctrlKey && !e.metaKey) return;
     e.preventDefault();
     if (e.shiftKey) return this.pan(-(e.deltaX || e.deltaY), 0);
     const unit = e.deltaMode === 1 ? 20 : 1;
