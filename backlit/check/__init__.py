@@ -15,3 +15,13 @@ from backlit.check.doctor import (
     diagnose as diagnose,
     doctor as doctor,
 )
+from backlit.check.input_scale import (
+    InputsReport as InputsReport,
+    Reader as Reader,
+    inputs as inputs,
+)
+from backlit.check.loss_assumptions import (
+    LossFinding as LossFinding,
+    LossReport as LossReport,
+    loss as loss,
+)
