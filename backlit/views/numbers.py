@@ -67,11 +67,11 @@ def statistics(array: np.ndarray) -> dict[str, Any]:
 def norm(wide: np.ndarray) -> float:
     """The Euclidean norm; squares that leave the range are scaled first."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        found = math.sqrt(float(np.dot(wide, wide)))
-        largest = float(np.max(np.abs(wide), initial=0.0))
-        if (math.isinf(found) or found < 1e-150) and 0 < largest < math.inf:
-            scaled = wide / largest
-            found = largest * math.sqrt(float(np.dot(scaled, scaled)))
+        found = math.sqrt(float(np.square(wide).sum()))
+        if math.isinf(found) or found < 1e-150:
+            largest = float(np.max(np.abs(wide), initial=0.0))
+            if 0 < largest < math.inf:
+                found = largest * math.sqrt(float(np.square(wide / largest).sum()))
     return found
 
 

@@ -159,14 +159,15 @@ class Watch(Observer):
                 gate.downstream[i] = fit(g, wire.shape, wire.array.dtype).cell.array
         state.observers = outer
 
-    def graph(self, result: Tensor) -> Graph:
-        """The part that the result depends on, with total gradients."""
-        root = self.wire(result)
-        assert root is not None
-        gates, wires = _ancestors(root)
+    def graph(self, result: Tensor, *others: Tensor) -> Graph:
+        """The part that the result (and others beside it) depend on, with total gradients."""
+        roots = [self.wire(t) for t in (result, *others)]
+        gates, wires = _ancestors(roots)  # type: ignore[arg-type]
         for wire in wires:
             wire.readers = [(g, i) for g, i in wire.readers if g in gates]
             wire.grad = _total(wire)
+        root = roots[0]
+        assert root is not None
         if root.maker is not None:
             root.grad = root.maker.upstream[root.output]
         graph = Graph(
@@ -199,10 +200,10 @@ def _total(wire: Wire) -> np.ndarray | None:
     return np.asarray(total)
 
 
-def _ancestors(root: Wire) -> tuple[set[Gate], set[Wire]]:
+def _ancestors(roots: list[Wire]) -> tuple[set[Gate], set[Wire]]:
     gates: set[Gate] = set()
-    wires = {root}
-    stack: list[Gate | None] = [root.maker]
+    wires = set(roots)
+    stack: list[Gate | None] = [root.maker for root in roots]
     while stack:
         gate = stack.pop()
         if gate is None or gate in gates:

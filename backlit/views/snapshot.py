@@ -7,7 +7,7 @@ pictures.py, symbols.py, sentences.py, groups.py and inside.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,7 +34,19 @@ class Writer:
     chosen: Mapping[int, list[Index]] = field(default_factory=dict)  # by the id of a wire
     outer: Mapping[int, str] = field(default_factory=dict)  # wires that cross the border
     loss: Wire | None = None
-    pictures: bool = True
+    brief: bool = False  # without pictures and histograms
+    _known: dict[int, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
+
+    def numbers(self, value: Any, chosen: Iterable[Index] = ()) -> dict[str, Any]:
+        """The `Numbers` of a value, computed once for each array."""
+        held, found = self._known.get(id(value), (None, {}))
+        if held is not value or chosen:
+            found = numbers(value, chosen)
+            if self.brief:
+                found.pop("histogram", None)
+            if not chosen:
+                self._known[id(value)] = value, found
+        return dict(found)
 
     def wire_id(self, wire: Wire | None) -> str | None:
         if wire is None:
@@ -47,9 +59,9 @@ class Writer:
     def wire(self, wire: Wire) -> dict[str, Any]:
         """One `Wire`."""
         chosen = self.chosen.get(wire.id, ())
-        value = numbers(wire.value, chosen)
-        grad = None if wire.grad is None else numbers(wire.grad, chosen)
-        if self.pictures:
+        value = self.numbers(wire.value, chosen)
+        grad = None if wire.grad is None else self.numbers(wire.grad, chosen)
+        if not self.brief:
             self._draw(wire, value, grad)
         return {
             "id": self.wire_id(wire),
@@ -90,13 +102,33 @@ class Writer:
             "scope": gate.scope,
             "line": line,
             "code": code_line(gate),
-            "backward": [b for i in range(len(gate.inputs)) if (b := backward(gate, i))],
-            "upstream": [None if u is None else numbers(u) for u in gate.upstream],
+            "backward": self.backward(gate),
+            "upstream": [None if u is None else self.numbers(u) for u in gate.upstream],
             "pattern": pattern(gate),
             "forward_text": forward_text(gate),
             "backward_text": backward_text(gate, self.loss),
             "inside": None,
         }
+
+    def backward(self, gate: Gate) -> list[dict[str, Any]]:
+        """One `Input` for each input that gets a gradient: upstream x local = downstream."""
+        upstream = next((u for u in gate.upstream if u is not None), None)
+        if upstream is None:
+            return []
+        arrived, made = self.numbers(upstream), []
+        for i, downstream in enumerate(gate.downstream):
+            if downstream is None:
+                continue
+            slope = local(gate, i)
+            made.append({
+                "input": i,
+                "upstream": arrived,
+                "downstream": self.numbers(downstream),
+                "local": None if slope is None else self.numbers(slope),
+                "local_tex": local_tex(gate, i),
+                "factored": factored(upstream, slope, downstream),
+            })  # fmt: skip
+        return made
 
     def group(self, group: Group) -> dict[str, Any]:
         """One `Group`."""
@@ -123,20 +155,3 @@ class Writer:
             "gates": [self.gate(g, of.get(g.id)) for g in gates],
             "groups": [self.group(g) for g in groups],
         }
-
-
-def backward(gate: Gate, i: int) -> dict[str, Any] | None:
-    """One `Input`: upstream x local = downstream; None where no gradient flows."""
-    downstream = gate.downstream[i]
-    upstream = next((u for u in gate.upstream if u is not None), None)
-    if downstream is None or upstream is None:
-        return None
-    slope = local(gate, i)
-    return {
-        "input": i,
-        "upstream": numbers(upstream),
-        "downstream": numbers(downstream),
-        "local": None if slope is None else numbers(slope),
-        "local_tex": local_tex(gate, i),
-        "factored": factored(upstream, slope, downstream),
-    }

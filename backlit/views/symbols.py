@@ -11,6 +11,7 @@ import linecache
 from backlit.ops import formula as fm
 from backlit.views.graph import Gate, Wire
 from backlit.views.names import tex
+from backlit.views.sentences.words import called
 
 SYMBOLS = {
     "add": "+", "sub": "−", "mul": "×", "div": "÷", "neg": "−1·", "pow": "xⁿ", "square": "x²",
@@ -75,8 +76,22 @@ def _right_side(gate: Gate) -> str:
         return str(gate.op.latex(*present, **gate.params))
 
 
+# Local derivatives whose formula is a matter of cases, as the field writes them.
+_CASES = {
+    ("maximum", 0): r"[{0} > {1}] + \tfrac12 [{0} = {1}]",
+    ("maximum", 1): r"[{1} > {0}] + \tfrac12 [{0} = {1}]",
+    ("minimum", 0): r"[{0} < {1}] + \tfrac12 [{0} = {1}]",
+    ("minimum", 1): r"[{1} < {0}] + \tfrac12 [{0} = {1}]",
+    ("relu", 0): r"[{0} > 0]",
+    ("pow", 0): r"{1} \cdot {{{0}}}^{{{1} - 1}}",
+}
+
+
 def local_tex(gate: Gate, i: int) -> str:
     """The local derivative by input `i`, or how the whole Jacobian meets the gradient G."""
+    cases = _CASES.get((gate.op.name, i))
+    if cases is not None:
+        return cases.format(*(wire_tex(w) for w in gate.inputs if w is not None))
     if gate.has_local(i):
         names = {
             n: wire_tex(w)
@@ -108,3 +123,20 @@ def code_line(gate: Gate) -> str:
     code, _ = gate.program
     _, _, number = gate.line.rpartition(":")
     return linecache.getline(code.co_filename, int(number)).strip() if number.isdigit() else ""
+
+
+_INFIX = {"add": "+", "sub": "-", "mul": "·", "div": "/", "matmul": "@", "pow": "**"}
+
+
+def plain(gate: Gate) -> str:
+    """The gate as a line of plain text: `q = x + y`, `h = relu(z)`."""
+    own = ".".join(str(gate.module).split(".")[1:]) + "."  # its parameters by their last name
+    names = [called(w).removeprefix(own) for w in gate.inputs if w is not None]
+    made = ", ".join(w.name for w in gate.outputs if w is not None and (w.readers or not w.output))
+    sign = _INFIX.get(gate.op.name)
+    if sign and len(names) == 2:
+        right = f" {sign} ".join(f"({n})" if n.startswith("-") else n for n in names)
+        return f"{made} = {right}"
+    if gate.op.name == "neg":
+        return f"{made} = -{names[0]}"
+    return f"{made} = {gate.op.name}({', '.join(names)})"

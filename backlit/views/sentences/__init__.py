@@ -135,10 +135,10 @@ def _force(gate: Gate, loss: Wire | None) -> Pair | None:
     if loss is None or loss.array.size != 1:
         return None
     told: list[Pair] = []
-    for _, wire, _ in dict((w.id, (i, w, d)) for i, w, d in receivers(gate)).values():
+    for wire in dict.fromkeys(w for _, w, _ in receivers(gate)):
         if wire.maker is not None or wire.grad is None or wire.grad.ndim:
             continue
-        if min(g.id for g, _, _ in wire.contributions or [(gate, 0, None)]) == gate.id:
+        if min((g.id for g, _, _ in wire.contributions), default=gate.id) == gate.id:
             told.append(_push(wire, wire.grad, loss))
     return (" ".join(t[0] for t in told), "".join(t[1] for t in told)) if told else None
 

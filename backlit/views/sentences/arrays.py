@@ -64,10 +64,11 @@ FORWARD: dict[str, Pair] = {
 
 # Who gets what backward, by the place of the input; "" names the gate's usual other inputs.
 BACKWARD: dict[str, dict[int, Pair]] = {
-    "linear": {0: ("{x} gets G·W", "{x} 得到 G·W"),
-               1: ("{x} gets Gᵀ·x, summed over the samples", "{x} 得到 Gᵀ·x（对样本求和）"),
+    "linear": {0: ("{x} gets G·{1}", "{x} 得到 G·{1}"),
+               1: ("{x} gets Gᵀ·{0}, summed over the samples", "{x} 得到 Gᵀ·{0}（对样本求和）"),
                2: ("{x} gets the sum of G over the samples", "{x} 得到 G 对样本的和")},
-    "matmul": {0: ("{x} gets G·{1}ᵀ", "{x} 得到 G·{1}ᵀ"), 1: ("{x} gets {0}ᵀ·G", "{x} 得到 {0}ᵀ·G")},
+    "matmul": {0: ("{x} gets G·{1}ᵀ", "{x} 得到 G·{1}ᵀ"),
+               1: ("{x} gets {0}ᵀ·G", "{x} 得到 {0}ᵀ·G")},
     "conv": {0: ("{x} gets G spread back through the turned filters",
                  "{x} 得到经翻转滤波器散回的 G"),
              1: ("{x} gets {0} correlated with G", "{x} 得到 {0} 与 G 的互相关"),
@@ -75,7 +76,8 @@ BACKWARD: dict[str, dict[int, Pair]] = {
 }  # fmt: skip
 _NORMALIZED: dict[int, Pair] = {
     0: ("{x} gets what is left of G without its mean and without its part along the normalized "
-        "values, divided by the deviation", "{x} 得到去掉均值、去掉沿归一化值方向的分量、再除以标准差的 G"),
+        "values, divided by the deviation",
+        "{x} 得到去掉均值、去掉沿归一化值方向的分量、再除以标准差的 G"),
     1: ("{x} gets the sum of G times the normalized values", "{x} 得到 G 与归一化值乘积之和"),
     2: ("{x} gets the sum of G", "{x} 得到 G 之和"),
 }  # fmt: skip
@@ -246,7 +248,8 @@ def general(gate: Gate) -> Pair:
     return (
         f"{'Your' if own else 'The'} {title} backward turns the upstream gradient {what[0]} "
         f"({size(arrived.shape) or 'a number'}) into upstream × Jacobian: {told[0]}.",
-        f"{'你的 ' if own else ''}{title} 的反向把上游梯度 {what[1]}变为 上游 × 雅可比：{told[1]}。",
+        f"{'你的 ' if own else ''}{title} 的反向把上游梯度 {what[1]}变为 上游 × 雅可比："
+        f"{told[1]}。",
     )
 
 

@@ -55,7 +55,7 @@ def gate_name(gate: Gate) -> Pair:
     """What the gate is called: "add gate"."""
     if gate.op.name in DOES:
         name, chinese, *_ = DOES[gate.op.name]
-        return f"{name} gate", f"{chinese}门"
+        return f"{name} gate", f"{chinese} 门" if chinese.isascii() else f"{chinese}门"
     name = gate.op.name.replace("_", " ")
     return f"{name} gate", f"{name} 门"
 
@@ -133,7 +133,7 @@ def swaps(gate: Gate) -> Pair:
 def routes(gate: Gate) -> Pair:
     """Max and min: the gradient goes to the input that was kept."""
     arrived, name = _arrived(gate), gate_name(gate)
-    pair = [w for w in given(gate)]
+    pair = given(gate)
     if arrived.ndim:
         return _routed_arrays(gate, name)
     got = {i: d for i, _, d in receivers(gate)}

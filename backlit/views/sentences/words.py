@@ -20,10 +20,10 @@ Pair = tuple[str, str]
 
 def short(value: Any) -> str:
     """A number in at most four significant digits."""
-    number = np.asarray(value)[()]
-    if isinstance(number, bool | np.bool_ | int | np.integer):
-        return str(int(number))
-    number = float(number)
+    held = np.asarray(value)[()]
+    if isinstance(held, bool | np.bool_ | int | np.integer):
+        return str(int(held))
+    number = float(held)
     if math.isnan(number) or math.isinf(number):
         return str(number)
     text = f"{number:.4g}"

@@ -1,0 +1,183 @@
+"""The circuit as text: a table of gates by module, and one of what the gradients reach.
+
+Numbers are rounded to four digits; arrays show shape and norm. As wide as the terminal, and
+plain where it is piped. Reads the same graph and groups as the page.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from backlit.views.derivatives import local
+from backlit.views.graph import Gate, Graph, Wire
+from backlit.views.groups import Group, Grouping
+from backlit.views.numbers import norm
+from backlit.views.sentences import pattern
+from backlit.views.sentences.words import called, factor, receivers, short, size, upstream
+from backlit.views.symbols import plain
+
+WORDS = {
+    "en": ("gate", "value", "gradient", "upstream × local = downstream", "input", "contributions",
+           "gates", "parameters"),
+    "zh": ("门", "值", "梯度", "上游 × 局部 = 下游", "输入", "各份贡献", "个门", "个参数"),
+}  # fmt: skip
+PATTERNS = {
+    "distributes": "分发", "swaps": "交换", "scales": "缩放", "routes": "路由", "blocks": "开关",
+    "moves": "搬移", "adds up": "相加",
+}  # fmt: skip
+MORE = {"en": "... and {} in closed groups", "zh": "……另有 {} 个在未展开的组中"}
+NARROWEST = 40
+
+
+def text(graph: Graph, grouping: Grouping, title: str, language: str) -> str:
+    """The tables as plain text, as wide as the terminal."""
+    from rich.console import Console
+
+    width = max(shutil.get_terminal_size((100, 24)).columns, NARROWEST)
+    held = io.StringIO()
+    console = Console(file=held, width=width, color_system=None, highlight=False)
+    for table in tables(graph, grouping, title, language):
+        console.print(table)
+    return "\n".join(line.rstrip() for line in held.getvalue().strip().splitlines())
+
+
+def tables(graph: Graph, grouping: Grouping, title: str, language: str) -> Iterator[Any]:
+    """What rich prints: title, gates, leaves."""
+    from rich.text import Text
+
+    loss = graph.loss
+    heading = f"{title}: {called(loss)} = {shown(loss.value)}" if title != loss.name else (
+        f"{title} = {shown(loss.value)}")  # fmt: skip
+    yield Text(heading, style="bold")
+    yield ""
+    yield _gates(graph, grouping, language)
+    yield ""
+    yield _leaves(graph, grouping, language)
+
+
+def shown(value: Any) -> str:
+    """A number, or shape and norm of an array."""
+    array = np.asarray(value)
+    if array.ndim == 0:
+        return short(array)
+    return f"{size(array.shape)} ‖{short(norm(array.reshape(-1).astype(np.float64)))}‖"
+
+
+def _table(*columns: tuple[str, dict[str, Any]]) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), show_edge=False)
+    for name, options in columns:
+        table.add_column(name, **options)
+    return table
+
+
+def _gates(graph: Graph, grouping: Grouping, language: str) -> Any:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    gate, value, gradient, product, *_ = WORDS[language]
+    table = _table(
+        (gate, {"overflow": "fold", "min_width": 12}),
+        (value, {"style": "green", "no_wrap": True}),
+        (gradient, {"style": "red", "no_wrap": True}),
+        (product, {"overflow": "fold"}),
+    )
+    for depth, item in _rows(graph, grouping):
+        row = _group_row(item, language) if isinstance(item, Group) else _gate_row(item, language)
+        table.add_row(Padding(Text(row[0]), (0, 0, 0, 2 * depth)), *map(Text, row[1:]))
+    return table
+
+
+def _rows(graph: Graph, grouping: Grouping) -> Iterator[tuple[int, Gate | Group]]:
+    """Gates and groups in the order in which they ran; closed groups are one row."""
+
+    def first(item: Gate | Group) -> int:
+        return item.id if isinstance(item, Gate) else item.all_gates[0].id
+
+    def walk(items: list[Gate | Group], depth: int) -> Iterator[tuple[int, Gate | Group]]:
+        for item in sorted(items, key=first):
+            yield depth, item
+            if isinstance(item, Group) and item.open:
+                yield from walk([*item.gates, *item.groups], depth + 1)
+
+    return walk([*grouping.loose, *grouping.outermost], 0)
+
+
+def _gate_row(gate: Gate, language: str) -> tuple[str, ...]:
+    made = gate.output
+    flow = pattern(gate)
+    flow = PATTERNS[flow] if flow and language == "zh" else flow
+    back = "\n".join(_steps(gate)) + (f"  ({flow})" if flow else "")
+    gradient = "" if made.grad is None else shown(made.grad)
+    return plain(gate), shown(made.value), gradient, back
+
+
+def _steps(gate: Gate) -> Iterator[str]:
+    arrived = upstream(gate)
+    for i, wire, down in receivers(gate):
+        slope = local(gate, i)
+        if arrived is None:
+            continue
+        if down.ndim == 0 and arrived.ndim == 0 and slope is not None and slope.ndim == 0:
+            yield f"{called(wire)}: {short(arrived)} × {factor(slope)} = {short(down)}"
+        else:
+            yield f"{called(wire)}: {shown(down)}"
+
+
+def _group_row(group: Group, language: str) -> tuple[str, ...]:
+    *_, gates, parameters = WORDS[language]
+    inner = group.all_gates
+    held = f"{group.parameters:,} {parameters}" if group.parameters else ""
+    if group.open:
+        return f"▾ {group.title}", "", "", held
+    made = [w for g in inner for w in g.outputs if w is not None and _leaves_group(w, inner)]
+    gradient = "" if not made or made[-1].grad is None else shown(made[-1].grad)
+    value = shown(made[-1].value) if made else ""
+    count = f"{len(inner)} {gates}"
+    return f"▸ {group.title}", value, gradient, f"{count}, {held}" if held else count
+
+
+def _leaves_group(wire: Wire, inner: list[Gate]) -> bool:
+    held = {g.id for g in inner}
+    ends = not wire.readers and not wire.output
+    return ends or any(g.id not in held for g, _ in wire.readers)
+
+
+def _leaves(graph: Graph, grouping: Grouping, language: str) -> Any:
+    """What gets a gradient; parameters of closed groups are only counted."""
+    from rich.text import Text
+
+    _, value, gradient, _, name, parts, *_ = WORDS[language]
+    visible = {item.id for _, item in _rows(graph, grouping) if isinstance(item, Gate)}
+    shown_here = [w for w in graph.leaves if any(g.id in visible for g, _ in w.readers)]
+    forks = any(len(w.contributions) > 1 for w in shown_here)
+    columns: list[tuple[str, dict[str, Any]]] = [
+        (name, {"overflow": "fold"}),
+        (value, {"style": "green", "no_wrap": True}),
+        (gradient, {"style": "red", "no_wrap": True}),
+    ]
+    table = _table(*columns, *([(parts, {"overflow": "fold"})] if forks else []))
+    for wire in shown_here:
+        assert wire.grad is not None
+        row = [called(wire), shown(wire.value), shown(wire.grad)]
+        table.add_row(*map(Text, [*row, *([_sum(wire)] if forks else [])]))
+    hidden = len(graph.leaves) - len(shown_here)
+    if hidden:
+        table.add_row(Text(MORE[language].format(hidden)))
+    return table
+
+
+def _sum(wire: Wire) -> str:
+    found = [part for _, _, part in wire.contributions]
+    if len(found) < 2:
+        return ""
+    if any(part.ndim for part in found):
+        return " + ".join(f"‖{short(norm(p.reshape(-1).astype(np.float64)))}‖" for p in found)
+    return " + ".join([short(found[0]), *(factor(p) for p in found[1:])])
