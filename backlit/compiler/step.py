@@ -110,11 +110,12 @@ def run_recorded(
     arguments: list[Tensor],
     names: list[str],
     label: Callable[[Any], str | None],
+    kind: type[StepRecorder] = StepRecorder,
 ) -> Attempt:
     """Run the step under a recorder; if it raises, everything is put back first."""
     opaque = False
     for _ in range(64):
-        recorder = StepRecorder(label, opaque)
+        recorder = kind(label, opaque)
         attempt = Attempt(recorder, arguments, [a._requires_grad for a in arguments])
         start = default_generator.get_state()
         outer = state.observers

@@ -17,6 +17,7 @@ from backlit.program.ir import Instr, Value
 from backlit.views.source.folding import Constant, NotShort, Operand, Static, short
 from backlit.views.source.helpers import Helpers
 from backlit.views.source.literals import Unprintable, dtype_name, literal, numpy_dtype
+from backlit.views.source.loops import NESTED, nested
 from backlit.views.source.python_math import Code, PythonMath, attribute, call, number
 
 
@@ -32,11 +33,22 @@ class Expressions:
         if op is None:
             raise Unprintable(f"{instr.op}: no such operator")
         try:
+            if instr.op in NESTED:
+                given = [literal(x) if node is None else node
+                         for x, node in zip(instr.inputs, operands)]  # fmt: skip
+                return nested(self, instr, given)
             if issubclass(op, Elementwise):
                 return self._formula(op, instr, operands)
             return self._forward(op, instr, operands)
         except Unprintable as error:
             raise Unprintable(f"{instr.op} can't be written with NumPy alone: {error}") from None
+
+    @staticmethod
+    def shape_of(op: str, value: Value, params: dict[str, Any]) -> Value:
+        """What an operator makes of a value, without running it."""
+        spec = REGISTRY[op].infer(Spec(value.shape, value.dtype), **params)
+        assert isinstance(spec, Spec)
+        return Value("", spec.shape, spec.dtype)
 
     # ----- formulas -----
 

@@ -94,6 +94,8 @@ def array_text(array: np.ndarray, plain: bool = False) -> str | None:
     if not array.size:
         return f"np.zeros({array.shape}, {dtype_name(dtype)})"
     first = array.flat[0]
+    if array.size > 1 and array.dtype.kind in "iu" and not array.any():
+        return f"np.zeros({array.shape}, {dtype_name(dtype)})"
     if array.size > 1 and (array == first).all() and not (array.dtype.kind == "f" and first == 0):
         filled = ast.unparse(_element(first))
         return f"np.full({array.shape}, {filled}, {dtype_name(dtype)})"

@@ -1,0 +1,305 @@
+"""What a printed file is made from: a Program, its arrays, the user's names, and the walk back.
+
+A loss is recorded from its Nodes, a step or function by running it once, after which everything is
+as it was. `Trail` notes at each gate which values went in and out of its backward rule: that is
+how a line of the backward knows whose gradient it is. Read next: gradients.py.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from backlit.autograd.observe import Observer, observe
+from backlit.errors import ArgumentTypeError
+from backlit.program.capture import _Recorder as Recorder
+from backlit.program.ir import Program, Value
+from backlit.state import state
+from backlit.tensor import Tensor
+from backlit.views.names import name_wires
+from backlit.views.record import Watch, _leaf_tensors, _seed, record
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A backward rule that ran: names of the gradients of outputs and inputs, None where none."""
+
+    position: int  # instructions that there were when it was done
+    output: str  # the first output of the forward instruction
+    upstream: tuple[str | None, ...]
+    downstream: tuple[str | None, ...]
+
+
+@dataclass
+class Listing:
+    """Everything that the writer needs."""
+
+    program: Program
+    arrays: dict[str, np.ndarray]  # of the inputs
+    names: dict[str, str] = field(default_factory=dict)  # Value: the user's name for it
+    pulls: list[Pull] = field(default_factory=list)
+    lines: dict[str, str] = field(default_factory=dict)  # Value: the user's line, where known
+    loss: str = ""  # the Value where the walk back began
+    refills: dict[str, str] = field(default_factory=dict)  # new Value: the input that it replaces
+    examples: set[str] = field(default_factory=set)  # inputs whose arrays are only stand-ins
+    title: str = "step"
+
+
+class Trail(Observer):
+    """Writes down what every backward rule was given and gave."""
+
+    def __init__(self) -> None:
+        self.pulls: list[Pull] = []
+        self._recorder: Any = None
+
+    def after_backward(self, node: Any, grads: list, input_grads: list) -> None:
+        recorder = next((o for o in state.observers if isinstance(o, Recorder)), None)
+        if recorder is None:
+            return
+        if recorder is not self._recorder:  # the capture started over
+            self._recorder, self.pulls = recorder, []
+        output = recorder._nodes.get(node.id)
+        if output is None:
+            return
+        up, down = (tuple(_value(recorder, g) for g in gs) for gs in (grads, input_grads))
+        self.pulls.append(Pull(len(recorder.instrs), output, up, down))
+
+
+def _value(recorder: Any, g: Any) -> str | None:
+    if g is None:
+        return None
+    known = recorder._values.get(id(g.cell.array))
+    if known is None and not hasattr(recorder, "era"):  # the gradient that the walk begins with
+        known = recorder.value(g.cell.array)
+    elif known is None:
+        known = recorder.of(g.cell)
+    return str(known.name)
+
+
+def listing(subject: Any, inputs: tuple, gradient: Any = None, **values: Any) -> Listing:
+    """The Listing of a loss, a formula, a function, a step, or a compiled one."""
+    if isinstance(subject, Listing):
+        return subject
+    if isinstance(subject, Program):
+        return of_program(subject, inputs)
+    if isinstance(subject, (Tensor, str)):
+        return _of_loss(subject, inputs, gradient, values)
+    if hasattr(subject, "entries") and hasattr(subject, "passes") and not inputs and not values:
+        from backlit.views.source.compiled import of_compiled
+
+        return of_compiled(subject)
+    if callable(subject):
+        function = getattr(subject, "function", subject)
+        return of_function(function, inputs, gradient, values, _title(subject))
+    raise ArgumentTypeError(
+        f"expected a tensor, a function, a formula or a Program, got {type(subject).__name__}",
+        hint="pass the loss, or the step and its inputs: bl.see.source(step, x, y)",
+    )
+
+
+def _title(subject: Any) -> str:
+    name = getattr(subject, "name", None) or getattr(subject, "__name__", None)
+    shown = name if isinstance(name, str) else type(subject).__name__.lower()
+    return shown if shown.isidentifier() else "step"
+
+
+def of_program(program: Program, arrays: tuple) -> Listing:
+    """A Program alone: without a walk back that was watched, gradients have no names."""
+    given = {v.name: np.asarray(a) for v, a in zip(program.inputs, arrays)}
+    missing = {v.name: example(v) for v in program.inputs if v.name not in given}
+    return Listing(program, given | missing, examples=set(missing), title=program.name)
+
+
+def example(value: Value) -> np.ndarray:
+    """Numbers in the place of an argument that is not there: a normal sample, or zeros."""
+    dtype = value.dtype.numpy
+    if value.dtype.is_floating_point:
+        return np.random.default_rng(0).standard_normal(value.shape).astype(dtype)
+    return np.zeros(value.shape, dtype)
+
+
+# ----- a loss that was computed -----
+
+
+def _of_loss(subject: Any, inputs: tuple, gradient: Any, values: dict) -> Listing:
+    trail = Trail()
+    with observe(trail):
+        found = record(subject, *inputs, gradient=gradient, **values)
+    graph, program = found.graph, found.program
+    own = {w.name: w.name for w in graph.wires if w.given}
+    names = {value: own[name] for value, name in found.names.items() if name in own}
+    made = Listing(program, dict(zip((v.name for v in program.inputs), found.arrays)), names)
+    made.pulls = trail.pulls
+    made.loss = next((str(v.name) for v in program.outputs if isinstance(v, Value)), "")
+    made.names.setdefault(made.loss, "f" if isinstance(subject, str) else "loss")
+    made.title = subject if isinstance(subject, str) else made.names[made.loss]
+    lines = {w.name: g.line for g in graph.gates for w in g.outputs if w is not None}
+    made.lines = {value: "" if isinstance(subject, str) else lines.get(name, "")
+                  for value, name in found.names.items()}  # fmt: skip
+    return made
+
+
+# ----- a function, run once -----
+
+
+def of_function(
+    function: Any, inputs: tuple, gradient: Any = None, values: Any = None, title: str = "step"
+) -> Listing:
+    """Run a function once under a recorder and put back what it changed."""
+    from backlit.compiler.call import Call
+    from backlit.compiler.compile import _identifier
+    from backlit.compiler.guards import Walk
+    from backlit.compiler.step import finish, run_recorded
+
+    call = Call(inputs, dict(values or {}), {})
+    leaves, args, keywords = call.as_leaves()
+    walk = Walk([(title, function), *call.roots])
+    trail, watches, results = Trail(), [], []  # type: ignore[var-annotated]
+
+    def watched() -> Any:
+        watches.append(Watch())
+        with observe(watches[-1]):
+            found = function(*args, **keywords)
+            first = found[0] if isinstance(found, (tuple, list)) else found
+            if not isinstance(first, Tensor):
+                raise ArgumentTypeError(
+                    f"the function must return its loss, got {type(first).__name__}",
+                    hint="return the loss, first where there is more",
+                )
+            results.append(first)
+            if not watches[-1].roots and first.node is not None:
+                from backlit.autograd.engine import grad
+
+                grad(first, _leaf_tensors(first), _seed(first, gradient), allow_unused=True,
+                     retain_graph=True)  # fmt: skip
+        return found
+
+    with observe(trail):
+        attempt = run_recorded(watched, leaves, call.names,
+                               lambda cell: _identifier(walk.cells.get(id(cell))),
+                               _every_line())  # fmt: skip
+    recorder, watch = attempt.recorder, watches[-1]
+    root = watch.roots[0] if watch.roots else watch.wire(results[-1])
+    graph = watch.graph(_tensor_of(root, results[-1]))
+    name_wires(graph, {})
+    names = {str(v.name): w.name for w in graph.wires if w.given
+             and (v := recorder._values.get(id(w.value))) is not None}  # fmt: skip
+    loss = recorder._values.get(id(root.value))
+    inputs_, arrays = tuple(recorder.inputs), _arrays_of(recorder)
+    instrs = tuple(recorder.instrs)
+    step = finish(attempt, title, [])
+    program = Program(title, inputs_, instrs, step.program.outputs)
+    labelled = _labels(Walk([(title, function), *call.roots]), step)
+    own = _argument_names(function, call.names)
+    made = Listing(program, arrays, labelled | names | own, trail.pulls, title=title)
+    made.loss = str(loss.name) if loss else ""
+    made.names.setdefault(made.loss, "loss")
+    made.refills = _refills(step)
+    return made
+
+
+def _every_line() -> Any:
+    """A recorder that computes nothing ahead: what is constant is written down as well."""
+    from backlit.compiler.recorder import StepRecorder
+
+    class EveryLine(StepRecorder):
+        def _fold(self, op: Any, inputs: tuple, params: dict, outputs: tuple) -> bool:
+            return False
+
+    return EveryLine
+
+
+def _argument_names(function: Any, given: list[str]) -> dict[str, str]:
+    """What the function calls its arguments; `x0` is the first."""
+    try:
+        names = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return {}
+    plain = [p.name for p in names if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return {f"x{i}": name for i, name in enumerate(plain) if f"x{i}" in given}
+
+
+def _tensor_of(wire: Any, result: Tensor) -> Tensor:
+    """A tensor that holds what a wire does, for asking the watch about it."""
+    from backlit.tensor import wrap
+
+    return result if result.cell.array is wire.value else wrap(wire.value)
+
+
+def _arrays_of(recorder: Any) -> dict[str, np.ndarray]:
+    return {v.name: a for v, a in zip(recorder.inputs, recorder.arrays)}
+
+
+def _refills(step: Any) -> dict[str, str]:
+    """Which value becomes the new content of which input."""
+    origins = list(zip(step.program.inputs, step.origins))
+    cells = {id(what): v.name for v, (kind, what) in origins if kind == "cell"}
+    arguments = {what: v.name for v, (kind, what) in origins if kind == "argument"}
+    offsets = {id(what): v.name for v, (kind, what) in origins if kind == "offset"}
+    refilled = [(arguments.get(t) if isinstance(t, int) else cells.get(id(t)), output)
+                for t, output in step.refills]  # fmt: skip
+    refilled += [(offsets.get(id(generator)), output) for generator, output, _ in step.generators]
+    found = {}
+    for old, output in refilled:
+        new = None if output is None else step.program.outputs[output]
+        if old is not None and isinstance(new, Value):
+            found[new.name] = old
+    return found
+
+
+def _labels(walk: Any, step: Any) -> dict[str, str]:
+    """Names of state by the way that leads to it from the step's own variables."""
+    origins = list(zip(step.program.inputs, step.origins))
+    held = {v.name: what for v, (kind, what) in origins if kind == "cell"}
+    paths = {name: walk.cells[id(c)] for name, c in held.items() if id(c) in walk.cells}
+    made = {name: _short(path, held[name], walk) for name, path in paths.items()}
+    counters = [name for name, shown in made.items() if shown.startswith("step_")]
+    if len(counters) == 1:
+        made[counters[0]] = "steps"
+    return made
+
+
+_OPTION = re.compile(r"(.*)\.param_groups\[(\d+)\]\['(\w+)'\]")
+_STATE = re.compile(r"(.*)\.state\[(\d+)\]\['(\w+)'\]")
+
+
+def _short(path: str, cell: Any, walk: Any) -> str:
+    """`net.0.weight` is `0.weight`, a learning rate `lr`, a moment `exp_avg_` and the parameter."""
+    option, kept = _OPTION.fullmatch(path), _STATE.fullmatch(path)
+    if option is not None:
+        name = option[3] + _which(walk.items.get(path.replace(option[3], "lr")), option[3], cell)
+        return name if option[2] == "0" else f"{name}_{option[2]}"
+    if kept is None:
+        return path.partition(".")[2] or path
+    owner = _parameter(kept[1], int(kept[2]), walk)
+    where = walk.cells.get(id(getattr(owner, "cell", None)))
+    about = where.partition(".")[2] if where else kept[2]
+    return f"{kept[3]}_layer{about}" if about[:1].isdigit() else f"{kept[3]}_{about}"
+
+
+def _which(item: Any, name: str, cell: Any) -> str:
+    """The number of one of several numbers, such as the second of `betas`."""
+    cells = getattr(getattr(item, "holder", None), "_cells", {}).get(name, ())
+    if len(cells) < 2:
+        return ""
+    return str(next((i for i, t in enumerate(cells, 1) if t.cell is cell), ""))
+
+
+def _parameter(optimizer: str, number: int, walk: Any) -> Any:
+    """The parameter of a number, counted through all groups."""
+    start = f"{optimizer}.param_groups["
+    params = [item.value for label, item in walk.items.items()
+              if label.startswith(start) and "]['params'][" in label]  # fmt: skip
+    return params[number] if number < len(params) else None
+
+
+def fused(made: Listing) -> Listing:
+    """The Program after all passes, as the backend gets it."""
+    from backlit.compiler.build import passes_of
+
+    passes = passes_of(made.program)
+    return replace(made, program=passes[-1][1]) if passes else made

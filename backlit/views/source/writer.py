@@ -1,0 +1,393 @@
+"""A Program as lines of Python: inputs, forward, backward, update, and what it prints.
+
+A forward line is one operator. A line of the backward is one contribution to one gradient: what a
+rule computes on the way and reads once is written into it. Numbers are computed in the Program's
+own order of operations, so they are the reference's. Read next: expressions.py, naming.py.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from backlit.backends import reference
+from backlit.ops.op import REGISTRY
+from backlit.program.ir import Instr, Value
+from backlit.program.parts import needed, read_by
+from backlit.views.source.expressions import Expressions
+from backlit.views.source.gradients import gradients
+from backlit.views.source.helpers import Helpers, copied
+from backlit.views.source.layout import Page
+from backlit.views.source.listing import Listing
+from backlit.views.source.literals import array_text, dtype_name, numpy_dtype
+from backlit.views.source.naming import names_of
+from backlit.views.source.tidy import tidied
+
+LONGEST = 88  # characters of a line that takes in what leads to it
+_QUIET = frozenset((
+    "add", "sub", "mul", "neg", "relu", "maximum", "minimum", "abs", "sum", "mean", "matmul",
+    "linear", "permute", "reshape", "expand", "sum_to", "tanh", "where", "gt", "lt", "ge", "le",
+    "eq", "ne", "cast", "squeeze", "unsqueeze", "square", "conv", "conv_grad_input",
+    "conv_grad_weight", "sin", "cos", "slice", "slice_put", "cat", "stack",
+))  # fmt: skip
+
+
+class Writer:
+    """Writes one file."""
+
+    def __init__(self, made: Listing):
+        self.made, self.program = made, made.program
+        self.gradients = gradients(self.program, made.pulls)
+        self.backward = {v.name for i in self.program.instrs if i.backward_of
+                         for v in i.outputs if v is not None}  # fmt: skip
+        self.names = names_of(made, self.gradients, self.backward)
+        self.helpers = Helpers(set(self.names.values()))
+        self.expressions = Expressions(self.helpers)
+        self.makers = {v.name: i for i in self.program.instrs
+                       for v in i.outputs if v is not None}  # fmt: skip
+        self.seeds = {t for t in self.gradients.totals.values()
+                      if t not in self.makers and t not in made.names}  # fmt: skip
+        self.instrs = self._kept()
+        self.uses = Counter(v.name for i in self.instrs for v in read_by(i))
+        self.uses.update(x.name for x in self.program.outputs if isinstance(x, Value))
+        self.waiting: dict[str, ast.expr] = {}  # to be written into the line that reads it
+        self.stored: dict[str, np.ndarray] = {}
+        self.plain = self._is_plain()
+        self.page = Page()
+
+    def _kept(self) -> list[Instr]:
+        """All that the user wrote, and of the backward what leads to a gradient."""
+        leaves = {v.name for v in self.program.inputs}
+        wanted: list[Any] = [x for x in self.program.outputs if isinstance(x, Value)]
+        totals = {g for v, g in self.gradients.totals.items() if v in leaves}
+        wanted += [v for i in self.program.instrs for v in i.outputs
+                   if v is not None and (v.name in totals or not i.backward_of)]  # fmt: skip
+        return list(needed(self.program.instrs, wanted)) if self.made.pulls else list(
+            self.program.instrs
+        )
+
+    def _is_plain(self) -> bool:
+        """Whether single numbers can be Python's own: nothing divides by zero or overflows."""
+        values = [*self.program.inputs, *(v for i in self.instrs for v in i.outputs if v)]
+        if not all(v.shape == () for v in values) or len(values) > 200:
+            return False
+        floats = [v for v in values if v.dtype.kind != "b"]
+        if not all(numpy_dtype(v.dtype) == np.float64 for v in floats if v in self.program.inputs):
+            return False
+        if not all(REGISTRY[i.op].elementwise or i.op == "cast" for i in self.instrs):
+            return False
+        from dataclasses import replace
+
+        everything = replace(self.program, outputs=tuple(values))
+        arrays = [self.made.arrays[v.name] for v in self.program.inputs]
+        return all(np.isfinite(a).all() for a in reference.run(everything, arrays))
+
+    # ----- the file -----
+
+    def write(self) -> str:
+        """The text of the file."""
+        self._forward_and_on()
+        body, self.page = self.page, Page()
+        self._top()
+        self.page.lines += body.lines
+        self._main()
+        return self.page.text()
+
+    def _top(self) -> None:
+        page = self.page
+        page.add(f'"""{self._title()}"""')
+        page.add()
+        modules = sorted(self.helpers.modules - {"np"})
+        if self.stored:
+            page.add("from pathlib import Path")
+        for name in modules:
+            page.add(f"import {name}")
+        if modules or self.stored:
+            page.add()
+        page.add("import numpy as np")
+        if any(i.op not in _QUIET for i in self.instrs) and not self.plain:
+            page.add()
+            page.add('np.seterr(all="ignore")', "infinities and NaN show in the values")
+        if self.helpers.texts:
+            page.heading("operators that are more than one expression")
+            for text in self.helpers.texts.values():
+                if text.startswith("def "):
+                    page.add()
+                    page.add()
+                page.add(text)
+            page.add()
+        if self.stored:
+            page.add()
+            page.add('data = np.load(Path(__file__).with_suffix(".npz"))')
+
+    def _title(self) -> str:
+        kind = "Forward and backward" if self.gradients.pulls else "The Program"
+        if self.made.refills:
+            kind = "Forward, backward and update"
+        return f"{kind} of {self.made.title}, written by Backlit; it needs only NumPy."
+
+    def _forward_and_on(self) -> None:
+        self._inputs()
+        self.section = ""
+        last_backward = max((n for n, i in enumerate(self.instrs) if i.backward_of), default=-1)
+        position = {id(i): n for n, i in enumerate(self.program.instrs)}
+        pulls = list(self.made.pulls)
+        for n, instr in enumerate(self.instrs):
+            while pulls and pulls[0].position <= position[id(instr)]:
+                self._passed_on(pulls.pop(0))
+            self._open(self._section(instr, n > last_backward))
+            self._line(instr)
+        while pulls:
+            self._passed_on(pulls.pop(0))
+
+    def _open(self, section: str) -> None:
+        if section != self.section:
+            self.section = section
+            self.page.heading(section)
+            if section == "backward":
+                self._seeds()
+
+    def _section(self, instr: Instr, after: bool) -> str:
+        if instr.backward_of:
+            return "backward"
+        return "update" if after and self.made.pulls and self.made.refills else "forward"
+
+    # ----- inputs -----
+
+    def _inputs(self) -> None:
+        self.page.heading("inputs")
+        read = set(self.uses)
+        for v in self.program.inputs:
+            if v.name in self.seeds or (v.name not in read and v.name not in self.made.names):
+                continue
+            text = array_text(self.made.arrays[v.name], self.plain)
+            remark = "a stand-in: put your own here" if v.name in self.made.examples else ""
+            if text is None:
+                self.stored[self.names[v.name]] = self.made.arrays[v.name]
+                text = f'data["{self.names[v.name]}"]'
+                remark = remark or f"{dtype_name(v.dtype)[3:]} {v.shape}"
+            self.page.add(f"{self.names[v.name]} = {text}", remark, self._key(v.name))
+
+    def _seeds(self) -> None:
+        """The gradient of the result by itself, with which the walk begins."""
+        for v in self.program.inputs:
+            if v.name in self.seeds:
+                array = self.made.arrays[v.name]
+                text = array_text(array, self.plain)
+                if text is None:
+                    self.stored[self.names[v.name]] = array
+                    text = f'data["{self.names[v.name]}"]'
+                of = self.gradients.of[v.name][0]
+                shown = self.names[of]
+                self.page.add(f"{self.names[v.name]} = {text}", f"d{shown}/d{shown}: the start")
+
+    def _key(self, name: str) -> str:
+        return f"k_{name}"
+
+    # ----- one instruction -----
+
+    def _line(self, instr: Instr) -> None:
+        operands = [self._operand(x, instr) if isinstance(x, Value) else None
+                    for x in instr.inputs]  # fmt: skip
+        made = tidied(self.expressions.of(instr, operands))
+        if self._only_adds_axes(instr):
+            made = operands[0]  # type: ignore[assignment]
+        outputs = [v for v in instr.outputs if v is not None]
+        if len(instr.outputs) == 1 and outputs and self._waits(instr, outputs[0], made):
+            self.waiting[outputs[0].name] = made
+            return
+        for v in outputs:
+            self._take_over(v, instr, made)
+        names = [self._new_name(v) for v in instr.outputs]
+        target = ", ".join(names) + ("," if self._is_tuple(instr) else "")
+        text = f"{target} = {ast.unparse(ast.fix_missing_locations(made))}"
+        remark = self._remark(instr)
+        key = self._key(outputs[0].name) if outputs else ""
+        self.page.add(text, remark, key)
+
+    def _only_adds_axes(self, instr: Instr) -> bool:
+        """A single number in the shape (1, 1), only to be repeated: it can be as it is."""
+        x, made = instr.inputs[0] if instr.inputs else None, instr.outputs[0]
+        if instr.op != "reshape" or not isinstance(x, Value) or x.shape != () or made is None:
+            return False
+        readers = [i for i in self.instrs if made in i.inputs]
+        return bool(instr.backward_of) and [i.op for i in readers] == ["expand"]
+
+    def _take_over(self, v: Value, instr: Instr, made: ast.expr) -> None:
+        """`w = w - lr * dw`: a new content has the old one's name, where nothing reads that."""
+        old = self.made.refills.get(v.name)
+        if old is None:
+            return
+        later = self.instrs[self.instrs.index(instr) + 1 :]
+        if any(x.name == old for i in later for x in read_by(i)):
+            return
+        name = self.names[old]
+        waiting = [n for tree in self.waiting.values() for n in ast.walk(tree)]
+        if not any(isinstance(n, ast.Name) and n.id == name for n in waiting):
+            self.names[v.name] = name
+
+    def _new_name(self, v: Value | None) -> str:
+        if v is None or (self.uses[v.name] == 0 and v.name not in self.gradients.of
+                         and v.name in self.backward):  # fmt: skip
+            return "_"
+        return self.names[v.name]
+
+    def _is_tuple(self, instr: Instr) -> bool:
+        """Whether the expression gives a tuple of one."""
+        return len(instr.outputs) == 1 and instr.op in ("scan", "branch", "fused")
+
+    def _operand(self, x: Value, instr: Instr) -> ast.expr:
+        if x.name in self.waiting:
+            return self.waiting.pop(x.name)
+        return ast.Name(self._shown(x.name, instr), ast.Load())
+
+    def _shown(self, name: str, instr: Instr) -> str:
+        """A gradient that an add handed on is called after the value that it arrived at."""
+        pull = self.gradients.pulls.get(instr.backward_of)
+        if pull is not None and name in pull.upstream:
+            maker = self.makers[pull.output]
+            value = maker.outputs[pull.upstream.index(name)]
+            if value is not None and self._alias(value.name) is not None:
+                if f"d{self.names[value.name]}" in self._written:
+                    return f"d{self.names[value.name]}"
+        return self.names.get(name, name)
+
+    def _waits(self, instr: Instr, v: Value, made: ast.expr) -> bool:
+        """Whether a value is written into the one line that reads it."""
+        if not instr.backward_of and not self._updates(instr):
+            return False
+        if v.name in self.gradients.of or self.uses[v.name] != 1 or v.name in self.made.refills:
+            return False
+        if any(v.name in parts for parts in self.gradients.parts.values()):
+            return False
+        reader = next((i for i in self.instrs if v in i.inputs), None)
+        if reader is None or reader.backward_of != instr.backward_of:
+            return v.name in self.gradients.sums and reader is not None
+        text = ast.unparse(ast.fix_missing_locations(made))
+        spare = 40 if instr.op == "where" else 0  # of a mask the condition stays
+        return len(text) - spare <= LONGEST - 20 and self._reads_once(reader, v)
+
+    def _updates(self, instr: Instr) -> bool:
+        return bool(self.made.refills) and bool(self.made.pulls) and instr in self._update_part()
+
+    def _update_part(self) -> list[Instr]:
+        if not hasattr(self, "_late"):
+            last = max((n for n, i in enumerate(self.instrs) if i.backward_of), default=-1)
+            self._late = self.instrs[last + 1 :]
+        return self._late
+
+    def _reads_once(self, reader: Instr, v: Value) -> bool:
+        """Whether the text of an instruction holds an operand once."""
+        mark = ast.Name("__once__", ast.Load())
+        operands = [mark if x == v else ast.Name("x", ast.Load()) if isinstance(x, Value) else None
+                    for x in reader.inputs]  # fmt: skip
+        made = ast.unparse(ast.fix_missing_locations(self.expressions.of(reader, operands)))
+        return made.count("__once__") == 1 and len(made) <= LONGEST
+
+    # ----- gradients that are handed on as they are -----
+
+    def _alias(self, value: str) -> str | None:
+        """The gradient of a value, where it is another value's gradient unchanged."""
+        total = self.gradients.totals.get(value)
+        if total is None or self.gradients.of[total][0] == value:
+            return None
+        return total
+
+    def _passed_on(self, pull: Any) -> None:
+        """`dx = dq`, for what the rule of q handed to x as it was."""
+        maker = self.makers[pull.output]
+        self._open("backward")
+        for x in dict.fromkeys(x for x in maker.inputs if isinstance(x, Value)):
+            total = self._alias(x.name)
+            if total is None or self.gradients.givers.get((total, x.name)) != pull.output:
+                continue
+            if x.name not in self.names or f"d{self.names[x.name]}" in self._written:
+                continue
+            source = self._shown(total, Instr("", (), (), backward_of=pull.output))
+            target = f"d{self.names[x.name]}"
+            self._written.add(target)
+            self.page.add(f"{target} = {source}", self._from(maker))
+
+    @property
+    def _written(self) -> set[str]:
+        if not hasattr(self, "_aliases"):
+            self._aliases: set[str] = set()
+        return self._aliases
+
+    # ----- remarks -----
+
+    def _remark(self, instr: Instr) -> str:
+        if instr.outputs and instr.outputs[0] is not None:
+            at = self.gradients.sums.get(instr.outputs[0].name)
+            if at is not None:
+                return self._meeting(at)
+        if instr.backward_of:
+            maker = self.makers.get(instr.backward_of)
+            return self._from(maker) if maker is not None else ""
+        return self._users_line(instr)
+
+    def _from(self, maker: Instr) -> str:
+        """Which line of the forward is differentiated."""
+        first = next(v for v in maker.outputs if v is not None)
+        shown = next((line.text for line in reversed(self.page.lines)
+                      if line.key == self._key(first.name)), "")  # fmt: skip
+        line = self._users_line(maker)
+        place = f" ({line})" if line else ""
+        return f"from line @{self._key(first.name)}@{place}: {shown}"
+
+    def _meeting(self, value: str) -> str:
+        """A value that several lines read gets a gradient from each."""
+        keys = [self._key(self.gradients.givers[part, value])
+                for part in self.gradients.parts[value]]  # fmt: skip
+        lines = [f"@{k}@" for k in dict.fromkeys(keys)]
+        if len(lines) == 1:
+            return f"{self.names[value]} is read twice in line {lines[0]}: its gradients add up"
+        return f"{self.names[value]} is read in lines {', '.join(lines)}: its gradients add up"
+
+    def _users_line(self, instr: Instr) -> str:
+        first = next((v.name for v in instr.outputs if v is not None), "")
+        return self.made.lines.get(first, instr.line)
+
+    # ----- what it prints -----
+
+    def _main(self) -> None:
+        page = self.page
+        page.add()
+        page.add()
+        page.add('if __name__ == "__main__":')
+        shown = 0
+        if self.made.loss in self.names:
+            name = self.names[self.made.loss]
+            page.add(f'print("{name} =", {name})', indent=4)
+            shown += 1
+        for v in self.program.inputs:
+            if v.name in self.gradients.totals and v.name in self.names:
+                total = self.gradients.totals[v.name]
+                if total not in self.makers and total not in self.seeds:
+                    continue
+                name = self.gradient_name(v.name)
+                text = f'print("{name} =", {name})' if v.shape == () else (
+                    f'print("|{name}| =", np.linalg.norm({name}))'
+                )
+                page.add(text, indent=4)
+                shown += 1
+        if not shown:
+            for x in self.program.outputs:
+                if isinstance(x, Value):
+                    page.add(f'print("{self.names[x.name]} =", {self.names[x.name]})', indent=4)
+                    shown += 1
+        if not shown:
+            page.add("pass", indent=4)
+
+    def gradient_name(self, value: str) -> str:
+        """What the gradient of a forward value is called in the file."""
+        if self._alias(value) is not None and f"d{self.names[value]}" in self._written:
+            return f"d{self.names[value]}"
+        return self.names[self.gradients.totals[value]]
+
+
+def clone(tree: ast.expr) -> ast.expr:
+    return copied(tree)  # type: ignore[no-any-return]
