@@ -230,14 +230,13 @@ def _counted(r: SavedValue) -> str:
 
 
 def _crossing(subject: Any, recorded: Recorded) -> Crossing | None:
-    from backlit.compiler.pipeline import optimize
+    from backlit.compiler.build import passes_of
 
     executable = getattr(subject, "executable", None)
     program = subject.program if executable is not None else _with_gradients(recorded)
     if any(i.op not in REGISTRY for i in program.instrs):
         return None  # what a user's Function does is not in it
-    made: dict[str, Program] = {}
-    optimize(program, lambda name, after: made.setdefault(name, after))
+    made = dict(passes_of(program))
     simple, final = made["simplify"], made["fuse"]
     return Crossing(
         tuple(_crossers(final)),
