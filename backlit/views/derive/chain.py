@@ -8,10 +8,14 @@ on the right was on the left of an earlier line.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from backlit.views.derive import rules_layers  # noqa: F401  # registers its rules
+from backlit.views.derive.differences import unlike
+from backlit.views.derive.figures import digits
 from backlit.views.derive.lines import Line, equation, heading, in_numbers, words
 from backlit.views.derive.notation import Notation
 from backlit.views.derive.operators import Local, of_gate
@@ -30,6 +34,7 @@ class Chain:
         self.graph, self.notation, self.targets = graph, notation, targets
         self.numbers, self.language = numbers, language
         self.backs: dict[int, Back] = {}
+        self.said: set[int] = set()  # gates whose abbreviations were printed
         self.scalar = all(w.shape == () for w in graph.wires)
 
     def lines(self) -> Iterator[Line]:
@@ -39,6 +44,7 @@ class Chain:
         yield heading(word("backward", self.language))
         for wire in self._wanted():
             yield from self._gradient(wire)
+        yield from self._doubts()
 
     # ----- forward -----
 
@@ -70,6 +76,7 @@ class Chain:
     def _gradient(self, wire: Wire) -> Iterator[Line]:
         left = self.notation.grad(wire)
         parts = self._contributions(wire)
+        yield from self._abbreviations(parts)
         if wire is self.graph.loss and not parts:
             yield from self._start(wire)
             return
@@ -86,6 +93,24 @@ class Chain:
         yield equation(left, [*sides, *([closed] if closed is not None else [])], self.language)
         if self.numbers:
             yield in_numbers(left, [concrete], self.language)
+
+    def _abbreviations(self, parts: list[tuple[Gate, Term]]) -> Iterator[Line]:
+        """What rules abbreviate, once for each gate."""
+        for gate, _ in parts:
+            back = self.backs[id(gate)]
+            if back.where and id(gate) not in self.said:
+                self.said.add(id(gate))
+                yield words(word("where", self.language))
+                for left, right in back.where:
+                    yield equation(left, [right], self.language)
+
+    def _doubts(self) -> Iterator[Line]:
+        """Gates whose rule is not the derivative of what they compute."""
+        for gate in self.graph.gates:
+            slope = unlike(gate) if id(gate) in self.backs else None
+            if slope is not None:
+                text = word("unlike", self.language, name=gate.op.name, value=digits(slope))
+                yield replace(words(text), ok=False)
 
     def _start(self, wire: Wire) -> Iterator[Line]:
         left = self.notation.grad(wire)
@@ -125,7 +150,15 @@ def _moment(wire: Wire) -> float:
 
 
 def _sum(terms: list[Term]) -> Term:
-    return terms[0] if len(terms) == 1 else Plus(*terms)
+    """The sum of terms; equal ones are counted."""
+    counted: dict[str, list[Term]] = {}
+    for term in terms:
+        counted.setdefault(str(term.tex()), []).append(term)
+    found = [
+        same[0] if len(same) == 1 else Times(Number(len(same)), same[0])
+        for same in counted.values()
+    ]
+    return found[0] if len(found) == 1 else Plus(*found)
 
 
 def _spoken(tex: str) -> str:

@@ -54,7 +54,7 @@ class Notation:
         if wire is None:
             return None
         if is_number(wire):
-            return Number(np.asarray(wire.value)[()].item())
+            return Number(np.asarray(wire.value)[()].item(), wire.value)
         return Symbol(self.symbol(wire), wire.array)
 
     def symbol(self, wire: Wire) -> str:

@@ -79,7 +79,7 @@ def _written(term: Term, numbers: bool) -> Any:
 
 
 def _given(term: Term) -> Any:
-    return term.number if isinstance(term, Number) else term.value
+    return term.given if isinstance(term, Number) else term.value
 
 
 def _formula_tex(op: Any, shown: list[Any], params: dict[str, Any]) -> Tex:
@@ -92,14 +92,24 @@ def _formula_tex(op: Any, shown: list[Any], params: dict[str, Any]) -> Tex:
 def _rule_tex(op: Any, shown: list[Any], params: dict[str, Any]) -> Tex:
     own = getattr(op.latex, "__func__", None) is not Operator.latex.__func__  # type: ignore[attr-defined]
     if not own:
-        names = [str(Tex.of(s)) for s in shown if s is not None]
+        listed = ", ".join(str(Tex.of(s)) for s in shown if s is not None)
         name = op.name.replace("_", r"\_")
-        return Tex(rf"\operatorname{{{name}}}" + fm.parenthesize(", ".join(names)))
-    texts = [None if s is None else Tex.of(s).at(ATOM) for s in shown]
+        return Tex(rf"\operatorname{{{name}}}" + fm.parenthesize(listed))
+    names = [None if s is None else f"@{k}@" for k, s in enumerate(shown)]
+    pattern = op.latex(*names, **params)
+    texts = [None if s is None else Tex.of(s).at(_rank(pattern, n)) for s, n in zip(shown, names)]
     text = op.latex(*texts, **params)
     if shown and text == texts[0]:  # it is not written at all: a cast, a new axis
         return Tex.of(shown[0])
     return Tex(text, SIGN)
+
+
+def _rank(pattern: str, name: str | None) -> int:
+    """How tightly an argument must bind where an operator writes it."""
+    if f"{{{name}}}^" in pattern or f"{{{name}}}_" in pattern or f"{name}_" in pattern:
+        return ATOM
+    bracketed = rf"\left({name}" in pattern or f", {name}" in pattern
+    return 0 if bracketed else SIGN + 1
 
 
 def applied(op: Any, params: dict[str, Any], args: Sequence[Term | None], output: int = 0) -> Term:
@@ -259,5 +269,6 @@ def _reshape(params: dict[str, Any], args: Sequence[Any]) -> Term:
 
 _SPECIAL = {
     "add": _add, "sub": _sub, "mul": _mul, "matmul": _matmul, "linear": _linear,
-    "permute": _permute, "sum": _sum, "mean": _mean, "neg": _neg, "expand": _expand, "sum_to": _sum_to, "reshape": _reshape,
+    "permute": _permute, "sum": _sum, "mean": _mean, "neg": _neg, "expand": _expand,
+    "sum_to": _sum_to, "reshape": _reshape,
 }  # fmt: skip

@@ -84,12 +84,15 @@ class _Reader:
 
     def command(self, name: str) -> str:
         if name == "frac":
-            above, below = self.argument(), self.argument()
-            return f"{_atom(above.replace('∂ ', '∂'))}/{_atom(below.replace('∂ ', '∂'))}"
+            above, below = (self.argument().replace("∂ ", "∂") for _ in range(2))
+            text = f"{_atom(above)}/{_atom(below)}"
+            return f"({text})" if self.multiplies() else text
         if name == "sqrt":
             return f"√({self.argument()})"
         if name == "overline":
             return f"mean({self.argument()})"
+        if name == "hat":
+            return f"{self.argument()}\u0302"
         if name in ("left", "right", "big", "Big"):
             return self.bracket()
         if name == "begin":
@@ -99,6 +102,16 @@ class _Reader:
         if name == "\\":
             return " "
         return _SIGNS.get(name) or _GREEK.get(name) or name
+
+    def multiplies(self) -> bool:
+        """Whether what follows is a factor without a sign: a / b c would be misread."""
+        rest = (t for t in self.tokens[self.place :] if not t.isspace() and t != "\\,")
+        following = next(rest, "")
+        return (
+            following[:1].isalnum()
+            or following in ("{", "\\left", "\\frac", "\\sum")
+            or (following[:1] == "\\" and following[1:] in (*_GROUPED, *_GREEK))
+        )
 
     def bracket(self) -> str:
         token = self.tokens[self.place]

@@ -17,7 +17,7 @@ from backlit.ops.op import apply
 from backlit.state import state
 from backlit.tensor import Tensor, wrap
 from backlit.views.derive.notation import Notation
-from backlit.views.derive.operators import applied
+from backlit.views.derive.operators import Applied, applied
 from backlit.views.derive.terms import Number, Shown, Symbol, Term
 from backlit.views.graph import Gate
 
@@ -112,6 +112,8 @@ def _walk(
 
 def _readable(gate: Gate, i: int, array: Any, watch: Backward, notation: Notation) -> Term:
     term = watch.terms.get(id(array))
+    if isinstance(term, Applied) and term.op.name.endswith("_grad") and len(term.op.outputs) > 1:
+        return closed(gate, i, term.value, notation)
     if term is not None and watch.count <= LONGEST and len(term.tex().text) <= WIDEST:
         return term
     return closed(gate, i, array, notation)

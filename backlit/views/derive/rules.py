@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from backlit.ops import formula as fm
 from backlit.views.derive.notation import Notation
 from backlit.views.derive.operators import Local, one_over
 from backlit.views.derive.recorded import recorded
@@ -53,6 +54,7 @@ class Back:
     def __init__(self, gate: Gate, notation: Notation):
         self.gate, self.notation = gate, notation
         self.params = gate.params
+        self.where: list[tuple[Symbol, Term]] = []  # what a rule abbreviates
 
     @property
     def g(self) -> Partial:
@@ -103,21 +105,19 @@ def elementwise(back: Back, i: int) -> Term:
     if plain in (1, -1):
         made = back.g if plain == 1 else Minus(back.g)
     else:
-        made = Times(back.g, local)
+        made = Times(local, back.g) if local.scalar else Times(back.g, local)
     mask = local.mask
     if mask is not None:
-        made = masked(made, mask)
+        made = Times(made, masked(back, i, mask))
     if made.shape != back.y.value.shape:
         made = Spread(made, back.y.value.shape)
     return total_to(made, back.shape(i))
 
 
-def masked(term: Term, mask: Any) -> Term:
-    """A term where the mask holds, 0 elsewhere."""
-    return Shown(
-        lambda x: rf"\left[{x}\right]_{{\text{{mask}}}}",
-        lambda x: np.where(mask, x, 0.0), term, linear=True,
-    )  # fmt: skip
+def masked(back: Back, i: int, mask: Any) -> Term:
+    """1 where the mask holds, 0 elsewhere."""
+    text = back.gate.op.mask(fm.LATEX, i, back.notation.in_formula(back.gate))
+    return Shown(lambda: rf"\mathbf{{1}}\left[{text}\right]", lambda: np.asarray(mask))
 
 
 # ----- products of matrices -----

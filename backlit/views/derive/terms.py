@@ -101,8 +101,9 @@ class Partial(Symbol):
 class Number(Term):
     """A number that the formula itself contains."""
 
-    def __init__(self, number: Any):
+    def __init__(self, number: Any, given: Any = None):
         self.number = number
+        self.given = number if given is None else given  # as the program wrote it
 
     def tex(self, numbers: bool = False) -> Tex:
         return Tex.of(self.number)
@@ -148,7 +149,12 @@ class Times(Term):
 def _product(values: Sequence[Any]) -> Any:
     total = values[0]
     for v in values[1:]:
-        total = total * v
+        if (
+            getattr(getattr(v, "dtype", None), "kind", "") == "b"
+        ):  # a mask: 0 outside, whatever is there
+            total = np.where(v, total, 0.0)
+        else:
+            total = total * v
     return total
 
 
