@@ -7,7 +7,7 @@ import { sentences, t } from "./words";
 
 const SHOWN = 100;
 
-/** Gates and groups that hold every word of the query, in computing order. */
+/** Gates and groups that hold every word of the query, as they were computed. */
 export class Index {
   private texts: { item: Item; text: string }[];
 
@@ -19,7 +19,7 @@ export class Index {
         ? [gate.op, gate.symbol, gate.module, gate.scope, gate.line, gate.code, ...names]
         : [group!.title, group!.path];
       return { item, text: parts.join("\n").toLowerCase() };
-    }).sort((a, b) => a.item.first - b.item.first);
+    }).sort((a, b) => nested(a.item) - nested(b.item) || a.item.first - b.item.first);
   }
 
   find(query: string): Item[] {
@@ -27,6 +27,13 @@ export class Index {
     if (!words.length) return [];
     return this.texts.filter(({ text }) => words.every((w) => text.includes(w))).map((e) => e.item);
   }
+}
+
+/** How many gates an item is inside of: what the program itself did comes first. */
+function nested(item: Item): number {
+  let depth = 0;
+  for (let outer = item.parent; outer; outer = outer.parent) if (outer.kind === "gate") depth++;
+  return depth;
 }
 
 /** The search box and its list: a combobox that keeps the focus in the box. */

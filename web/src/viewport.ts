@@ -40,29 +40,21 @@ export class Viewport {
     this.changed({ x, y, width: width / this.scale, height: height / this.scale });
   }
 
-  /** Show all of an area; where that would be too small to read, its beginning. */
+  /** Show all of an area; where that is too small to read, its beginning, larger. */
   fit(area: Area, readable = 0): void {
     const { width, height } = this.size;
     const margin = Math.min(28, width / 24);
-    const fitting = Math.min(
-      (width - 2 * margin) / area.width, (height - 2 * margin) / area.height);
-    this.scale = Math.max(LEAST, Math.min(1.6, fitting < readable ? 1 : fitting));
-    const along = (room: number, size: number) => Math.max(margin, (room - size * this.scale) / 2);
-    this.x = along(width, area.width) - area.x * this.scale;
-    this.y = along(height, area.height) - area.y * this.scale;
-    if (fitting < readable) this.startAt(area, margin);
+    const across = (width - 2 * margin) / area.width;
+    const down = (height - 2 * margin) / area.height;
+    const all = Math.min(across, down);
+    const some = Math.min(1, Math.max(readable, across, down));
+    this.scale = Math.max(LEAST, all < readable ? some : Math.min(1.6, all));
+    const place = (room: number, size: number, along: boolean) =>
+      along && size * this.scale > room ? margin : (room - size * this.scale) / 2;
+    const wide = area.width > area.height;
+    this.x = place(width, area.width, wide) - area.x * this.scale;
+    this.y = place(height, area.height, !wide) - area.y * this.scale;
     this.apply();
-  }
-
-  /** The long side begins at the margin, the short one is centred. */
-  private startAt(area: Area, margin: number): void {
-    const { width, height } = this.size;
-    if (area.width > area.height) this.y = (height - area.height * this.scale) / 2;
-    else this.x = (width - area.width * this.scale) / 2;
-    if (area.width * this.scale <= width) this.x = (width - area.width * this.scale) / 2;
-    else if (area.width > area.height) this.x = margin;
-    if (area.height * this.scale <= height) this.y = (height - area.height * this.scale) / 2;
-    else if (area.width <= area.height) this.y = margin;
   }
 
   zoom(factor: number, at?: { x: number; y: number }): void {
@@ -142,7 +134,7 @@ export class Viewport {
 }
 
 function push(low: number, high: number, least: number, most: number): number {
-  if (high - low > most - least) return (least + most) / 2 - (low + high) / 2;
+  if (high - low > most - least) return least - low; // its beginning, where all is too large
   if (low < least) return least - low;
   return high > most ? most - high : 0;
 }

@@ -86,6 +86,9 @@ const WORDS = {
   patternDistributes: ["distributes", "分发"],
   patternSwaps: ["swaps", "互换"],
   patternRoutes: ["routes", "路由"],
+  patternScales: ["scales", "缩放"],
+  patternBlocks: ["blocks", "阻断"],
+  patternMoves: ["moves", "搬移"],
   "patternAdds up": ["adds up", "相加"],
 } as const satisfies Record<string, readonly [string, string]>;
 
