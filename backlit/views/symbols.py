@@ -14,7 +14,7 @@ from backlit.views.names import tex
 from backlit.views.sentences.words import called
 
 SYMBOLS = {
-    "add": "+", "sub": "−", "mul": "×", "div": "÷", "neg": "−1·", "pow": "xⁿ", "square": "x²",
+    "add": "+", "sub": "−", "mul": "×", "div": "÷", "neg": "×−1", "pow": "xⁿ", "square": "x²",
     "sqrt": "√", "rsqrt": "1/√", "reciprocal": "1/x", "exp": "exp", "log": "ln", "abs": "|x|",
     "maximum": "max", "minimum": "min", "sigmoid": "σ", "relu": "ReLU", "sum": "Σ",
     "mean": "mean", "prod": "∏", "matmul": "@", "linear": "W x", "conv": "conv",

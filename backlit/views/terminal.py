@@ -16,9 +16,16 @@ import numpy as np
 from backlit.views.derivatives import local
 from backlit.views.graph import Gate, Graph, Wire
 from backlit.views.groups import Group, Grouping
-from backlit.views.numbers import norm
 from backlit.views.sentences import pattern
-from backlit.views.sentences.words import called, factor, receivers, short, size, upstream
+from backlit.views.sentences.words import (
+    called,
+    factor,
+    length,
+    receivers,
+    shape_text,
+    short,
+    upstream,
+)
 from backlit.views.symbols import plain
 
 WORDS = {
@@ -65,7 +72,7 @@ def shown(value: Any) -> str:
     array = np.asarray(value)
     if array.ndim == 0:
         return short(array)
-    return f"{size(array.shape)} ‖{short(norm(array.reshape(-1).astype(np.float64)))}‖"
+    return f"{shape_text(array.shape)} {length(array)}"
 
 
 def _table(*columns: tuple[str, dict[str, Any]]) -> Any:
@@ -179,5 +186,5 @@ def _sum(wire: Wire) -> str:
     if len(found) < 2:
         return ""
     if any(part.ndim for part in found):
-        return " + ".join(f"‖{short(norm(p.reshape(-1).astype(np.float64)))}‖" for p in found)
+        return " + ".join(map(length, found))
     return " + ".join([short(found[0]), *(factor(p) for p in found[1:])])

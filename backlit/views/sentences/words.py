@@ -35,6 +35,18 @@ def size(shape: Sequence[int]) -> str:
     return "×".join(str(int(n)) for n in shape)
 
 
+def shape_text(shape: Sequence[int]) -> str:
+    """A shape that stands alone: `5×4`, but `(5)` lest it look like a value."""
+    return size(shape) if len(shape) > 1 else f"({size(shape)})"
+
+
+def length(array: np.ndarray) -> str:
+    """The norm of an array, `‖2.3‖`; whole numbers and truths have none worth showing."""
+    if array.dtype.kind in "iub":
+        return str(array.dtype)
+    return f"‖{short(norm(array.reshape(-1).astype(np.float64)))}‖"
+
+
 def called(wire: Wire) -> str:
     """The name of a wire; a number written in the program is itself."""
     if wire.kind == "constant" and not isinstance(wire.value, np.ndarray):
