@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from planted.case import Inputs
+from planted.case import Inputs, is_float
 
 STEP = 1e-5
 TOLERANCE = 2e-6
@@ -38,6 +38,30 @@ def slopes(value: Any, inputs: Inputs, name: str) -> np.ndarray:
             sides.append(value({**copied(inputs), name: given}))
         found[place] = (sides[0] - sides[1]) / (2 * STEP)
     return found
+
+
+def as_pair(function: Any) -> tuple:
+    """A function on Backlit's tensors (or a Function) as a pair on arrays."""
+    import backlit as bl
+
+    call = getattr(function, "apply", function)
+
+    def forward(**inputs: Any) -> tuple:
+        bl.manual_seed(0)
+        given = {k: bl.tensor(v, requires_grad=is_float(v)) for k, v in inputs.items()}
+        out = call(*given.values())
+        return out.detach().numpy(), (given, out)
+
+    def backward(dout: Any, cache: tuple) -> dict:
+        given, out = cache
+        names = [k for k, v in given.items() if v.requires_grad]
+        if not out.requires_grad:
+            return dict.fromkeys(names)
+        by = [given[k] for k in names]
+        grads = bl.autograd.grad(out, by, bl.tensor(dout), allow_unused=True)
+        return {k: None if g is None else g.numpy() for k, g in zip(names, grads)}
+
+    return forward, backward
 
 
 def copied(inputs: Inputs) -> Inputs:
