@@ -118,7 +118,8 @@ CASES = [
         "maximum at a tie", (largest_forward, largest_backward), drawn(x=(5,)),
         [
             bug("kink", "", inputs=drawn(x=at(1.0, 3.0, 3.0, -1.0))),
-            bug("kink", "", "dx[np.argmax(x)] = dout", "dx = dout * (x == x.max()) / np.sum(x == x.max())",
+            bug("kink", "", "dx[np.argmax(x)] = dout",
+                "dx = dout * (x == x.max()) / np.sum(x == x.max())",
                 inputs=drawn(x=at(0.5, 0.5, 0.0))),
         ],
     ),

@@ -113,7 +113,9 @@ PLACES = {
     "dense, samples in columns": [
         drawn(x=(2, 1), w=(2, 2), b=(2,)), drawn(x=ones(3, 3), w=ones(3, 3), b=ones(3)),
     ],
-    "relu": [drawn(x=zeros(3, 3)), drawn(x=few(1, 4, 5)), drawn(x=at(0.0)), drawn(x=at(1e-9, -1e-9))],
+    "relu": [
+        drawn(x=zeros(3, 3)), drawn(x=few(1, 4, 5)), drawn(x=at(0.0)), drawn(x=at(1e-9, -1e-9)),
+    ],
     "leaky relu": [drawn(x=zeros(4)), drawn(x=few(1, 4, 5))],
     "elu": [drawn(x=few(1, 3, 4))],
     "sigmoid": [drawn(x=zeros(3)), drawn(x=at(30.0, -30.0, 700.0)), drawn(x=(1,))],
