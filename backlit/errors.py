@@ -119,7 +119,8 @@ class FormulaError(BacklitError, ValueError):
     def at(cls, text: str, column: int, message: str, hint: str | None = None) -> FormulaError:
         """The error at a column (from 1) of `text`."""
         line = text if len(text) <= 60 else text[max(0, column - 30) : column + 30]
-        error = cls(f"formula: {message}, at column {column} of {line!r}", hint=hint)
+        shown = " ".join(line.split())
+        error = cls(f"formula: {message}, at column {column} of '{shown}'", hint=hint)
         error.column = column
         return error
 

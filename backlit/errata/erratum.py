@@ -6,7 +6,7 @@ judge.py, then the pages, one file per source text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
@@ -61,7 +61,6 @@ class Erratum:
     why: Words
     printed: tuple[Statement, ...]
     corrected: tuple[Statement, ...]
-    part: str = field(default="", compare=False)
 
     @cached_property
     def found(self) -> tuple[tuple[Finding, ...], tuple[Finding, ...]]:

@@ -13,6 +13,7 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -211,7 +212,7 @@ def compute(text: str, values: Mapping[str, Any]) -> np.ndarray:
 def smallest_counterexample(text: str, values: Mapping[str, Any]) -> str:
     """The plainest small numbers at which a claim about an input is wrong, in words."""
     formula = parse(text, values)
-    names = [n for n in values]
+    names = list(values)
     choices = [_candidates(values[n]) for n in names]
     combos = itertools.islice(itertools.product(*choices), MOST * 10)
     ordered = sorted(combos, key=_plainness)
@@ -244,27 +245,35 @@ def _wrong_at(subject: FormulaSubject) -> str:
 
     with np.errstate(all="ignore"):
         try:
-            outputs = subject.outputs(subject.values)
-            seeds = [np.ones(np.shape(o)) for o in outputs]
+            seeds = [np.ones(np.shape(o)) for o in subject.outputs(subject.values)]
             claims = subject.claims(subject.values, seeds)
         except BacklitError:
             return ""
         for name, value in subject.values.items():
             claim = np.broadcast_to(np.asarray(claims[name], float), value.shape)
             for place in np.ndindex(value.shape):
-                step = np.zeros(value.shape)
-                step[place] = 1.0
-                found = slopes(lambda t, n=name, v=value, s=step: np.concatenate([
-                    np.ravel(o) for o in subject.outputs({**subject.values, n: v + t * s})
-                ]))  # fmt: skip
-                true, gap = float(found.value.sum()), float(found.error.sum())
+                found = slopes(partial(_summed_output, subject, name, place))
+                true, gap = float(found.value[0]), float(found.error[0])
                 if found.kinked.any() or not np.isfinite(true):
                     continue
                 if abs(float(claim[place]) - true) > 1e-4 * max(1.0, abs(true)) + gap:
                     where = f"[{', '.join(map(str, place))}]" if place else ""
-                    return (f"the derivative by {name}{where} is {true:.6g}, printed is"
-                            f" {float(claim[place]):.6g}")  # fmt: skip
+                    said = f"{true:.6g}, printed is {float(claim[place]):.6g}"
+                    return f"the derivative by {name}{where} is {said}"
     return ""
+
+
+def _summed_output(subject: FormulaSubject, name: str, place: tuple, t: float) -> np.ndarray:
+    moved = np.array(subject.values[name])
+    moved[place] += t
+    outputs = subject.outputs({**subject.values, name: moved})
+    return np.array([sum(float(np.sum(o)) for o in outputs)])
+
+
+def slope_of(leaf: bl.Tensor) -> np.ndarray:
+    """The gradient that a backward pass left at a leaf."""
+    assert leaf.grad is not None
+    return np.asarray(leaf.grad.numpy())
 
 
 def source(function: Callable[..., Any]) -> str:

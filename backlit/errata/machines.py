@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from backlit.errata.erratum import Erratum, Words
-from backlit.errata.judge import Experiment, compute
+from backlit.errata.judge import Experiment, compute, slope_of
 
 POINTS = np.array([[2.0, 1.0], [1.0, 3.0], [-1.0, -2.0]])
 TARGETS, WEIGHTS = np.array([1.0, 1.0, -1.0]), np.array([1.0, -1.0])
@@ -95,7 +95,9 @@ def multipliers_are(kind: str) -> tuple[bool, str]:
     alpha, bias = dual(kernel, LABELS)
     margins = LABELS * ((alpha * LABELS) @ kernel + bias)
     slack = np.maximum(0, 1 - margins)
-    told = f"a = {np.round(alpha, 4)}, slacks = {np.round(slack, 4)}, margins {np.round(margins, 3)}"
+    told = (
+        f"a = {np.round(alpha, 4)}, slacks = {np.round(slack, 4)}, margins {np.round(margins, 3)}"
+    )
     if kind == "slacks":
         return bool(np.allclose(alpha, slack, atol=1e-3)), told
     complementary = np.allclose(alpha * (margins - 1), 0, atol=1e-3)
@@ -133,7 +135,7 @@ def machine_found_by(loss: str) -> tuple[bool, str]:
     for step in range(120):
         evaluate(formula, {**values, **fixed}).result.backward()
         for name, t in values.items():
-            moved = t.detach().numpy() - 0.1 / (1 + step / 5) * t.grad.numpy()
+            moved = t.detach().numpy() - 0.1 / (1 + step / 5) * slope_of(t)
             values[name] = leaf(moved)
     w = values["w"].detach().numpy()
     b = float(values["b"].detach().numpy()) if "b" in values else 0.0
@@ -160,7 +162,8 @@ ERRATA = (
         Words("The loss of the perceptron", "感知机的损失函数"),
         Words("The sign is missing: as printed, points on the right side are punished and mistakes"
               " are free. w·x + b is a score; its sign is the answer.",
-              "缺少负号：按原文，分类正确的点受罚，错误的点反而没有损失。w·x+b 是得分，其符号才是输出。"),
+              "缺少负号：按原文，分类正确的点受罚，错误的点反而没有损失。"
+              "w·x+b 是得分，其符号才是输出。"),
         (Experiment("max(0, t (w x + b)) is positive exactly at mistakes",
                     punishes_mistakes, ("max(0, t * s)",)),),
         (Experiment("max(0, -t (w x + b)) is positive exactly at mistakes",

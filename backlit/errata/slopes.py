@@ -9,7 +9,7 @@ import numpy as np
 
 import backlit as bl
 from backlit.errata.erratum import Erratum, Words
-from backlit.errata.judge import Derivative, Experiment, compute
+from backlit.errata.judge import Derivative, Experiment, compute, slope_of
 
 NEURON = {"w": [0.5, -0.25], "x": [1.0, 2.0], "b": 0.1, "t": 1.0}
 FORWARD = "z = w @ x + b; y = sigmoid(z); L = 1/2 * (y - t)^2; "
@@ -21,7 +21,7 @@ def raises_above(threshold: float) -> tuple[bool, str]:
         cost = bl.tensor(w, dtype=bl.float64, requires_grad=True)
         value = cost * cost / 2
         value.backward()
-        slope = cost.grad.item()
+        slope = float(slope_of(cost))
         rises = (w + 1e-3) ** 2 / 2 > value.item()
         if rises != (slope > threshold):
             word = "raises" if rises else "lowers"
@@ -37,14 +37,17 @@ def steepest_is(where: str) -> tuple[bool, str]:
         return -float((p[0] - 3) ** 2 + 10 * (p[1] - 2) ** 2)
 
     (-((x[0] - 3) ** 2) - 10 * (x[1] - 2) ** 2).backward()
-    g = x.grad.numpy() / np.linalg.norm(x.grad.numpy())
+    g = slope_of(x) / np.linalg.norm(slope_of(x))
     to_top = np.array([2.0, 1.0]) / math.sqrt(5)
     gains = [height(np.ones(2) + 1e-4 * np.array([math.cos(a), math.sin(a)]))
              for a in np.linspace(0, 2 * np.pi, 720)]  # fmt: skip
     best = height(np.ones(2) + 1e-4 * g) >= max(gains) - 1e-12
-    told = f"f = -(x-3)^2 - 10 (y-2)^2 at (1, 1): the gradient points to {np.round(g, 3)}, the top" + (
-        f" lies in direction {np.round(to_top, 3)}; no direction rises faster than the gradient:"
-        f" {best}"
+    told = (
+        f"f = -(x-3)^2 - 10 (y-2)^2 at (1, 1): the gradient points to {np.round(g, 3)}, the top"
+        + (
+            f" lies in direction {np.round(to_top, 3)};"
+            f" no direction rises faster than the gradient: {best}"
+        )
     )
     return (bool(np.allclose(g, to_top, atol=1e-2)) if where == "top" else best), told
 
@@ -99,7 +102,8 @@ ERRATA = (
         Words("What the gradient says", "梯度的含义"),
         Words("The gradient is the direction of steepest ascent here, not the way to the summit;"
               " whether a step raises or lowers the cost is decided by the sign, relative to 0.",
-              "梯度是当前点上升最快的方向，并不指向最高点；升或降由导数相对于 0 的符号决定，而不是 1。"),
+              "梯度是当前点上升最快的方向，并不指向最高点；"
+              "升或降由导数相对于 0 的符号决定，而不是 1。"),
         (Experiment("a derivative above 1 raises the cost, below 1 lowers it",
                     raises_above, (1.0,)),
          Experiment("the gradient points to the steepest (highest) point", steepest_is,
@@ -112,7 +116,7 @@ ERRATA = (
     Erratum(
         "E8", "S0",
         Words("The derivative of the logistic function", "σ 的导数"),
-        Words("Monotone functions have derivatives like others: sigma' = sigma (1 - sigma), exactly."
+        Words("Monotone functions have derivatives like others: sigma' = sigma (1 - sigma)."
               " No Taylor series is needed.",
               "单调函数同样可以解析求导：σ' = σ(1−σ)，无需泰勒展开。"),
         (Experiment("the derivative of sigma has no closed form", has_closed_derivative,

@@ -8,7 +8,7 @@ import numpy as np
 
 import backlit as bl
 from backlit.errata.erratum import Erratum, Words
-from backlit.errata.judge import Computes, Derivative, Equals, Experiment, compute
+from backlit.errata.judge import Computes, Derivative, Equals, Experiment, compute, slope_of
 from backlit.expressions import run
 
 VALLEYS = "w^4 - 2 * w^2 + 0.3 * w"  # two minima, one lower
@@ -22,7 +22,7 @@ def descend(start: float, lr: float, steps: int) -> tuple[float, list[float]]:
         f, named = run(VALLEYS, w=w)
         f.backward()
         losses.append(f.item())
-        w -= lr * named["w"].grad.item()
+        w -= lr * float(slope_of(named["w"]))
     return w, losses
 
 
@@ -82,7 +82,10 @@ def averages_out(error: str) -> tuple[bool, str]:
     rng = np.random.default_rng(4)
     readings = 7.0 + (rng.normal(0, 5, 20_000) if error == "random" else np.full(20_000, 5.0))
     gap = abs(float(readings.mean()) - 7.0)
-    return gap < 0.2, f"20000 readings of 7 with a {error} error of size 5: their mean is {gap:.3g} off"
+    return (
+        gap < 0.2,
+        f"20000 readings of 7 with a {error} error of size 5: their mean is {gap:.3g} off",
+    )
 
 
 def amplitude(measure: Callable[[np.ndarray], float]) -> tuple[bool, str]:
@@ -113,7 +116,7 @@ def finite_gradient(loss: str) -> tuple[bool, str]:
     with np.errstate(all="ignore"):
         f, named = run(loss, z=[1000.0, 0.0, 0.0], t=[0.0, 1.0, 0.0])
         f.backward()
-    g = named["z"].grad.numpy()
+    g = slope_of(named["z"])
     finite = np.isfinite(f.item()) and np.isfinite(g).all()
     return bool(finite), f"at z = (1000, 0, 0): loss {f.item():.4g}, gradient {g}"
 
@@ -181,7 +184,8 @@ ERRATA = (
         Words("Four definitions", "四个定义"),
         Words("A diagonal matrix is zero off its diagonal; 1 mm is 0.1 cm; noise is a random"
               " disturbance; max - min is the peak-to-peak value, twice the amplitude.",
-              "对角矩阵是非对角元素为零；1 毫米 = 0.1 厘米；噪声是随机扰动；最大值减最小值是峰峰值。"),
+              "对角矩阵是非对角元素为零；1 毫米 = 0.1 厘米；噪声是随机扰动；"
+              "最大值减最小值是峰峰值。"),
         (Experiment("all elements of a diagonal matrix are zero", diagonal, ("all",)),
          Experiment("1 mm = 1 cm", millimetre, (1.0,)),
          Experiment("any large error is noise", averages_out, ("constant",)),
@@ -196,7 +200,8 @@ ERRATA = (
         Words("Softmax of what", "对什么做 softmax"),
         Words("Of the logits z. Of activations that were squashed before, no class can get more"
               " than 58 %, and the gradient is not y - t.",
-              "应对未激活的 z 做 softmax。若先经过 σ，三类时任何一类的概率不超过 58%，梯度也不再是 y−t。"),
+              "应对未激活的 z 做 softmax。若先经过 σ，三类时任何一类的概率不超过 58%，"
+              "梯度也不再是 y−t。"),
         (Experiment("y = softmax(sigma(z))", can_be_sure, ("softmax(sigmoid(z))",)),
          Derivative("L = -sum(t * log(softmax(sigmoid(z)))); dL/dz = softmax(sigmoid(z)) - t",
                     LOGITS),
@@ -220,7 +225,8 @@ ERRATA = (
         Words("What t is, and the logarithm of zero", "t 的含义与 log 0"),
         Words("t is the one-hot label, whatever was predicted. log y is -inf at 0 and NaN below;"
               " log-softmax keeps loss and gradient finite.",
-              "t 是 one-hot 标签，与预测无关。log 在 0 处为 −∞，负数处无意义；应使用 log-softmax。"),
+              "t 是 one-hot 标签，与预测无关。log 在 0 处为 −∞，负数处无意义；"
+              "应使用 log-softmax。"),
         (Experiment("t = 1 means: predicted correctly", teaches, ("correctness",)),
          Experiment("log y = -inf for y <= 0", log_below_zero, (-np.inf,)),
          Experiment("loss = -sum t log(softmax(z))", finite_gradient,

@@ -260,6 +260,8 @@ class LatexGrammar(Grammar):
     # ----- the left side -----
 
     def left_name(self) -> tuple[str, tuple[str, ...]]:
+        if self.next.text in _FRACTIONS:
+            self.refuse(r"expected a derivative such as \frac{\partial f}{\partial x} before '='")
         if self.next.kind not in ("name", "command"):
             self.refuse("expected a name before '='")
         start = self.place
