@@ -15,6 +15,12 @@ from backlit.check.doctor import (
     diagnose as diagnose,
     doctor as doctor,
 )
+from backlit.check.gradient_flow import (
+    Alarm as Alarm,
+    HealthReport as HealthReport,
+    LayerHealth as LayerHealth,
+    health as health,
+)
 from backlit.check.input_scale import (
     InputsReport as InputsReport,
     Reader as Reader,

@@ -118,7 +118,7 @@ def _explanations(subject: Subject, groups: list[list[Point]], wrong: list[str])
         finds += [f for read in whole.READERS if (f := read(case, name)) is not None]
         finds.append(whole.elements(case, name))
         finds += _off_at_kinks(points, name)
-    tapes = repairs.tapes(subject, points)
+    tapes = repairs.tapes(subject, points)[:3]
     if tapes:
         finds += repairs.causes(case, tapes)
         finds += tangents.causes(case, tapes, subject)

@@ -1,6 +1,225 @@
-def tapes(subject, points):
-    return []
+"""Causes found by mending: one change of the backward, at one place, that makes it right.
+
+The tape of the backward is run again with an edit at one site; where the gradients of all wrong
+inputs become right at every point, and the others stay so, the edit names the cause. edits.py
+lists the edits; this file tries them and reads what a fitted factor means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backlit.check.doctor.subjects import Subject
+from backlit.check.doctor.tape import Call, Edit, Tape
+from backlit.check.doctor.truth import Point
+from backlit.check.doctor.whole import Case, Find, describe
+
+WORK = 600_000  # calls that may be repeated in the search
+FAULTS = (ValueError, TypeError, IndexError, ZeroDivisionError, AttributeError, KeyError,
+          RuntimeError, FloatingPointError, np.exceptions.AxisError)  # fmt: skip
 
 
-def causes(case, tapes):
-    return []
+@dataclass(frozen=True)
+class Site:
+    """Calls made at one place, found again on every tape."""
+
+    key: Any
+    narrow: bool = False
+
+    def calls(self, tape: Tape) -> list[Call]:
+        return (tape.narrow_sites if self.narrow else tape.sites).get(self.key, [])
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An edit to try: what it would mean, and how to make it on a tape."""
+
+    name: str
+    order: float
+    words: str
+    site: Site | None
+    make: Callable[[Tape], dict[int, Edit]]
+    finish: Callable[[Tape, list, dict], dict] | None = None  # a change of the claims themselves
+
+
+def tapes(subject: Subject, points: list[Point]) -> list[tuple[Point, Tape]]:
+    """A tape for each point, where replaying gives exactly what was claimed."""
+    found = []
+    for p in points:
+        try:
+            tape = subject.trace(p.values, p.seeds)
+            faithful = tape is not None and _faithful(tape, p)
+        except FAULTS:
+            return []
+        if not faithful:
+            return []
+        found.append((p, tape))
+    return found
+
+
+def _faithful(tape: Tape, p: Point) -> bool:
+    found = tape.claimed(tape.run())
+    for name in p.values:
+        a, b = found[name], p.claims.get(name)
+        if (a is None) != (b is None):
+            return False
+        if a is not None and not (
+            np.shape(a) == np.shape(b)
+            and np.allclose(a, np.asarray(b, float), rtol=1e-9, atol=1e-12, equal_nan=True)
+        ):
+            return False
+    return True
+
+
+class Bench:
+    """Where edits are tried; counts the work."""
+
+    def __init__(self, case: Case, taped: list[tuple[Point, Tape]]):
+        self.case, self.taped = case, taped
+        self.first = taped[0][1]
+        self.left = WORK
+        self.cost = len(self.first.calls) - self.first.half + 20
+
+    @property
+    def tired(self) -> bool:
+        return self.left <= 0
+
+    def claims(self, tape: Tape, trial: Trial) -> dict[str, Any] | None:
+        """The gradients after an edit; None where it does not run."""
+        self.left -= self.cost
+        try:
+            edits = trial.make(tape)
+            env = tape.run_backward(edits)
+            found = tape.claimed(env)
+            with np.errstate(all="ignore"):
+                return found if trial.finish is None else trial.finish(tape, env, found)
+        except FAULTS:
+            return None
+
+    def mends(self, trial: Trial) -> bool:
+        """Whether the edit makes every gradient right at every point."""
+        return all(self._right(p, self.claims(tape, trial)) for p, tape in self.taped)
+
+    def _right(self, p: Point, found: dict[str, Any] | None) -> bool:
+        if found is None:
+            return False
+        for name in p.values:
+            value = found[name]
+            value = np.zeros(p.values[name].shape) if value is None else value
+            if name in self.case.wrong:
+                if not p.fits(name, value):
+                    return False
+            elif not p.explains(name, value):
+                return False
+        return True
+
+    def fitted(self, trial_of: Callable[[float], Trial]) -> list[float] | None:
+        """The factor at a site that mends the gradients, per point; they are linear in it."""
+        factors = []
+        for p, tape in self.taped:
+            c = self._factor(p, tape, trial_of)
+            if c is None:
+                return None
+            factors.append(c)
+        return factors
+
+    def _factor(self, p: Point, tape: Tape, trial_of: Callable[[float], Trial]) -> float | None:
+        turned = self.claims(tape, trial_of(-1.0))
+        if turned is None:
+            return None
+        gaps, steps = [], []
+        for name in p.values:
+            if turned[name] is None or np.shape(turned[name]) != p.values[name].shape:
+                return None
+            claim = np.asarray(self.case.claim(p, name))
+            if claim.shape != p.values[name].shape:
+                return None
+            usable = self.case.usable(p, name)
+            half = (claim - turned[name]) / 2
+            target = p.truth[name] if name in self.case.wrong else claim
+            gaps.append((target - (claim + turned[name]) / 2)[usable])
+            steps.append(half[usable])
+        gap, step = np.concatenate(gaps), np.concatenate(steps)
+        size = float((step * step).sum())
+        if not np.isfinite(size) or size < 1e-24:
+            return None
+        c = float((gap * step).sum()) / size
+        worst = np.abs(gap - c * step).max(initial=0.0)
+        limit = 3e-6 * max(np.abs(gap).max(), np.abs(step).max())
+        limit += 4 * max(float(np.nanmax(p.error[n], initial=0.0)) for n in p.values)
+        return c if worst <= limit else None
+
+
+def sites(tape: Tape) -> Iterator[tuple[Site, list[Call]]]:
+    """Backward sites, all callers together first."""
+    for key, calls in tape.sites.items():
+        yield Site(key), calls
+    for key, calls in tape.narrow_sites.items():
+        yield Site(key, True), calls
+
+
+def causes(case: Case, taped: list[tuple[Point, Tape]]) -> list[Find]:
+    """Every kind of edit in turn, the plainest first; enough when something mends."""
+    from backlit.check.doctor import edits
+
+    bench = Bench(case, taped)
+    finds: list[Find] = []
+    for family in edits.FAMILIES:
+        for trial in family(bench):
+            if bench.tired:
+                return finds
+            if bench.mends(trial):
+                finds.append(_found(bench, trial))
+                break
+    return finds
+
+
+def _found(bench: Bench, trial: Trial) -> Find:
+    return Find(trial.name, tuple(bench.case.wrong), explained(bench, trial), 0.93, trial.order)
+
+
+def explained(bench: Bench, trial: Trial) -> str:
+    """The evidence: where, what would mend it."""
+    where = ""
+    if trial.site is not None:
+        where = f"{trial.site.calls(bench.first)[0].site}: "
+    names = ", ".join(bench.case.wrong)
+    return f"{where}{trial.words} makes the gradient of {names} right at every point"
+
+
+def meaning(bench: Bench, factors: list[float], call: Call | None) -> tuple[str, float, str]:
+    """What it means that a term must be multiplied by a factor: cause, order, words."""
+    c = factors[0]
+    if max(factors) - min(factors) > 1e-5 * max(map(abs, factors)):
+        return "missing_factor", 4.2, "multiplying by a number that depends on the inputs"
+    if abs(c + 1) < 1e-5:
+        return "sign", 1.3, "the other sign"
+    if abs(c) < 1e-7:
+        return "extra_factor", 4.4, "leaving out this term"
+    if c < 0:
+        return "sign", 4.0, f"multiplying by {c:.6g}"
+    order = 1.8 if "(" in (words := describe(bench.case, c)) or _round(c) else 4.1
+    if _written(call, c):
+        return "extra_factor", order - 0.1, f"without the factor {1 / c:.6g}, it"
+    extra = c > 1 and any(abs(c - n) < 1e-6 * n for n in bench.case.sizes if n > 2)
+    extra = extra or abs(c - 0.5) < 1e-6
+    if extra:
+        return "extra_factor", order, f"without the factor {describe(bench.case, 1 / c)}, it"
+    return "missing_factor", order, f"the missing factor {words}"
+
+
+def _round(c: float) -> bool:
+    return any(abs(c * k - round(c * k)) < 1e-6 and round(c * k) != 0 for k in (1, 2, 3, 4))
+
+
+def _written(call: Call | None, c: float) -> bool:
+    """Whether the factor to be removed stands there as a number."""
+    if call is None or call.name not in ("multiply", "divide", "mul", "div", "true_divide"):
+        return False
+    numbers = [a for a in call.args if isinstance(a, (int, float))]
+    inverse = call.name in ("multiply", "mul")
+    return any(n and abs(c - (1 / n if inverse else n)) < 1e-6 * abs(c) for n in numbers)

@@ -61,7 +61,8 @@ class TensorSubject(Subject):
             elif _floating(v):
                 given[name] = bl.tensor(_array(v).astype(self.dtype))
             else:
-                given[name] = v.detach().clone() if isinstance(v, Tensor) else v
+                plain = bl.tensor(v) if isinstance(v, np.ndarray) else v
+                given[name] = plain.detach().clone() if isinstance(plain, Tensor) else plain
         return given
 
     def _call(self, tensors: dict[str, Any]) -> Any:

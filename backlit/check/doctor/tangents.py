@@ -1,6 +1,223 @@
-def tapes(subject, points):
-    return []
+"""Causes found by forgetting: which edge of the forward, left out or scaled, gives the claim.
+
+The forward is replayed along small steps while one operand at one site keeps its old value, so
+its contribution is missing from the slope. What the claim holds of that contribution is then one
+number: 0 for a detached path, -1 for a sign, else a factor. Needs no derivative of any operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from backlit.check.doctor.repairs import FAULTS, WORK
+from backlit.check.doctor.subjects import Subject
+from backlit.check.doctor.tape import Call, Edit, Ref, Tape
+from backlit.check.doctor.truth import Point
+from backlit.check.doctor.whole import Case, Find, describe
+
+STEP = 1e-4
+DIRECTIONS = 4
+STEPPED = frozenset((
+    "rint", "round", "floor", "ceil", "sign", "trunc", "fix", "greater", "less", "greater_equal",
+    "less_equal", "argmax", "argmin", "argsort", "astype", "heaviside", "floor_divide", "gt",
+    "ge", "lt", "le", "to", "cast", "around", "convert",
+))  # fmt: skip
+SUMMARIES = frozenset(("mean", "var", "std", "max", "min", "amax", "amin", "sum", "norm"))
 
 
-def causes(case, tapes):
-    return []
+@dataclass
+class Place:
+    """The operand of a site that is held: its position, possibly inside a list."""
+
+    calls: list[Call]
+    position: int
+    inner: int | None = None
+
+    def get(self, args: list) -> Any:
+        found = args[self.position]
+        return found if self.inner is None else found[self.inner]
+
+    def put(self, args: list, value: Any) -> None:
+        if self.inner is None:
+            args[self.position] = value
+        else:
+            kind = type(args[self.position])
+            listed = list(args[self.position])
+            listed[self.inner] = value
+            args[self.position] = kind(listed)
+
+
+class Slopes:
+    """Slopes of the weighted outputs along joint random directions, with edits."""
+
+    def __init__(self, case: Case, taped: list[tuple[Point, Tape]]):
+        rng = np.random.default_rng(5)
+        self.taped = taped
+        self.directions = []
+        for p, _ in taped:
+            moves = []
+            for _ in range(DIRECTIONS):
+                move = {n: rng.standard_normal(v.shape) for n, v in p.values.items()}
+                moves.append({n: np.where(case.usable(p, n), m, 0.0) for n, m in move.items()})
+            self.directions.append(moves)
+        self.claimed = self._against(lambda p, n: case.claim(p, n))
+        self.true = self._against(lambda p, n: p.truth[n])
+        self.cost = sum(t.half for _, t in taped) * DIRECTIONS * 2 + 1
+
+    def _against(self, gradient: Any) -> np.ndarray:
+        return np.array([
+            sum(float((gradient(p, n)[m[n] != 0] * m[n][m[n] != 0]).sum()) for n in p.values)
+            for (p, _), moves in zip(self.taped, self.directions)
+            for m in moves
+        ])  # fmt: skip
+
+    def along(self, edits_for: Any) -> np.ndarray:
+        found = []
+        for (p, tape), moves in zip(self.taped, self.directions):
+            edits = edits_for(tape)
+            for move in moves:
+                up, down = (
+                    _weighted(tape, p, {n: v + t * move[n] for n, v in p.values.items()}, edits)
+                    for t in (STEP, -STEP)
+                )
+                found.append((up - down) / (2 * STEP))
+        return np.array(found)
+
+
+def _weighted(tape: Tape, p: Point, values: dict, edits: dict[int, Edit] | None) -> float:
+    outputs = tape.returned(tape.run_forward(edits, values))
+    return sum(float((np.asarray(o, float) * s).sum()) for o, s in zip(outputs, p.seeds))
+
+
+def causes(case: Case, taped: list[tuple[Point, Tape]], subject: Subject) -> list[Find]:
+    """Edges whose contribution is missing, turned or scaled in the claims."""
+    if not all(case.shaped(n) for n in case.points[0].values):
+        return []
+    try:
+        slopes = Slopes(case, taped)
+        if not np.allclose(slopes.along(lambda t: None), slopes.true, rtol=1e-5,
+                           atol=1e-6 * (1 + np.abs(slopes.true).max())):  # fmt: skip
+            return []
+    except FAULTS:
+        return []
+    finds: list[Find] = []
+    left = WORK
+    for key, calls in taped[0][1].forward_sites.items():
+        left -= slopes.cost
+        if left < 0:
+            break
+        finds += _stepped(case, slopes, key, calls)
+        for place in _places(calls):
+            left -= slopes.cost
+            found = _held(case, slopes, key, place)
+            if found is not None:
+                finds.append(found)
+    return finds
+
+
+def _places(calls: list[Call]) -> Iterator[Place]:
+    for position, arg in enumerate(calls[0].args):
+        if isinstance(arg, Ref):
+            if calls[0].name != "setitem" or position == 2:
+                yield Place(calls, position)
+        elif isinstance(arg, (tuple, list)) and calls[0].name != "getitem":
+            for inner, part in enumerate(arg):
+                if isinstance(part, Ref):
+                    yield Place(calls, position, inner)
+
+
+def _held(case: Case, slopes: Slopes, key: Any, place: Place) -> Find | None:
+    """What holding one operand explains."""
+
+    def edits_for(tape: Tape) -> dict[int, Edit]:
+        calls = tape.forward_sites.get(key, [])
+        return _holding(tape, Place(calls, place.position, place.inner))
+
+    try:
+        without = slopes.along(edits_for)
+    except FAULTS:
+        return None
+    part = slopes.true - without
+    size = float((part * part).sum())
+    if not np.isfinite(size) or size < 1e-16 * float((slopes.true**2).sum()) + 1e-18:
+        return None
+    c = float(((slopes.claimed - without) * part).sum()) / size
+    off = np.abs(slopes.claimed - without - c * part).max()
+    top = max(np.abs(slopes.true).max(), np.abs(slopes.claimed).max())
+    if abs(c - 1) < 1e-4 or off > 2e-5 * top:
+        return None
+    return _meaning(case, c, place.calls[0])
+
+
+def _holding(tape: Tape, place: Place) -> dict[int, Edit]:
+    """Edits under which the operand has the value that it has without a step."""
+    kept: dict[int, Any] = {}
+
+    def keep(call: Call, args: list, kwargs: dict, env: list) -> Any:
+        value = place.get(args)
+        kept[call.number] = value.copy() if isinstance(value, np.ndarray) else value
+        return call.function(*args, **kwargs)
+
+    def hold(call: Call, args: list, kwargs: dict, env: list) -> Any:
+        old = kept[call.number]
+        place.put(args, old.copy() if isinstance(old, np.ndarray) else old)
+        return call.function(*args, **kwargs)
+
+    tape.run_forward({call.number: keep for call in place.calls})
+    return {call.number: hold for call in place.calls}
+
+
+def _meaning(case: Case, c: float, call: Call) -> Find:
+    names = tuple(case.wrong)
+    where = str(call.site)
+    if abs(c) < 1e-4:
+        lost = call.name not in SUMMARIES and "detach" not in where
+        text = f"the claim is exactly what remains when {where} passes nothing back"
+        return Find("detached_path", names, text, 0.9, 2.6 if lost else 2.55)
+    if abs(c + 1) < 1e-4:
+        text = f"the contribution through {where} has the wrong sign"
+        return Find("sign", names, text, 0.9, 2.3)
+    if c < 0:
+        text = f"the contribution through {where} is {c:.6g} times what it should be"
+        return Find("sign", names, text, 0.6, 4.6)
+    factor = describe(case, 1 / c)
+    order = 2.7 if "(" in factor else 4.5
+    name = "extra_factor" if any(abs(c * n - 1) < 1e-4 for n in case.sizes if n > 2) else (
+        "missing_factor")  # fmt: skip
+    text = f"the contribution through {where} is {c:.6g} times what it should be: {factor}"
+    return Find(name, names, text, 0.8, order)
+
+
+def _stepped(case: Case, slopes: Slopes, key: Any, calls: list[Call]) -> list[Find]:
+    """A gradient claimed straight through rounding or a comparison."""
+    if calls[0].name not in STEPPED:
+        return []
+    straight: dict[int, Any] = {}
+
+    def keep(call: Call, args: list, kwargs: dict, env: list) -> Any:
+        result = call.function(*args, **kwargs)
+        straight[call.number] = (np.array(args[0], float), np.array(result, float))
+        return result
+
+    def through(call: Call, args: list, kwargs: dict, env: list) -> Any:
+        x, y = straight[call.number]
+        return y + (np.asarray(args[0]) - x)
+
+    def edits_for(tape: Tape) -> dict[int, Edit]:
+        same = tape.forward_sites.get(key, [])
+        tape.run_forward({call.number: keep for call in same})
+        return {call.number: through for call in same}
+
+    try:
+        found = slopes.along(edits_for)
+    except FAULTS:
+        return []
+    top = max(np.abs(slopes.claimed).max(), 1e-12)
+    if np.abs(found - slopes.claimed).max() > 2e-5 * top:
+        return []
+    text = f"the gradient passes straight through {calls[0].site}, whose slope is 0"
+    return [Find("not_differentiable", tuple(case.wrong), text, 0.9, 0.9)]

@@ -205,7 +205,8 @@ def transposed(case: Case, name: str) -> Find | None:
 
 def regularization(case: Case, name: str) -> Find | None:
     """What is missing is a multiple of the input itself, or of its sign."""
-    if not case.shaped(name) or case.points[0].values[name].size < 2:
+    loss = all(np.ndim(s) == 0 for s in case.points[0].seeds)
+    if not loss or not case.shaped(name) or case.points[0].values[name].size < 2:
         return None
     claim, truth = case.pairs(name)
     gap = truth - claim
