@@ -160,10 +160,9 @@ def test_the_snapshot_of_the_page(case: Any) -> None:
 
 def test_the_printed_program(case: Any) -> None:
     loss, leaves, (_, _, value, grads) = case
-    recorded = bl.see.record(loss)
-    text = bl.see.source(recorded)
+    text = bl.see.source(loss)
     found = text.run()
-    close(found[text.names[recorded.program.outputs[0].name]], value)
+    close(found[text.names[bl.see.record(loss).program.outputs[0].name]], value)
     for name in leaves:
         close(found[text.gradients[name]], grads[name])
 
