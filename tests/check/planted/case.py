@@ -112,7 +112,7 @@ class Case:
         """A fresh copy of the subject, with nothing left from earlier calls."""
         last = self.code[-1]
         space = dict(inspect.getmodule(last).__dict__)
-        space["SAVED"] = {}  # where the careless keep values
+        space.update(SAVED={}, np=np)  # SAVED: where the careless keep values
         text = self.source(planted)
         name = f"<{self.name}: {planted.changes if planted else 'right'}>"
         linecache.cache[name] = (len(text), None, text.splitlines(True), name)

@@ -64,6 +64,28 @@ def as_pair(function: Any) -> tuple:
     return forward, backward
 
 
+def as_torch_pair(function: Any) -> tuple:
+    """The same for PyTorch's tensors."""
+    import torch
+
+    call = getattr(function, "apply", function)
+
+    def forward(**inputs: Any) -> tuple:
+        given = {k: torch.tensor(v, requires_grad=is_float(v)) for k, v in inputs.items()}
+        out = call(*given.values())
+        return out.detach().numpy(), (given, out)
+
+    def backward(dout: Any, cache: tuple) -> dict:
+        given, out = cache
+        by = [v for v in given.values() if v.requires_grad]
+        seed = torch.as_tensor(dout, dtype=out.dtype)
+        grads = torch.autograd.grad(out, by, seed, allow_unused=True)
+        names = (k for k, v in given.items() if v.requires_grad)
+        return {k: None if g is None else g.numpy() for k, g in zip(names, grads)}
+
+    return forward, backward
+
+
 def copied(inputs: Inputs) -> Inputs:
     return {k: v.copy() if hasattr(v, "copy") else v for k, v in inputs.items()}
 
