@@ -260,10 +260,12 @@ def _alarms(layers: tuple[LayerHealth, ...], norm: float) -> list[Alarm]:
 
 def _chain(layers: tuple[LayerHealth, ...], norm: float) -> list[Alarm]:
     """Alarms about the whole way back."""
-    broken = [x for x in layers if not math.isfinite(x.delta)]
+    broken = [x for x in layers if not math.isfinite(x.delta + x.weights)]
     if broken:
+        last = broken[-1]
+        text = f"its delta is {last.delta:g}, its own gradient {last.weights:g}"
         hint = "with bl.autograd.detect_anomaly(): names the operator"
-        return [Alarm("not_finite", broken[-1].name, f"its delta is {broken[-1].delta}", hint)]
+        return [Alarm("not_finite", last.name, text, hint)]
     ends = _with_parameters(layers)
     first, last = ends[0], ends[-1]
     if not first.delta or not last.delta or first is last:
