@@ -26,7 +26,6 @@ const OPTIONS = {
   "elk.algorithm": "layered",
   "elk.hierarchyHandling": "INCLUDE_CHILDREN",
   "elk.edgeRouting": "ORTHOGONAL",
-  "elk.layered.nodePlacement.strategy": "NETWORK_SIMPLEX",
   "elk.spacing.nodeNode": "18",
   "elk.spacing.edgeNode": "16",
   "elk.spacing.edgeEdge": "12",
@@ -41,6 +40,10 @@ const OPTIONS = {
 
 // Keeps operands in the order in which they are read; ELK can't do it across open groups.
 const ORDERED = { "elk.layered.considerModelOrder.strategy": "NODES_AND_EDGES" };
+// The straighter placement takes seconds where many wires are long; the other takes none.
+const STRAIGHT = { "elk.layered.nodePlacement.strategy": "NETWORK_SIMPLEX" };
+const QUICK = { "elk.layered.nodePlacement.strategy": "BRANDES_KOEPF" };
+const MANY = 60;
 const INLINE = { "elk.edgeLabels.inline": "true", "elk.edgeLabels.placement": "CENTER" };
 
 /** The question to ELK; `labels` keeps what is written at each edge. */
@@ -48,7 +51,10 @@ export function question(
   view: Visible, direction: Direction, measure: Measure, labels: Map<string, Label>,
 ): ElkNode {
   const flat = view.root.children.every((box) => box.kind !== "container");
-  const common = { ...OPTIONS, ...(flat ? ORDERED : {}), "elk.direction": direction };
+  const common = {
+    ...OPTIONS, ...(flat ? ORDERED : {}), ...(view.edges.length > MANY ? QUICK : STRAIGHT),
+    "elk.direction": direction,
+  };
   const node = (box: Box): ElkNode => {
     if (box.kind !== "container") return { id: box.id, ...boxSize(box, measure) };
     const layoutOptions: Record<string, string> = { ...common };

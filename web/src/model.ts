@@ -198,9 +198,11 @@ export function backwardOf(reader: Reader): Backward | null {
   return reader.item.gate!.backward.find((b) => b.input === reader.input) ?? null;
 }
 
-/** Readers of the circuit that declares the wire: what the gates inside a gate read is the same. */
+/** Readers that are not inside another reader: what the gates inside a gate read is the same. */
 export function outerReaders(node: WireNode): Reader[] {
-  const inside = (r: Reader) => node.readers.some(
-    (o) => o.item !== r.item && contains(o.item, r.item));
-  return node.readers.filter((r) => !inside(r));
+  const items = new Set(node.readers.map((r) => r.item));
+  return node.readers.filter(({ item }) => {
+    for (let outer = item.parent; outer; outer = outer.parent) if (items.has(outer)) return false;
+    return true;
+  });
 }
