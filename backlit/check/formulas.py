@@ -8,16 +8,21 @@ examined with that name as an input. The grammar: docs/design/expressions.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 import backlit as bl
+from backlit.check import formula_repairs
 from backlit.check.doctor import Cause, Diagnosis, Subject, diagnose
 from backlit.errors import ArgumentError, BacklitError, FormulaError
 from backlit.expressions import Formula, evaluate, parse
 from backlit.expressions import names as spelling
 from backlit.expressions.evaluate import check_names
+
+
+SURE = 0.85  # a cause that needs no second opinion
 
 
 class FormulaSubject(Subject):
@@ -29,6 +34,12 @@ class FormulaSubject(Subject):
         self.values = {n: np.array(given[n], np.float64) for n in wrt}
         self.constants = {n: v for n, v in given.items() if n not in self.values}
         self.staged = of == formula.result and f"d{of}" in formula.names_read()
+
+    def with_formula(self, formula: Formula, constants: Mapping[str, Any] = MappingProxyType({}),
+                     ) -> FormulaSubject:  # fmt: skip
+        """The same examination of a changed formula, perhaps with more constants."""
+        given = {**self.constants, **self.values, **constants}
+        return FormulaSubject(formula, self.of, self.values, given)
 
     def outputs(self, values: dict[str, np.ndarray]) -> list[np.ndarray]:
         found = evaluate(_without_claims(self.formula), self._all(values), unused=True)
@@ -74,10 +85,11 @@ def _summed_to(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return gradient.sum(axis=axes, keepdims=False).reshape(shape) if lead >= 0 else gradient
 
 
-def examine(text: str, inputs: Mapping[str, Any], *, wrt: str | Iterable[str] | None = None,
+def examine(text: str, inputs: Any, *, wrt: str | Iterable[str] | None = None,
             seed: int = 0) -> Diagnosis:  # fmt: skip
     """The doctor for a printed derivative: claims in `text`, checked at `inputs` and nearby.
 
+    `inputs`: a dictionary, or a sequence in the order in which the formula reads its names.
     `wrt` chooses among the claimed names; all if left out. Raises FormulaError for what is not
     in the grammar, ArgumentError where nothing is claimed.
 
@@ -86,6 +98,8 @@ def examine(text: str, inputs: Mapping[str, Any], *, wrt: str | Iterable[str] | 
     >>> found.wrong, found.causes[0].name
     (['y'], 'sign')
     """
+    if not isinstance(inputs, Mapping):
+        inputs = dict(zip(parse(text).free_names(), inputs))
     given = {n: np.array(_plain(v), np.float64) for n, v in inputs.items()}
     formula = parse(text, given)
     if not formula.claims:
@@ -154,11 +168,16 @@ def _examined(formula: Formula, of: str | None, names: list[str],
     given = {n: v for n, v in values.items() if n not in assigned}
     subject = FormulaSubject(formula, of, names, given)
     try:
-        return diagnose(subject, seed=seed)
+        found = diagnose(subject, seed=seed)
     except FormulaError as error:
         if not isinstance(error.__cause__, BacklitError):
             raise
         return _does_not_fit(formula, names, error)
+    if not any(c.confidence > SURE for c in found.causes):
+        mended = [c for name in found.wrong for c in formula_repairs.causes(subject, name)]
+        kept = [c for c in found.causes if not mended or c.confidence >= 0.5]
+        found.causes = [*mended, *kept]
+    return found
 
 
 def _does_not_fit(formula: Formula, names: list[str], error: FormulaError) -> Diagnosis:

@@ -15,12 +15,13 @@ from backlit.check.doctor.subject_torch import TorchSubject, is_torch
 from backlit.check.doctor.subjects import Pair as Pair, Subject as Subject, refuse
 
 
-def doctor(subject: Any, inputs: Any, *, seed: int = 0) -> Diagnosis:
+def doctor(subject: Any, inputs: Any, *, wrt: Any = None, seed: int = 0) -> Diagnosis:
     """Is this gradient right; if not, why?
 
-    `subject`: a function on tensors, an `autograd.Function`, or a pair of NumPy functions
-    `forward(**inputs) -> (out, cache)` and `backward(dout, cache) -> {name: gradient}`.
-    `inputs`: a dictionary or a sequence. Refuses what has no floating point input.
+    `subject`: a function on tensors, an `autograd.Function`, a pair of NumPy functions
+    `forward(**inputs) -> (out, cache)` and `backward(dout, cache) -> {name: gradient}`, or a
+    formula that claims derivatives (`"f = x*y; df/dx = y"`, text or LaTeX; `wrt` chooses among
+    them). `inputs`: a dictionary or a sequence. Refuses what has no floating point input.
 
     >>> def forward(x, w):
     ...     return x @ w, (x, w)
@@ -32,6 +33,10 @@ def doctor(subject: Any, inputs: Any, *, seed: int = 0) -> Diagnosis:
     >>> found.wrong, found.causes[0].name
     (['w'], 'sign')
     """
+    if isinstance(subject, str):
+        from backlit.check.formulas import examine
+
+        return examine(subject, inputs, wrt=wrt, seed=seed)
     return diagnose(_subject(subject, inputs), seed=seed)
 
 

@@ -249,7 +249,7 @@ def _other_axes(bench: Bench, site: Site, call: Call) -> Iterator[Trial]:
     tree = key is None and len(call.args) > 1 and call.name not in ("concatenate", "stack")
     old = call.kwargs[key] if key else call.args[1] if tree else None
     first = call.args[0] if call.args else None
-    probe = first[0] if isinstance(first, (tuple, list)) and first else first
+    probe = first[0] if type(first) in (tuple, list) and first else first
     value = bench.first.values[probe.slot] if isinstance(probe, Ref) else None
     n = np.ndim(value) + (call.name in ("expand_dims", "stack", "unsqueeze"))
     choices: list[Any] = [None, *range(n), *itertools.combinations(range(n), 2)]
@@ -395,7 +395,7 @@ def accumulations(bench: Bench) -> Iterator[Trial]:
         shape = bench.case.points[0].values[name].shape
         for part in [*dead, *([s for s in g if s not in tape.live] for g in loops), *groups]:
             if part and np.shape(tape.values[part[0]]) == shape:
-                order = 1.3 if part in dead else 1.6 if part not in groups else 3.0
+                order = 1.2 if part in dead else 1.6 if part not in groups else 3.0
                 yield from _added(name, part, order)
         seeds = [s for s, v in tape.sources.items() if np.shape(v) == shape and _is_float(v)]
         for slot in seeds:
@@ -524,13 +524,12 @@ def _replaced(site: Site, position: int, slots: list[int], turn: bool) -> Callab
 
 
 def _two_valued(value: Any) -> bool:
-    """A mask: zero, and one other value."""
+    """A mask: two values only."""
     if getattr(value, "dtype", None) is None or np.ndim(value) == 0:
         return False
-    if value.dtype == bool:
-        return True
-    found = np.unique(value)
-    return len(found) == 2 and 0 in found
+    return value.dtype == bool or (
+        value.dtype.kind == "f" and value.size > 2 and len(np.unique(value)) == 2
+    )
 
 
 def masks(bench: Bench) -> Iterator[Trial]:
@@ -551,6 +550,9 @@ def masks(bench: Bench) -> Iterator[Trial]:
             if np.shape(tape.values[slots[0]]) == np.shape(value):
                 yield Trial("mask_not_reused", 1.74, f"the mask of {words}", site,
                             _masked(site, position, slots, of, False))  # fmt: skip
+                one = _one_where(of)
+                yield Trial("mask_not_reused", 2.05, f"1 where {words}", site,
+                            _masked(site, position, slots, one, False, join=one))  # fmt: skip
     for name in bench.case.wrong:
         for words, slots, of in found:
 
@@ -579,7 +581,12 @@ def _masks(bench: Bench) -> list[tuple[str, list[int], Callable[[Any], Any]]]:
     return found
 
 
-def _masked(site: Site, position: int | None, slots: list[int], of: Any, replace: bool) -> Callable:
+def _one_where(of: Callable[[Any], Any]) -> Callable[..., Any]:
+    return lambda value, other: np.where(of(other), 1.0, value)
+
+
+def _masked(site: Site, position: int | None, slots: list[int], of: Any, replace: bool,
+            join: Any = None) -> Callable:  # fmt: skip
     def make(tape: Tape) -> dict[int, Edit]:
         calls = site.calls(tape)
         made: dict[int, Edit] = {}
@@ -587,8 +594,11 @@ def _masked(site: Site, position: int | None, slots: list[int], of: Any, replace
             slot = slots[i] if len(slots) == len(calls) else slots[0]
 
             def edit(call: Call, args: list, kwargs: dict, env: list, slot: int = slot) -> Any:
-                mask = of(env[slot])
-                change = _changed(position, lambda v: mask if replace else v * mask)
+                if join is not None:
+                    change = _changed(position, lambda v: join(v, env[slot]))
+                else:
+                    mask = of(env[slot])
+                    change = _changed(position, lambda v: mask if replace else v * mask)
                 return change(call, args, kwargs, env)
 
             made[call.number] = edit
@@ -619,14 +629,19 @@ def values(bench: Bench) -> Iterator[Trial]:
                        slots: list = slots) -> dict:  # fmt: skip
                 return {**claims, name: np.asarray(claims[name]) * of(env[slots[0]])}
 
-            yield Trial("missing_factor", 1.9, f"the missing factor {form.format(words)}", None,
-                        lambda tape: {}, finish)  # fmt: skip
+            yield Trial(*_factor(form, words), None, lambda tape: {}, finish)
     for site, calls, position in places(bench):
         value = _value_at(tape, calls[0], position)
         for (form, of), (words, slots) in itertools.product(DERIVED, stock):
             if _spreads(np.shape(tape.values[slots[0]]), np.shape(value)):
-                yield Trial("missing_factor", 2.0, f"the missing factor {form.format(words)}",
-                            site, _masked(site, position, slots, of, False))  # fmt: skip
+                yield Trial(*_factor(form, words), site,
+                            _masked(site, position, slots, of, False))  # fmt: skip
+
+
+def _factor(form: str, words: str) -> tuple[str, float, str]:
+    if form.startswith("1 / "):
+        return "extra_factor", 2.0, f"without the factor {words}, it"
+    return "missing_factor", 1.9, f"the missing factor {form.format(words)}"
 
 
 def _spreads(small: tuple, large: tuple) -> bool:

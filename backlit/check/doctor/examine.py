@@ -13,7 +13,7 @@ import numpy as np
 from backlit.check.doctor import protocol, repairs, tangents, whole
 from backlit.check.doctor.report import Cause, Diagnosis, place
 from backlit.check.doctor.subjects import Subject
-from backlit.check.doctor.truth import Point, agrees_along, complete
+from backlit.check.doctor.truth import Point, agrees_along, along, complete
 from backlit.check.doctor.whole import Case, Find
 
 
@@ -27,12 +27,13 @@ def diagnose(subject: Subject, *, seed: int = 0) -> Diagnosis:
     groups = _groups(subject, outputs, rng)
     bad = [group for group in groups if _is_bad(subject, group, rng)]
     wrong = [n for n in subject.names if any(p.wrong(n).any() for g in bad for p in g)]
-    noted = [*_kinks(bad), *protocol.notes(subject, groups, wrong)]
+    stepped = tuple(n for n in subject.names if _steps(subject, n, rng))
+    noted = [*_kinks(bad), *protocol.notes(subject, groups, wrong, stepped)]
     finds = protocol.causes(subject, groups, wrong)
     wrong += [n for f in finds for n in f.inputs if n not in wrong]
     if wrong:
         _complete_all(subject, groups, rng)
-        finds += _explanations(subject, groups, wrong)
+        finds += _explanations(subject, groups, wrong, stepped)
     found.wrong = [n for n in subject.names if n in wrong]
     found.causes = _ranked(groups, found.wrong, finds) + noted
     found.failures = _failures(groups, found.wrong)
@@ -110,9 +111,23 @@ def _kinks(bad: list[list[Point]]) -> list[Cause]:
     return causes[:3]
 
 
-def _explanations(subject: Subject, groups: list[list[Point]], wrong: list[str]) -> list[Find]:
+def _steps(subject: Subject, name: str, rng: np.random.Generator) -> bool:
+    """Whether the outputs follow an input in steps only: constant nearby, not far away."""
+    start = subject.values[name]
+    move = along(subject, subject.values, name, rng.standard_normal(start.shape))
+    try:
+        near = [move(t) for t in (0.0, 1e-7, -1e-7, 1e-6)]
+        far = [move(t) for t in (1.0, -3.0)]
+    except (ValueError, ArithmeticError, IndexError, RuntimeError):
+        return False
+    still = all(np.array_equal(near[0], v, equal_nan=True) for v in near[1:])
+    return still and any(not np.array_equal(near[0], v, equal_nan=True) for v in far)
+
+
+def _explanations(subject: Subject, groups: list[list[Point]], wrong: list[str],
+                  stepped: tuple[str, ...]) -> list[Find]:  # fmt: skip
     points = [p for group in groups for p in group]
-    case = Case(points, wrong, _sizes(subject, points[0]), _scalars(subject))
+    case = Case(points, wrong, _sizes(subject, points[0]), _scalars(subject), stepped)
     finds = []
     for name in wrong:
         finds += [f for read in whole.READERS if (f := read(case, name)) is not None]

@@ -12,7 +12,7 @@ import numpy as np
 
 from backlit.check.doctor.report import Cause, Diagnosis
 from backlit.check.doctor.subjects import Subject
-from backlit.check.doctor.truth import Point
+from backlit.check.doctor.truth import Point, is_coarse
 from backlit.check.doctor.whole import Find
 
 
@@ -37,7 +37,6 @@ def unsteady(subject: Subject, outputs: list[np.ndarray], found: Diagnosis) -> b
 def causes(subject: Subject, groups: list[list[Point]], wrong: list[str]) -> list[Find]:
     """What the order of calls and the random numbers change in the claims."""
     p = groups[0][0]
-    other = groups[-1][0].values if len(groups) > 1 else p.values
     finds = []
     unlike = _differs(p.claims, subject.claims(p.values, p.seeds))
     if unlike:
@@ -51,8 +50,9 @@ def causes(subject: Subject, groups: list[list[Point]], wrong: list[str]) -> lis
             " instead of reusing the forward's" if random else ""
         )
         finds.append(Find(name, tuple(redrawn), text, 0.95, 0.1))
-    if len(groups) > 1:
-        finds += _stale(subject, p, other)
+    for other in _others(subject, groups):
+        if not any(f.name == "stale_saved_value" for f in finds):
+            finds += _stale(subject, p, other)
     early = groups[0][0]
     if not finds and wrong and len(groups) > 1 and not early.truth:
         text = (
@@ -61,6 +61,19 @@ def causes(subject: Subject, groups: list[list[Point]], wrong: list[str]) -> lis
         )
         finds.append(Find("stale_saved_value", tuple(wrong), text, 0.5, 6.0))
     return finds
+
+
+def _others(subject: Subject, groups: list[list[Point]]) -> list[dict[str, np.ndarray]]:
+    """Values for another forward call: turned around and far away, and nearby."""
+    p = groups[0][0]
+    far = {n: np.asarray(-v.ravel()[::-1].reshape(v.shape) * 1.5) for n, v in p.values.items()}
+    found = [g[0].values for g in groups[1:2]]
+    try:
+        if all(np.isfinite(o).all() for o in subject.outputs(far)):
+            found.insert(0, far)
+    except (ValueError, ArithmeticError, IndexError, RuntimeError):
+        pass
+    return found
 
 
 def _stale(subject: Subject, p: Point, other: dict[str, np.ndarray]) -> list[Find]:
@@ -81,9 +94,31 @@ def _stale(subject: Subject, p: Point, other: dict[str, np.ndarray]) -> list[Fin
     return []
 
 
-def notes(subject: Subject, groups: list[list[Point]], wrong: list[str]) -> list[Cause]:
-    """What is worth knowing though the gradient is right: rounding in the given dtype."""
-    p = groups[0][0]
+def notes(subject: Subject, groups: list[list[Point]], wrong: list[str],
+          stepped: tuple[str, ...]) -> list[Cause]:  # fmt: skip
+    """What is worth knowing though the gradient is right: steps, rounding in the given dtype."""
+    return [
+        *(_constant(n) for n in stepped if n not in wrong),
+        *_rounded_inside(subject, wrong, stepped),
+        *_rounded(subject, groups[0][0], wrong),
+    ]
+
+
+def _constant(name: str) -> Cause:
+    text = f"the outputs follow {name} in steps only: the slope is 0 nearly everywhere"
+    return Cause("not_differentiable", name, (), text, 0.9)
+
+
+def _rounded_inside(subject: Subject, wrong: list[str], stepped: tuple[str, ...]) -> list[Cause]:
+    """The outputs are float32 numbers though the inputs are float64."""
+    outputs = [np.ravel(np.asarray(o, float)) for o in subject.outputs(subject.values)]
+    if wrong or stepped or not outputs or not is_coarse(np.concatenate(outputs)):
+        return []
+    text = "float64 inputs are rounded to float32 on the way: differences see steps of 1e-7"
+    return [Cause("float32_noise", subject.names[0], (), text, 0.6)]
+
+
+def _rounded(subject: Subject, p: Point, wrong: list[str]) -> list[Cause]:
     try:
         low = subject.at_given_precision(p.seeds)
     except (ValueError, TypeError, RuntimeError):

@@ -8,7 +8,7 @@ number: 0 for a detached path, -1 for a sign, else a factor. Needs no derivative
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,8 @@ from backlit.check.doctor.whole import Case, Find, describe
 STEP = 1e-4
 DIRECTIONS = 4
 STEPPED = frozenset((
-    "rint", "round", "floor", "ceil", "sign", "trunc", "fix", "greater", "less", "greater_equal",
-    "less_equal", "argmax", "argmin", "argsort", "astype", "heaviside", "floor_divide", "gt",
-    "ge", "lt", "le", "to", "cast", "around", "convert",
+    "rint", "round", "floor", "ceil", "sign", "trunc", "fix", "astype", "floor_divide", "to",
+    "cast", "around", "convert",
 ))  # fmt: skip
 SUMMARIES = frozenset(("mean", "var", "std", "max", "min", "amax", "amin", "sum", "norm"))
 
@@ -34,15 +33,20 @@ class Place:
     """The operand of a site that is held: its position, possibly inside a list."""
 
     calls: list[Call]
-    position: int
+    position: int  # -1: all of them, where one value is read twice
     inner: int | None = None
+    part: slice = field(default_factory=lambda: slice(None))
 
     def get(self, args: list) -> Any:
+        if self.position < 0:
+            return list(args)
         found = args[self.position]
         return found if self.inner is None else found[self.inner]
 
     def put(self, args: list, value: Any) -> None:
-        if self.inner is None:
+        if self.position < 0:
+            args[:] = value
+        elif self.inner is None:
             args[self.position] = value
         else:
             kind = type(args[self.position])
@@ -119,15 +123,31 @@ def causes(case: Case, taped: list[tuple[Point, Tape]], subject: Subject) -> lis
     return finds
 
 
+def _parts(calls: list[Call]) -> list[slice]:
+    """All calls of a site; of a short loop also single rounds, all but the first or last."""
+    n = len(calls)
+    if not 1 < n <= 6:
+        return [slice(None)]
+    return [slice(None), slice(1, None), slice(0, n - 1), *(slice(i, i + 1) for i in range(n))]
+
+
 def _places(calls: list[Call]) -> Iterator[Place]:
+    for part in _parts(calls):
+        yield from _operands(calls, part)
+
+
+def _operands(calls: list[Call], part: slice) -> Iterator[Place]:
+    read = [a.slot for a in calls[0].args if isinstance(a, Ref)]
+    if len(set(read)) < len(read):
+        yield Place(calls, -1, None, part)
     for position, arg in enumerate(calls[0].args):
         if isinstance(arg, Ref):
             if calls[0].name != "setitem" or position == 2:
-                yield Place(calls, position)
+                yield Place(calls, position, None, part)
         elif isinstance(arg, (tuple, list)) and calls[0].name != "getitem":
             for inner, part in enumerate(arg):
                 if isinstance(part, Ref):
-                    yield Place(calls, position, inner)
+                    yield Place(calls, position, inner, part)
 
 
 def _held(case: Case, slopes: Slopes, key: Any, place: Place) -> Find | None:
@@ -135,7 +155,7 @@ def _held(case: Case, slopes: Slopes, key: Any, place: Place) -> Find | None:
 
     def edits_for(tape: Tape) -> dict[int, Edit]:
         calls = tape.forward_sites.get(key, [])
-        return _holding(tape, Place(calls, place.position, place.inner))
+        return _holding(tape, Place(calls[place.part], place.position, place.inner))
 
     try:
         without = slopes.along(edits_for)
@@ -159,16 +179,21 @@ def _holding(tape: Tape, place: Place) -> dict[int, Edit]:
 
     def keep(call: Call, args: list, kwargs: dict, env: list) -> Any:
         value = place.get(args)
-        kept[call.number] = value.copy() if isinstance(value, np.ndarray) else value
+        kept[call.number] = _copied(value)
         return call.function(*args, **kwargs)
 
     def hold(call: Call, args: list, kwargs: dict, env: list) -> Any:
-        old = kept[call.number]
-        place.put(args, old.copy() if isinstance(old, np.ndarray) else old)
+        place.put(args, _copied(kept[call.number]))
         return call.function(*args, **kwargs)
 
     tape.run_forward({call.number: keep for call in place.calls})
     return {call.number: hold for call in place.calls}
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_copied(v) for v in value]
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _meaning(case: Case, c: float, call: Call) -> Find:
@@ -180,7 +205,7 @@ def _meaning(case: Case, c: float, call: Call) -> Find:
         return Find("detached_path", names, text, 0.9, 2.6 if lost else 2.55)
     if abs(c + 1) < 1e-4:
         text = f"the contribution through {where} has the wrong sign"
-        return Find("sign", names, text, 0.9, 2.3)
+        return Find("sign", names, text, 0.9, 2.65)
     if c < 0:
         text = f"the contribution through {where} is {c:.6g} times what it should be"
         return Find("sign", names, text, 0.6, 4.6)

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
+import backlit as bl
 from backlit.autograd import Observer, observe
 from backlit.check.doctor.tape import Call
 from backlit.check.doctor.trace_numpy import Recorder, recording, site_of_caller
@@ -44,13 +47,23 @@ class TensorRecorder(Recorder, Observer):
     def watching(self) -> Iterator[None]:
         """Observe operators, and NumPy calls on what `numpy()` hands out."""
         kept = Tensor.numpy
+        makers = {name: getattr(bl, name) for name in ("from_numpy", "tensor", "as_tensor")}
+
+        def bare(make: Any) -> Any:
+            return lambda data, *args, **kwargs: make(
+                np.asarray(data) if isinstance(data, np.ndarray) else data, *args, **kwargs
+            )
 
         def numpy(tensor: Tensor, *, force: bool = False) -> Any:
             return self.traced(kept(tensor, force=force))
 
         Tensor.numpy = numpy  # type: ignore[method-assign]
+        for name, make in makers.items():
+            setattr(bl, name, bare(make))
         try:
             with recording(self), observe(self):
                 yield
         finally:
             Tensor.numpy = kept  # type: ignore[method-assign]
+            for name, make in makers.items():
+                setattr(bl, name, make)

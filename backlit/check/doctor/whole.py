@@ -36,6 +36,7 @@ class Case:
     wrong: list[str]
     sizes: dict[int, str]  # a count, and what it counts
     scalars: dict[str, float]  # numbers among the inputs: keep probabilities, strengths
+    stepped: tuple[str, ...] = ()  # inputs that the outputs follow in steps only
 
     def claim(self, p: Point, name: str) -> np.ndarray:
         found = p.claims.get(name)
@@ -108,7 +109,7 @@ def constant(case: Case, name: str) -> Find | None:
         f"every element of the gradient of {name} is {c:.6g} times the slope by differences:"
         f" it {verb} {describe(case, factor)}"
     )
-    return Find(kind, (name,), text, 0.9, 2.0)
+    return Find(kind, (name,), text, 0.9, 1.25)
 
 
 def _missing(case: Case, c: float) -> bool:
@@ -201,6 +202,20 @@ def transposed(case: Case, name: str) -> Find | None:
     if not case.every(name, lambda p: _permuted(case.claim(p, name), p, name)):
         return None
     return Find("transposed", (name,), f"transposed, the gradient of {name} is right", 0.97, 0.8)
+
+
+def flat(case: Case, name: str) -> Find | None:
+    """The function is constant nearly everywhere: it rounds or compares."""
+    if name not in case.stepped or not case.shaped(name):
+        return None
+    claim, truth = case.pairs(name)
+    if np.any(truth) or not np.any(claim):
+        return None
+    text = (
+        f"the gradient of {name} reaches {_top(claim):.6g}, but the outputs only change in steps:"
+        " the slope is 0 nearly everywhere"
+    )
+    return Find("not_differentiable", (name,), text, 0.95, 0.7)
 
 
 def regularization(case: Case, name: str) -> Find | None:
@@ -305,4 +320,4 @@ def _top(values: np.ndarray) -> float:
     return float(np.abs(values).max(initial=0.0))
 
 
-READERS = (wrong_shape, nothing, constant, transposed, regularization, moved, masked)
+READERS = (wrong_shape, flat, nothing, constant, transposed, regularization, moved, masked)

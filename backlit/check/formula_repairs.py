@@ -1,0 +1,322 @@
+"""Which change to a printed derivative makes it right? Named as a cause, with the mended line.
+
+Candidates change one thing: a sign, a name, a factor, a transpose, `=` for `+=`; or one use of a
+value in the forward is cut. What agrees with the engine's gradient at the given and at nearby
+values explains the error. Read next: formulas.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+import backlit as bl
+from backlit.check.doctor import Cause
+from backlit.check.doctor.examine import nearby
+from backlit.errors import BacklitError
+from backlit.expressions import Formula, evaluate, to_text
+from backlit.expressions.functions import elementwise
+from backlit.expressions.nodes import (
+    Binary,
+    Call,
+    Expression,
+    Index,
+    Name,
+    Number,
+    Statement,
+    Sum,
+    Unary,
+)
+
+MOST = 400  # candidates per claim
+Edit = tuple[str, Expression, str]  # cause, the changed claim, what was changed
+
+
+@dataclass
+class Place:
+    """Values, the gradient from above, and what the engine says there."""
+
+    values: dict[str, np.ndarray]
+    above: np.ndarray
+    truth: np.ndarray
+
+
+def causes(subject: Any, name: str) -> list[Cause]:
+    """Single changes that make the claim about `name` right, the plainest first."""
+    formula: Formula = subject.formula
+    statements = [s for s in formula.claims if s.target == name and subject.of == _of(formula, s)]
+    places = _places(subject, name)
+    if not statements or not places:
+        return []
+    found = _accumulated(subject, name, statements, places)
+    found = found or _edited(subject, name, statements, places)
+    return found or _cut(subject, name, places)
+
+
+def _of(formula: Formula, claim: Statement) -> str | None:
+    return claim.of or formula.result
+
+
+def _places(subject: Any, name: str) -> list[Place]:
+    rng = np.random.default_rng(11)
+    found = []
+    for values in (subject.values, nearby(subject, rng), nearby(subject, rng)):
+        if values is None:
+            continue
+        above = np.ones(np.shape(subject.outputs(values)[0]))
+        above = above if not above.ndim else rng.standard_normal(above.shape)
+        truth = _engine(subject.formula, subject, values, above, name)
+        if truth is not None:
+            found.append(Place(values, above, truth))
+    return found
+
+
+def _engine(formula: Formula, subject: Any, values: dict[str, np.ndarray], above: np.ndarray,
+            name: str) -> np.ndarray | None:  # fmt: skip
+    """The gradient by the engine; None where the formula can't be computed."""
+    plain = Formula(tuple(s for s in formula.statements if not s.claim), formula.text)
+    leaves = {n: bl.tensor(np.array(v), requires_grad=True) for n, v in values.items()}
+    try:
+        found = evaluate(plain, {**subject.constants, **leaves}, unused=True)
+    except BacklitError:
+        return None
+    out = found.result if subject.of is None else found.values[subject.of]
+    if not out.requires_grad:
+        return np.zeros(np.shape(values[name]))
+    (g,) = bl.autograd.grad([out], [leaves[name]], [bl.tensor(above)], materialize_grads=True)
+    return np.array(g.detach().numpy())
+
+
+def _fits(subject: Any, formula: Formula, name: str, places: list[Place]) -> bool:
+    """Whether the changed formula's claim is right everywhere."""
+    changed = subject.with_formula(formula)
+    for p in places:
+        try:
+            with np.errstate(all="ignore"):
+                claim = changed.claims(p.values, [p.above])[name]
+        except BacklitError:
+            return False
+        if not _same(claim, p.truth):
+            return False
+    return True
+
+
+def _same(a: Any, b: np.ndarray) -> bool:
+    return np.shape(a) == b.shape and bool(
+        np.allclose(a, b, rtol=1e-8, atol=1e-10 * max(1.0, float(np.abs(b).max(initial=0.0))))
+    )
+
+
+# ----- = for += -----
+
+
+def _accumulated(subject: Any, name: str, statements: list[Statement],
+                 places: list[Place]) -> list[Cause]:  # fmt: skip
+    for s in statements[1:]:
+        if s.adds:
+            continue
+        formula = _with(subject.formula, s, replace(s, adds=True))
+        if _fits(subject, formula, name, places):
+            told = f"d{name} is written twice; with += the contributions add up and it is right"
+            return [Cause("lost_accumulation", name, (), told, 0.97)]
+    return []
+
+
+def _with(formula: Formula, old: Statement, new: Statement) -> Formula:
+    return Formula(tuple(new if s is old else s for s in formula.statements), formula.text)
+
+
+# ----- one change in the claim -----
+
+
+def _edited(subject: Any, name: str, statements: list[Statement],
+            places: list[Place]) -> list[Cause]:  # fmt: skip
+    known = _shapes(subject)
+    for s in statements:
+        tried = 0
+        for cause, value, words in _edits(s.value, known, _slopes(subject.formula)):
+            tried += 1
+            if tried > MOST:
+                break
+            new = replace(s, value=value)
+            if _fits(subject, _with(subject.formula, s, new), name, places):
+                told = f"{words} it is right: {to_text(new)}"
+                return [Cause(cause, name, (), told, 0.95)]
+    return []
+
+
+def _shapes(subject: Any) -> dict[str, tuple[int, ...]]:
+    """Names that a claim can read, with their shapes."""
+    plain = Formula(tuple(s for s in subject.formula.statements if not s.claim), "")
+    given = {**subject.constants, **subject.values}
+    found = evaluate(plain, given, unused=True).values
+    return {n: tuple(t.shape) for n, t in found.items()}
+
+
+def _slopes(formula: Formula) -> list[Expression]:
+    """The derivative of every elementwise function that the forward applies, where it does."""
+    return list(dict.fromkeys(
+        Call(p.function, p.args, 1)
+        for s in formula.statements if not s.claim for p in s.value.walk()
+        if isinstance(p, Call) and p.function in elementwise() and len(p.args) == 1
+    ))  # fmt: skip
+
+
+def _edits(tree: Expression, known: dict[str, tuple[int, ...]],
+           slopes: list[Expression]) -> Iterator[Edit]:  # fmt: skip
+    yield "sign", Unary(tree), "with the other sign"
+    for path, part in _paths(tree):
+        for cause, new, words in _changes(part, known):
+            yield cause, _replaced(tree, path, new), words
+    for path, term in _terms(tree):
+        for name in known:
+            words = f"with the factor {name}"
+            yield "missing_factor", _replaced(tree, path, Binary("*", term, Name(name))), words
+        for slope in slopes:
+            words = f"with the factor {to_text(slope)}"
+            yield "missing_factor", _replaced(tree, path, Binary("*", term, slope)), words
+        for number in (2, 3):
+            twice = _replaced(tree, path, Binary("*", term, Number(number)))
+            yield "missing_factor", twice, f"with the factor {number} at {to_text(term)}"
+            half = _replaced(tree, path, Binary("/", term, Number(number)))
+            yield "extra_factor", half, f"without the factor {number} at {to_text(term)}"
+
+
+def _changes(part: Expression, known: dict[str, tuple[int, ...]]) -> Iterator[Edit]:
+    match part:
+        case Name():
+            for other, shape in known.items():
+                if other != part.name and shape == known.get(part.name):
+                    words = f"with {other} for {part.name}"
+                    yield "wrong_saved_value", Name(other), words
+            if len(known.get(part.name, ())) == 2:
+                yield "transposed", Call("transpose", (part,)), f"with {part.name} transposed"
+        case Index() if len(part.indices) == 2:
+            turned = replace(part, indices=part.indices[::-1])
+            yield "transposed", turned, f"with {to_text(turned)} for {to_text(part)}"
+        case Unary():
+            yield "sign", part.operand, f"without the minus before {to_text(part.operand)}"
+        case Call("transpose", (inner,)):
+            yield "transposed", inner, f"with {to_text(inner)} not transposed"
+        case Call(function, (argument,), primes) if function in elementwise():
+            other = Call(function, (argument,), 1 - primes)
+            yield "wrong_saved_value", other, f"with {to_text(other)} for {to_text(part)}"
+        case Sum():
+            yield "extra_factor", part.body, f"without the sum over {part.index}"
+        case Binary():
+            yield from _of_pair(part)
+
+
+def _of_pair(part: Binary) -> Iterator[Edit]:
+    if part.op in "+-":
+        other = Binary("-" if part.op == "+" else "+", part.left, part.right)
+        yield "sign", other, f"with {to_text(other)} for {to_text(part)}"
+    if part.op in "*/@·":
+        for kept, lost in ((part.left, part.right), (part.right, part.left)):
+            if part.op != "/" or kept is part.left:
+                yield "extra_factor", kept, f"without the factor {to_text(lost)}"
+    if part.op in "@·":
+        yield "transposed", Binary(part.op, part.right, part.left), (
+            f"with {to_text(part.right)} before {to_text(part.left)}"
+        )
+
+
+# ----- paths in a tree: how to get to a part, and to put another in its place -----
+
+Path = tuple[int, ...]
+
+
+def _paths(tree: Expression, path: Path = ()) -> Iterator[tuple[Path, Expression]]:
+    yield path, tree
+    if isinstance(tree, Index):
+        return
+    for k, part in enumerate(tree.parts()):
+        yield from _paths(part, (*path, k))
+
+
+def _terms(tree: Expression, path: Path = ()) -> Iterator[tuple[Path, Expression]]:
+    """The tree, and the terms that it adds up, also under sums."""
+    yield path, tree
+    if isinstance(tree, Unary | Sum) or (isinstance(tree, Binary) and tree.op in "+-"):
+        for k, part in enumerate(tree.parts()):
+            yield from _terms(part, (*path, k))
+
+
+def _replaced(tree: Expression, path: Path, new: Expression) -> Expression:
+    if not path:
+        return new
+    inner = _replaced(tree.parts()[path[0]], path[1:], new)
+    match tree:
+        case Unary():
+            return replace(tree, operand=inner)
+        case Binary():
+            return replace(tree, **{("left", "right")[path[0]]: inner})
+        case Call():
+            args = tuple(inner if k == path[0] else a for k, a in enumerate(tree.args))
+            return replace(tree, args=args)
+        case Sum():
+            return replace(tree, body=inner)
+    raise AssertionError(tree)
+
+
+# ----- one use of a value cut -----
+
+
+def _cut(subject: Any, name: str, places: list[Place]) -> list[Cause]:
+    """The claim is the gradient with one use of one value left out."""
+    formula: Formula = subject.formula
+    for s in (s for s in formula.statements if not s.claim):
+        for path, part in _paths(s.value):
+            used = part.base if isinstance(part, Index) else part
+            if not isinstance(used, Name) or not _cutting_explains(
+                subject, name, places, _frozen(formula, s, path, part)
+            ):
+                continue
+            uses = _uses(formula, used.name)
+            where = to_text(Statement(s.target, s.value, s.indices))
+            told = f"the use of {used.name} in {where} is left out; "
+            told += f"{used.name} is used {uses} times, and the contributions add up"
+            if uses > 1:
+                return [Cause("lost_accumulation", name, (), told, 0.95)]
+            told = f"the path through {used.name} in {where} is left out"
+            return [Cause("detached_path", name, (), told, 0.95)]
+    return []
+
+
+def _uses(formula: Formula, name: str) -> int:
+    parts = (p for s in formula.statements if not s.claim for p in s.value.walk())
+    return sum(isinstance(p, Name) and p.name == name for p in parts)
+
+
+FROZEN = "value_of_{}"  # a constant with the value of a name
+
+
+def _frozen(formula: Formula, statement: Statement, path: Path,
+            part: Expression) -> tuple[Formula, str]:  # fmt: skip
+    """The formula with one use of a name replaced by its value as a constant."""
+    base = part.base if isinstance(part, Index) else part
+    assert isinstance(base, Name)
+    constant = Name(FROZEN.format(base.name))
+    new = replace(part, base=constant) if isinstance(part, Index) else constant
+    changed = replace(statement, value=_replaced(statement.value, path, new))
+    return _with(formula, statement, changed), base.name
+
+
+def _cutting_explains(subject: Any, name: str, places: list[Place],
+                      frozen: tuple[Formula, str]) -> bool:  # fmt: skip
+    formula, cut = frozen
+    moved = False
+    for p in places:
+        plain = Formula(tuple(s for s in subject.formula.statements if not s.claim), "")
+        given = {**subject.constants, **p.values}
+        value = evaluate(plain, given, unused=True).values[cut].detach().numpy()
+        trial = subject.with_formula(formula, {FROZEN.format(cut): value})
+        without = _engine(formula, trial, p.values, p.above, name)
+        claim = subject.claims(p.values, [p.above])[name]
+        if without is None or not _same(claim, without):
+            return False
+        moved = moved or not _same(without, p.truth)
+    return moved
