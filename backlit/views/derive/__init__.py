@@ -10,7 +10,7 @@ from backlit.views.derive.lines import Derivation as Derivation, Line as Line
 
 def derive(
     subject: Any, wrt: Any = None, *inputs: Any, form: str = "matrix", numbers: bool = True,
-    language: str = "en", gradient: Any = None, **values: Any,
+    language: str = "en", gradient: Any = None, proofs: bool = False, **values: Any,
 ) -> Derivation:  # fmt: skip
     """The chain rule of a computation in LaTeX and plain text, with symbols and with numbers.
 
@@ -21,8 +21,11 @@ def derive(
     >>> print(bl.see.derive("x * y", "x", x=3, y=-4).lines[-1].text)
     ∂f/∂x = 1 · (-4) = -4
     """
+    from backlit.views.derive.bp import Network, bp_lines
     from backlit.views.derive.chain import Chain, targets_of
+    from backlit.views.derive.layers import layered
     from backlit.views.derive.notation import Notation
+    from backlit.views.derive.proofs import Proofs
     from backlit.views.derive.words import check_language
     from backlit.views.record import record
 
@@ -32,5 +35,11 @@ def derive(
     graph = record(subject, *inputs, gradient=gradient, **values).graph
     notation = Notation(graph, gradient is not None)
     targets = targets_of(graph, wrt)
-    lines = list(Chain(graph, notation, targets, numbers, language).lines())
+    lines = list(Chain(graph, notation, targets, numbers, language, form).lines())
+    layers = layered(graph)
+    if layers:
+        network = Network(layers, notation)
+        lines += bp_lines(network, numbers, language)
+        if proofs:
+            lines += Proofs(network, language).lines()
     return Derivation(lines, graph, graph.title)

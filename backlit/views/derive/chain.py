@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from backlit.views.derive import rules_layers  # noqa: F401  # registers its rules
+from backlit.views.derive import indices, rules_layers  # noqa: F401  # registers its rules
 from backlit.views.derive.differences import unlike
 from backlit.views.derive.figures import digits
 from backlit.views.derive.lines import Line, equation, heading, in_numbers, words
 from backlit.views.derive.notation import Notation
 from backlit.views.derive.operators import Local, of_gate
-from backlit.views.derive.patterns import closed_form
+from backlit.views.derive.patterns import closed_form, with_penalty
 from backlit.views.derive.rules import Back
-from backlit.views.derive.terms import Number, Plus, Symbol, Term, Times
+from backlit.views.derive.terms import Number, Symbol, Term, Times, added
 from backlit.views.derive.words import word
 from backlit.views.graph import Gate, Graph, Wire
 
@@ -30,9 +30,9 @@ class Chain:
     """Writes the lines of one graph for the wires that are asked for."""
 
     def __init__(self, graph: Graph, notation: Notation, targets: list[Wire], numbers: bool,
-                 language: str):  # fmt: skip
+                 language: str, form: str = "matrix"):  # fmt: skip
         self.graph, self.notation, self.targets = graph, notation, targets
-        self.numbers, self.language = numbers, language
+        self.numbers, self.language, self.form = numbers, language, form
         self.backs: dict[int, Back] = {}
         self.said: set[int] = set()  # gates whose abbreviations were printed
         self.scalar = all(w.shape == () for w in graph.wires)
@@ -83,16 +83,22 @@ class Chain:
         if len(parts) > 1:
             text = {"name": _spoken(self.notation.symbol(wire)), "count": len(parts)}
             yield words(word("fork", self.language, **text))
-        concrete = _sum([term for _, term in parts])
+        concrete = added([term for _, term in parts])
         sides: list[Term] = []
         abstract = self._abstract(wire, parts)
         if abstract is not None:
             sides.append(abstract)
         sides.append(concrete)
-        closed = closed_form(wire, self.notation)
+        closed = closed_form(wire, self.notation) or with_penalty(wire, parts, self.notation)
         yield equation(left, [*sides, *([closed] if closed is not None else [])], self.language)
+        yield from self._by_indices(wire)
         if self.numbers:
             yield in_numbers(left, [concrete], self.language)
+
+    def _by_indices(self, wire: Wire) -> Iterator[Line]:
+        for gate, i, _ in wire.contributions:
+            if self.form == "index" or gate.op.name in indices.ALWAYS:
+                yield from indices.index_lines(self.backs[id(gate)], i, self.language)
 
     def _abbreviations(self, parts: list[tuple[Gate, Term]]) -> Iterator[Line]:
         """What rules abbreviate, once for each gate."""
@@ -127,7 +133,7 @@ class Chain:
         for gate, i, _ in wire.contributions:
             back = self.backs.setdefault(id(gate), Back(gate, self.notation))
             found.setdefault(id(gate), (gate, []))[1].append(back.contribution(i))
-        return [(gate, _sum(terms)) for gate, terms in found.values()]
+        return [(gate, added(terms)) for gate, terms in found.values()]
 
     def _abstract(self, wire: Wire, parts: list[tuple[Gate, Term]]) -> Term | None:
         """The chain rule itself: derivatives as symbols. For circuits of numbers."""
@@ -139,7 +145,7 @@ class Chain:
             local = sum(np.asarray(Local(gate, i, self.notation).value, float) for i in slots)
             g = self.notation.grad(gate.output, gate.upstream[0])
             terms.append(Times(g, self.notation.local(gate, wire, local)))
-        return _sum(terms)
+        return added(terms)
 
 
 def _moment(wire: Wire) -> float:
@@ -147,18 +153,6 @@ def _moment(wire: Wire) -> float:
     if wire.maker is not None:
         return wire.maker.id
     return min((gate.id for gate, _ in wire.readers), default=0) - 0.5
-
-
-def _sum(terms: list[Term]) -> Term:
-    """The sum of terms; equal ones are counted."""
-    counted: dict[str, list[Term]] = {}
-    for term in terms:
-        counted.setdefault(str(term.tex()), []).append(term)
-    found = [
-        same[0] if len(same) == 1 else Times(Number(len(same)), same[0])
-        for same in counted.values()
-    ]
-    return found[0] if len(found) == 1 else Plus(*found)
 
 
 def _spoken(tex: str) -> str:

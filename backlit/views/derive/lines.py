@@ -39,6 +39,13 @@ class Line:
     sides: list[str] = field(default_factory=list, repr=False)  # LaTeX between equals signs
 
 
+class Element(Symbol):
+    """A symbol that is written with its indices."""
+
+    def __init__(self, symbol: Symbol, indices: str):
+        super().__init__(symbol.at(indices), symbol.array)
+
+
 def heading(text: str) -> Line:
     return Line(rf"\textbf{{{_escaped(text)}}}", text, "heading")
 

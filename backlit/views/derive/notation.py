@@ -5,6 +5,7 @@ Owns the symbols of values and of gradients, nothing else. Python numbers stand 
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,12 @@ class Notation:
             if made not in self._taken:
                 self._taken.add(made)
                 return made
+
+    def renamed(self, symbols: dict[int, str]) -> Notation:
+        """The same with other symbols for some wires, by their ids as objects."""
+        other = copy(self)
+        other.symbols = self.symbols | symbols
+        return other
 
     def wire(self, wire: Wire | None) -> Term | None:
         """A value as a term."""

@@ -14,7 +14,7 @@ import numpy as np
 from backlit.views.derive.notation import Notation, is_number
 from backlit.views.derive.operators import one_over
 from backlit.views.derive.rules import softmax
-from backlit.views.derive.terms import Minus, Plus, Shown, Symbol, Term, Times
+from backlit.views.derive.terms import Minus, Plus, Shown, Symbol, Term, Times, added
 from backlit.views.graph import Gate, Wire
 
 
@@ -110,12 +110,17 @@ def _square(wire: Wire) -> Gate | None:
     found = reader(wire, "square", "pow", "mul")
     if found is None:
         return None
-    if found.op.name == "pow":
-        power = found.inputs[1]
-        return found if power is not None and is_number(power) and power.value == 2 else None
-    if found.op.name == "mul" and found.inputs[0] is not found.inputs[1]:
-        return None
-    return found
+    return found if _squares(found, wire) else None
+
+
+def _squares(gate: Gate, wire: Wire) -> bool:
+    """Whether a gate is the square of a wire, however it is written."""
+    if gate.op.name == "pow":
+        power = gate.inputs[1]
+        return power is not None and is_number(power) and power.value == 2
+    if gate.op.name == "mul":
+        return gate.inputs[0] is wire and gate.inputs[1] is wire
+    return gate.op.name == "square"
 
 
 def _share(gate: Gate) -> float:
@@ -141,6 +146,8 @@ def _constant_factor(wire: Wire) -> tuple[Gate, float] | None:
 
 def constant(value: float) -> Term:
     """A factor, as a fraction where it is 1/n or 2/n."""
+    if float(f"{value:.4g}") == value:
+        return Shown(lambda: f"{value:g}", lambda: np.asarray(value))
     inverse = 1.0 / value if value else 0.0
     for above in (1, 2):
         below = round(above * inverse)
@@ -148,6 +155,34 @@ def constant(value: float) -> Term:
             text = rf"\frac{{{above}}}{{{below}}}"
             return Shown(partial(str, text), lambda: np.asarray(value))
     return Shown(lambda: f"{value:g}", lambda: np.asarray(value))
+
+
+# ----- regularization -----
+
+
+def penalty(gate: Gate, wire: Wire, notation: Notation) -> Term | None:
+    """2 lambda W: what a sum of squares hands back, times its constant factors."""
+    square = gate if _squares(gate, wire) else None
+    reduce = reader(square.output, "sum", "mean") if square is not None else None
+    if reduce is None or reduce.output.shape != ():
+        return None
+    last, factors, share = reduce, [2.0], _share(reduce)
+    while (more := _constant_factor(last.output)) is not None:
+        last, factors = more[0], [*factors, more[1]]
+    w = notation.wire(wire)
+    assert w is not None
+    shown = [constant(f) for f in factors]
+    if share != 1.0:
+        shown.append(one_over(round(1.0 / share)))
+    return scaled(Times(*shown, w), last, notation)
+
+
+def with_penalty(wire: Wire, parts: list[tuple[Gate, Term]], notation: Notation) -> Term | None:
+    """The contributions with those of penalties in closed form, if there is one."""
+    closed = [penalty(gate, wire, notation) for gate, _ in parts]
+    if not any(term is not None for term in closed):
+        return None
+    return added([own if term is None else term for term, (_, own) in zip(closed, parts)])
 
 
 # ----- the sigmoid, gate by gate -----

@@ -130,7 +130,8 @@ class Times(Term):
 
     def tex(self, numbers: bool = False) -> Tex:
         first, *rest = self.parts
-        text, scalar = first.tex(numbers).at(PRODUCT), first.scalar
+        made, scalar = first.tex(numbers), first.scalar
+        text = made.at(SIGN + 1) if isinstance(first, Matmul) and rest else made.at(PRODUCT)
         for factor in rest:
             sign = r"\cdot" if scalar and factor.scalar else r"\odot"
             if scalar != factor.scalar:
@@ -238,6 +239,18 @@ def _sum(values: Sequence[Any]) -> Any:
     for v in values[1:]:
         total = total + v
     return total
+
+
+def added(terms: list[Term]) -> Term:
+    """The sum of terms; equal ones are counted."""
+    counted: dict[str, list[Term]] = {}
+    for term in terms:
+        counted.setdefault(str(term.tex()), []).append(term)
+    found = [
+        same[0] if len(same) == 1 else Times(Number(len(same)), same[0])
+        for same in counted.values()
+    ]
+    return found[0] if len(found) == 1 else Plus(*found)
 
 
 class Minus(Term):
