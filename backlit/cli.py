@@ -1,7 +1,7 @@
-"""The command line: `backlit train`, `backlit version`.
+"""The command line: `backlit train`, `backlit see`, `backlit errata`, `backlit version`.
 
 Owns options, exit codes (0 done, 1 error, 2 wrong usage, 130 interrupted) and how errors look.
-What a command does lives where it belongs: train/recipe.py. Imports of the package are inside
+What a command does lives where it belongs: train/recipe.py, views/command.py, errata. Imports of the package are inside
 the commands, so that `backlit --help` answers at once.
 """
 
@@ -70,6 +70,39 @@ def train(
     given = {"data": data, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
     with _errors_in_red():
         _train({**given, "threads": threads}, runs, name or "digits", which, resume)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def see(
+    formula: Annotated[str, typer.Argument(help='Text or LaTeX, such as "(x + y) * z".')],
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME=NUMBER...", help="x=-2 y=5 z=-4")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the page to this file.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Write a still picture.")] = None,
+    png: Annotated[Path | None, typer.Option(help="Write a still picture.")] = None,
+    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    steps: Annotated[bool, typer.Option("--steps", help="Explain every step.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
+) -> None:
+    """Draw a formula as a circuit: values forward, gradients back."""
+    from backlit.views.command import see_command
+
+    with _errors_in_red():
+        see_command(formula, values or (), html=html, svg=svg, png=png, language=language,
+                    steps=steps, show=show)  # fmt: skip
+
+
+@app.command()
+def errata(
+    which: Annotated[str | None, typer.Argument(help="One page, such as E10; else all.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the pages to this file.")] = None,
+) -> None:
+    """Published mistakes about backpropagation, refuted by running them."""
+    from backlit.errata import show
+
+    with _errors_in_red():
+        show(which, html=html)
 
 
 @app.command()
