@@ -10,7 +10,8 @@ from backlit.views.derive.lines import Derivation as Derivation, Line as Line
 
 def derive(
     subject: Any, wrt: Any = None, *inputs: Any, form: str = "matrix", numbers: bool = True,
-    language: str = "en", gradient: Any = None, proofs: bool = False, **values: Any,
+    language: str = "en", gradient: Any = None, proofs: bool = False,
+    order: int = 1, **values: Any,
 ) -> Derivation:  # fmt: skip
     """The chain rule of a computation in LaTeX and plain text, with symbols and with numbers.
 
@@ -26,16 +27,21 @@ def derive(
     from backlit.views.derive.layers import layered
     from backlit.views.derive.notation import Notation
     from backlit.views.derive.proofs import Proofs
+    from backlit.views.derive.second import second_lines
     from backlit.views.derive.words import check_language
     from backlit.views.record import record
 
     check_language(language)
     if form not in ("matrix", "index"):
         raise ArgumentError(f"form must be 'matrix' or 'index', got {form!r}")
+    if order not in (1, 2):
+        raise ArgumentError(f"order must be 1 or 2, got {order!r}")
     graph = record(subject, *inputs, gradient=gradient, **values).graph
     notation = Notation(graph, gradient is not None)
     targets = targets_of(graph, wrt)
     lines = list(Chain(graph, notation, targets, numbers, language, form).lines())
+    if order == 2:
+        lines += second_lines(graph, notation, targets, numbers, language)
     layers = layered(graph)
     if layers:
         network = Network(layers, notation)

@@ -126,6 +126,9 @@ class Activation:
         gate = layer.activation
         assert gate is not None
         sigmoid = gate.op.name == "sigmoid"
+        if gate.op.name in ("maximum", "clamp"):
+            self.name, self.prime = r"\max_{0}", r"\max_{0}'"
+            return
         symbol = getattr(gate.op, "symbol", "")
         self.name = r"\sigma" if sigmoid or not symbol else symbol
         self.name = rf"\{gate.op.name}" if gate.op.name in ("tanh", "sin") else self.name

@@ -11,14 +11,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
 from backlit.views.derive import indices, rules_layers  # noqa: F401  # registers its rules
 from backlit.views.derive.differences import unlike
 from backlit.views.derive.figures import digits
 from backlit.views.derive.lines import Line, equation, heading, in_numbers, words
 from backlit.views.derive.notation import Notation
-from backlit.views.derive.operators import Local, of_gate
+from backlit.views.derive.operators import of_gate
+from backlit.views.derive.paths import local, path_lines
 from backlit.views.derive.patterns import closed_form, with_penalty
 from backlit.views.derive.rules import Back
 from backlit.views.derive.terms import Number, Symbol, Term, Times, added
@@ -35,7 +34,7 @@ class Chain:
         self.numbers, self.language, self.form = numbers, language, form
         self.backs: dict[int, Back] = {}
         self.said: set[int] = set()  # gates whose abbreviations were printed
-        self.scalar = all(w.shape == () for w in graph.wires)
+        self.scalar = notation.scalar and all(g.op.elementwise for g in graph.gates)
 
     def lines(self) -> Iterator[Line]:
         yield heading(word("forward", self.language))
@@ -44,6 +43,9 @@ class Chain:
         yield heading(word("backward", self.language))
         for wire in self._wanted():
             yield from self._gradient(wire)
+        if self.scalar:
+            asked = self.graph, self.notation, self.targets, self.numbers, self.language
+            yield from path_lines(*asked)
         yield from self._doubts()
 
     # ----- forward -----
@@ -137,14 +139,12 @@ class Chain:
 
     def _abstract(self, wire: Wire, parts: list[tuple[Gate, Term]]) -> Term | None:
         """The chain rule itself: derivatives as symbols. For circuits of numbers."""
-        if not self.scalar or not all(gate.op.elementwise for gate, _ in parts):
+        if not self.scalar:
             return None
         terms: list[Term] = []
         for gate, _ in parts:
-            slots = [i for i, w in enumerate(gate.inputs) if w is wire and i in gate.op.locals]
-            local = sum(np.asarray(Local(gate, i, self.notation).value, float) for i in slots)
             g = self.notation.grad(gate.output, gate.upstream[0])
-            terms.append(Times(g, self.notation.local(gate, wire, local)))
+            terms.append(Times(g, local(gate, wire, self.notation)))
         return added(terms)
 
 

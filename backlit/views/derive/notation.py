@@ -19,13 +19,15 @@ from backlit.views.names import tex as name_tex
 class Notation:
     """The symbols of one graph; `loss` is that of the number that is differentiated."""
 
-    def __init__(self, graph: Graph, seeded: bool = False):
+    def __init__(self, graph: Graph, seeded: bool = False, symbol: str = ""):
         self.graph = graph
-        self.symbols: dict[int, str] = {}
+        self.symbols: dict[int, str] = {id(graph.loss): symbol} if symbol else {}
+        self.scalar = all(w.shape == () for w in graph.wires)  # a circuit of numbers
         self._count = 0
         self._taken = {name_tex(w.name) for w in graph.wires if w.given}
         for wire in graph.wires:
-            self.symbols[id(wire)] = self._symbol(wire)
+            if id(wire) not in self.symbols:
+                self.symbols[id(wire)] = self._symbol(wire)
         self.loss = self._free("L") if seeded else self.symbols[id(graph.loss)]
 
     def _symbol(self, wire: Wire) -> str:

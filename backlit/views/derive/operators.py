@@ -51,6 +51,8 @@ class Applied(Term):
     def tex(self, numbers: bool = False) -> Tex:
         shown = [None if a is None else _written(a, numbers) for a in self.args]
         if self.op.elementwise:
+            if numbers:
+                shown = [_loose(s) if isinstance(s, Tex) else s for s in shown]
             made = _formula_tex(self.op, shown, self.params)
             arrays = sum(not p.scalar for p in self.parts)
             return Tex(_of_arrays(made.text), made.rank) if arrays and not numbers else made
@@ -69,6 +71,11 @@ class Applied(Term):
                 if self.op.name in ("add", "sub"):
                     size = np.maximum(size, part.bound)
         return size
+
+
+def _loose(number: Tex) -> Tex:
+    """A negative number in parentheses wherever a formula puts it beside a sign."""
+    return Tex(number.text, 1) if number.text.startswith("-") else number
 
 
 def _written(term: Term, numbers: bool) -> Any:
@@ -139,6 +146,12 @@ def _of_arrays(text: str) -> str:
     return re.sub(r"(?<![\d.]) \\cdot|(?<=_\d) \\cdot", r" \\odot", text)
 
 
+def _finite(text: str) -> str:
+    """Without conditions that always hold."""
+    text = re.sub(r" \\land \S+ \\le \\infty", "", text)
+    return re.sub(r"\S+ \\ge -\\infty \\land ", "", text)
+
+
 class Local(Term):
     """A local derivative, element by element: the operator's own formula."""
 
@@ -164,9 +177,10 @@ class Local(Term):
         names = self._names()
         if numbers:
             values = self.gate.named_values()
-            names = {k: number_tex(wide(v)) if isinstance(names[k], Tex) else v
+            names = {k: _loose(number_tex(wide(v))) if isinstance(names[k], Tex) else names[k]
                      for k, v in values.items()}  # fmt: skip
         made = Tex.of(self.gate.op.local(fm.LATEX, self.i, names, self.gate.params))
+        made = Tex(_finite(made.text), made.rank)
         if any(w is not None and w.shape for w in self.gate.outputs):
             return Tex(_of_arrays(made.text), made.rank)
         return made
@@ -267,8 +281,21 @@ def _reshape(params: dict[str, Any], args: Sequence[Any]) -> Term:
     )  # fmt: skip
 
 
+def _clamp(params: dict[str, Any], args: Sequence[Any]) -> Term | None:
+    """Without the limit that is infinite."""
+    x, low, high = args
+    ends = [isinstance(a, Number) and np.isinf(a.number) for a in (low, high)]
+    if ends[1] and not ends[0]:
+        return _limited("max", np.maximum, x, low)
+    return _limited("min", np.minimum, x, high) if ends[0] and not ends[1] else None
+
+
+def _limited(name: str, function: Any, x: Term, limit: Term) -> Term:
+    return Shown(lambda a, b: rf"\{name}\left({a}, {b}\right)", function, x, limit)
+
+
 _SPECIAL = {
     "add": _add, "sub": _sub, "mul": _mul, "matmul": _matmul, "linear": _linear,
     "permute": _permute, "sum": _sum, "mean": _mean, "neg": _neg, "expand": _expand,
-    "sum_to": _sum_to, "reshape": _reshape,
+    "clamp": _clamp, "sum_to": _sum_to, "reshape": _reshape,
 }  # fmt: skip

@@ -42,7 +42,7 @@ def plain(tex: str) -> str:
     '∂f/∂x₁ = e^(-x) · σ'
     """
     reader = _Reader(_TOKEN.findall(tex))
-    return re.sub(r" {2,}", " ", reader.until(()).replace("∂ ", "∂")).strip()
+    return re.sub(r" {2,}", " ", reader.until(()).replace("∂ ", "∂").replace("∂² ", "∂²")).strip()
 
 
 class _Reader:
@@ -84,7 +84,9 @@ class _Reader:
 
     def command(self, name: str) -> str:
         if name == "frac":
-            above, below = (self.argument().replace("∂ ", "∂") for _ in range(2))
+            above, below = (
+                self.argument().replace("∂ ", "∂").replace("∂² ", "∂²") for _ in range(2)
+            )
             text = f"{_atom(above)}/{_atom(below)}"
             return f"({text})" if self.multiplies() else text
         if name == "sqrt":

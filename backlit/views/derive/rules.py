@@ -100,12 +100,13 @@ class Back:
 def elementwise(back: Back, i: int) -> Term:
     """Upstream times local, summed where the input was broadcast."""
     local = Local(back.gate, i, back.notation)
-    plain = local.plain() if back.y.value.ndim else None
+    plain = None if back.notation.scalar else local.plain()
     made: Term
     if plain in (1, -1):
         made = back.g if plain == 1 else Minus(back.g)
     else:
-        made = Times(local, back.g) if local.scalar else Times(back.g, local)
+        scales = local.scalar and not back.g.scalar
+        made = Times(local, back.g) if scales else Times(back.g, local)
     mask = local.mask
     if mask is not None:
         made = Times(made, masked(back, i, mask))
