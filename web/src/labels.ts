@@ -91,7 +91,7 @@ export function titleOf(item: Item): string {
 }
 
 export function subtitleOf(item: Item): string {
-  const gates = `${count(gatesOf(item).length)} ${t("gates")}`;
+  const gates = sentences.gates(count(gatesOf(item).length));
   const held = item.group?.parameters ?? 0;
   return held ? `${gates} · ${count(held)} ${t("parameters")}` : gates;
 }

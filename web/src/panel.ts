@@ -64,20 +64,23 @@ function chainRule(item: Item, model: Model): HTMLElement | null {
   if (!gate.backward.length) return null;
   const rows = gate.backward.map((b) => {
     const wire = model.inputs.get(item)![b.input]!;
-    return h("div", { class: "rule" }, symbols(item, wire, b, model), numbersOf(item, b));
+    return h("div", { class: "rule" }, ...symbols(item, wire, b, model), numbersOf(item, b));
   });
   return section(`${t("upstream")} × ${t("local")} = ${t("downstream")}`, ...rows);
 }
 
-function symbols(item: Item, wire: WireNode | null, b: Backward, model: Model): HTMLElement {
+function symbols(
+  item: Item, wire: WireNode | null, b: Backward, model: Model,
+): HTMLElement[] {
   const output = model.outputs.get(item)![0]?.wire.tex ?? "y";
   const loss = model.loss?.wire.tex ?? "L";
   const input = wire?.wire.tex || "x";
   const by = (of: string, over: string) => `\\frac{\\partial ${of}}{\\partial ${over}}`;
-  const simple = b.factored && b.local
-    ? `${by(loss, output)}\\cdot ${by(output, input)} = ${by(loss, input)},\\quad ${by(output, input)} = ${b.local_tex}`
-    : `${by(loss, input)} = ${b.local_tex}`;
-  return formula(simple, true);
+  if (!b.factored || !b.local) return [formula(`${by(loss, input)} = ${b.local_tex}`, true)];
+  return [
+    formula(`${by(loss, output)}\\cdot ${by(output, input)} = ${by(loss, input)}`, true),
+    formula(`${by(output, input)} = ${b.local_tex}`, true),
+  ];
 }
 
 function numbersOf(item: Item, b: Backward): HTMLElement {

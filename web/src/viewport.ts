@@ -7,7 +7,7 @@ export interface Area {
   height: number;
 }
 
-const LEAST = 0.05;
+const LEAST = 0.02;
 const MOST = 4;
 
 export class Viewport {

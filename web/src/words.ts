@@ -54,7 +54,7 @@ const WORDS = {
   contributions: ["Copies add up", "各份相加"],
   noGradient: ["no gradient flows here", "此处没有梯度"],
   parameters: ["parameters", "个参数"],
-  gates: ["gates", "个门"],
+  gates: ["Gates", "门"],
   run: ["Gates", "门"],
   line: ["Your line", "你的代码行"],
   module: ["Module", "模块"],
@@ -118,18 +118,21 @@ export function say(text: Text): string {
   return text[language] || text.en;
 }
 
+const spokenIn = (en: string, zh: string) => (language === "en" ? en : zh);
+
 export const sentences = {
-  start: (name: string) => language === "en"
-    ? `The walk back starts at ${name}: its gradient by itself is 1.`
-    : `反向传播从 ${name} 开始：它对自身的梯度为 1。`,
-  groupForward: (name: string, gates: number) => language === "en"
-    ? `${name} runs its ${gates} gates forward.` : `${name} 前向运行其 ${gates} 个门。`,
-  groupBackward: (name: string) => language === "en"
-    ? `${name} hands gradients back to what it read.` : `${name} 把梯度传回它读取的各个值。`,
-  stepOf: (at: number, all: number) => language === "en"
-    ? `step ${at} of ${all}` : `第 ${at} 步，共 ${all} 步`,
-  runTitle: (first: number, last: number) => language === "en"
-    ? `Gates ${first} to ${last}` : `第 ${first} 至 ${last} 个门`,
-  found: (n: number) => language === "en"
-    ? `${n} ${n === 1 ? "gate" : "gates"} found` : `找到 ${n} 个`,
+  start: (name: string) => spokenIn(
+    `The walk back starts at ${name}: its gradient by itself is 1.`,
+    `反向传播从 ${name} 开始：它对自身的梯度为 1。`),
+  groupForward: (name: string, gates: number) => spokenIn(
+    `${name} runs its ${gates} gates forward.`, `${name} 前向运行其 ${gates} 个门。`),
+  groupBackward: (name: string) => spokenIn(
+    `${name} hands gradients back to what it read.`, `${name} 把梯度传回它读取的各个值。`),
+  stepOf: (at: number, all: number) => spokenIn(
+    `step ${at} of ${all}`, `第 ${at} 步，共 ${all} 步`),
+  runTitle: (first: number, last: number) => spokenIn(
+    `Gates ${first} to ${last}`, `第 ${first} 至 ${last} 个门`),
+  gates: (n: string) => spokenIn(`${n} ${n === "1" ? "gate" : "gates"}`, `${n} 个门`),
+  found: (n: number) => spokenIn(
+    `${n} ${n === 1 ? "gate" : "gates"} found`, `找到 ${n} 个`),
 };
