@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from backlit.ops.callback import function_of
 from backlit.ops.op import REGISTRY, Elementwise, Operator, Spec
 from backlit.program.ir import Instr, Value
 from backlit.views.source.folding import Constant, NotShort, Operand, Static, short
@@ -24,14 +25,16 @@ from backlit.views.source.python_math import Code, PythonMath, attribute, call, 
 class Expressions:
     """Instructions as syntax trees, for one file and its helpers."""
 
-    def __init__(self, helpers: Helpers):
-        self.helpers = helpers
+    def __init__(self, helpers: Helpers, names: dict[str, str] | None = None):
+        self.helpers, self.names = helpers, names or {}
 
     def of(self, instr: Instr, operands: Sequence[ast.expr | None]) -> ast.expr:
         """The right-hand side; `operands` has a text for each operand that is a Value."""
+        if instr.op == "handed_on" and operands[0] is not None:
+            return operands[0] if len(operands) == 1 else ast.Tuple(list(operands), ast.Load())  # type: ignore
         op = REGISTRY.get(instr.op)
-        if op is None:
-            raise Unprintable(f"{instr.op}: no such operator")
+        if op is None or instr.op == "callback":
+            raise Unprintable(_of_the_users(instr))
         try:
             if instr.op in NESTED:
                 given = [literal(x) if node is None else node
@@ -116,3 +119,12 @@ def _as_type(node: ast.expr, dtype: np.dtype) -> ast.expr:
 def _whole(value: Any, result: Value) -> ast.expr:
     """A formula that is one number everywhere."""
     return call("np.full", literal(result.shape), number(value), attribute(dtype_name(result.dtype)))
+
+
+def _of_the_users(instr: Instr) -> str:
+    """Which Function it is that computes on its own."""
+    name = instr.op
+    if name == "callback":
+        function = function_of(instr.params["number"])
+        name = getattr(getattr(function, "cls", None), "__name__", "a Function of your own")
+    return f"{name} computes outside of Backlit's operators, so it has no lines to print"

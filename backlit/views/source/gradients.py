@@ -37,6 +37,8 @@ def gradients(program: Program, pulls: list[Pull]) -> Gradients:
     """Attribute the values of the backward."""
     made = Gradients()
     makers = {v.name: i for i in program.instrs for v in i.outputs if v is not None}
+    values = {v.name: v for v in program.inputs}
+    values.update({v.name: v for i in program.instrs for v in i.outputs if v is not None})
     if pulls:
         first = pulls[0]
         maker = makers[first.output]
@@ -47,7 +49,8 @@ def gradients(program: Program, pulls: list[Pull]) -> Gradients:
     for pull in pulls:
         made.pulls.setdefault(pull.output, pull)
         maker = makers[pull.output]
-        for x, g in zip(maker.inputs, pull.downstream):
+        operands = [values.get(n or "") for n in pull.inputs] if pull.inputs else maker.inputs
+        for x, g in zip(operands, pull.downstream):
             if isinstance(x, Value) and g is not None:
                 part = _fitted(program, pull, g, x, taken)
                 parts = made.parts.setdefault(x.name, [])

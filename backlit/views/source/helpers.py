@@ -250,9 +250,10 @@ class Plain(ast.NodeTransformer):
         found = self.names.look(node.func)
         if isinstance(found, type) and issubclass(found, BacklitError):
             node.keywords = []
-        if len(node.args) == 1 and not node.keywords and _is_ours_function(found):
-            if _gives_back(plain(found)):
-                return self.visit(node.args[0])  # type: ignore[no-any-return]
+        if not node.keywords and _is_ours_function(found) and _gives_back(plain(found)):
+            if tree_of(plain(found)).args.vararg is not None:
+                return ast.Tuple([self.visit(a) for a in node.args], ast.Load())
+            return self.visit(node.args[0])  # type: ignore[no-any-return]
         return self.generic_visit(node)  # type: ignore[return-value]
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
@@ -322,12 +323,22 @@ def _asks_for_half(test: ast.expr) -> bool:
 
 @functools.cache
 def _gives_back(function: Any) -> bool:
-    """Whether a function of one argument returns it, 16-bit floats aside."""
+    """Whether a function returns what it is given, 16-bit floats aside."""
     tree = tree_of(function)
     body = [s for s in tree.body if not isinstance(s, ast.Expr)]
-    if len(body) != 1 or not isinstance(body[0], ast.Return) or len(tree.args.args) != 1:
+    if len(body) != 1 or not isinstance(body[0], ast.Return) or body[0].value is None:
         return False
     value = body[0].value
+    if tree.args.vararg is not None and not tree.args.args:
+        whole = isinstance(value, ast.ListComp) and len(value.generators) == 1
+        if not whole or ast.unparse(value.generators[0].iter) != tree.args.vararg.arg:  # type: ignore
+            return False
+        given = ast.unparse(value.generators[0].target)  # type: ignore[attr-defined]
+        value = value.elt  # type: ignore[attr-defined]
+    elif len(tree.args.args) == 1:
+        given = tree.args.args[0].arg
+    else:
+        return False
     while isinstance(value, ast.IfExp) and _asks_for_half(value.test):
         value = value.orelse
-    return isinstance(value, ast.Name) and value.id == tree.args.args[0].arg
+    return isinstance(value, ast.Name) and value.id == given

@@ -78,8 +78,18 @@ def wrapped(text: str, indent: int = 0) -> list[str]:
         return found
     if len(pad + text) <= WIDTH:
         return [pad + text]
+    if text.startswith("(") and ") = " in text:
+        left, _, right = text.partition(") = ")
+        before, after = _broken(left + ")", indent), wrapped(right, indent)
+        return [*before[:-1], f"{before[-1]} = {after[0].lstrip()}", *after[1:]]
+    return _broken(text, indent)
+
+
+def _broken(text: str, indent: int) -> list[str]:
+    """A text whose last bracket is opened over several lines."""
+    pad = " " * indent
     opened = _outer_bracket(text)
-    if opened is None or opened[1] < len(text) - 1:
+    if opened is None or opened[1] < len(text.rstrip(",")) - 1:
         return [pad + text]
     start, end = opened
     pieces = _at_commas(text[start + 1 : end])

@@ -16,6 +16,7 @@ import numpy as np
 
 from backlit.autograd.observe import Observer, observe
 from backlit.errors import ArgumentTypeError
+from backlit.ops.op import REGISTRY
 from backlit.program.capture import _Recorder as Recorder
 from backlit.program.ir import Program, Value
 from backlit.state import state
@@ -32,6 +33,7 @@ class Pull:
     output: str  # the first output of the forward instruction
     upstream: tuple[str | None, ...]
     downstream: tuple[str | None, ...]
+    inputs: tuple[str | None, ...] = ()  # of a Function of the user's; else its instruction's
 
 
 @dataclass
@@ -47,6 +49,7 @@ class Listing:
     refills: dict[str, str] = field(default_factory=dict)  # new Value: the input that it replaces
     examples: set[str] = field(default_factory=set)  # inputs whose arrays are only stand-ins
     title: str = "step"
+    executed: Program | None = None  # a step as it is compiled: constants computed ahead
 
 
 class Trail(Observer):
@@ -54,19 +57,55 @@ class Trail(Observer):
 
     def __init__(self) -> None:
         self.pulls: list[Pull] = []
+        self.functions: dict[int, tuple[str, ...]] = {}  # instruction: what made its outputs
+        self._operands: dict[int, tuple[str | None, ...]] = {}  # of the user's Functions
         self._recorder: Any = None
 
-    def after_backward(self, node: Any, grads: list, input_grads: list) -> None:
+    def _current(self) -> Any:
         recorder = next((o for o in state.observers if isinstance(o, Recorder)), None)
-        if recorder is None:
+        if recorder is not None and recorder is not self._recorder:  # the capture started over
+            self._recorder = recorder
+            self.pulls, self.functions, self._operands = [], {}, {}
+        return recorder
+
+    def after_forward(
+        self, op: Any, inputs: tuple, params: dict, outputs: tuple, node: Any
+    ) -> None:
+        """Of a Function of the user's: which values its operators made."""
+        recorder = self._current()
+        if recorder is None or not hasattr(op, "user"):
             return
-        if recorder is not self._recorder:  # the capture started over
-            self._recorder, self.pulls = recorder, []
-        output = recorder._nodes.get(node.id)
+        made = [recorder._values.get(id(t.cell.array)) for t in outputs if t is not None]
+        if all(v is not None for v in made):
+            self.functions[len(recorder.instrs)] = tuple(v.name for v in made)  # type: ignore
+        if node is not None:
+            self._operands[node.id] = tuple(
+                _value(recorder, x) if isinstance(x, Tensor) else None for x in inputs
+            )
+
+    def after_backward(self, node: Any, grads: list, input_grads: list) -> None:
+        recorder = self._current()
+        output = None if recorder is None else recorder._nodes.get(node.id)
         if output is None:
             return
-        up, down = (tuple(_value(recorder, g) for g in gs) for gs in (grads, input_grads))
-        self.pulls.append(Pull(len(recorder.instrs), output, up, down))
+        up = tuple(_value(recorder, g) for g in grads)
+        down = tuple(None if edge is None else _value(recorder, g)
+                     for edge, g in zip(node.edges, input_grads))  # fmt: skip
+        self.pulls.append(
+            Pull(len(recorder.instrs), output, up, down, self._operands.get(node.id, ()))
+        )
+
+    def without_functions(self, program: Program) -> Program:
+        """Functions of the user's replaced by what their operators made."""
+        instrs = list(program.instrs)
+        for place, inside in self.functions.items():
+            if place < len(instrs) and instrs[place].op not in REGISTRY:
+                whole = instrs[place]
+                values = {v.name: v for i in instrs[:place] for v in i.outputs if v is not None}
+                values.update({v.name: v for v in program.inputs})
+                given = tuple(values[name] for name in inside)
+                instrs[place] = replace(whole, op="handed_on", inputs=given, params={})
+        return replace(program, instrs=tuple(instrs))
 
 
 def _value(recorder: Any, g: Any) -> str | None:
@@ -132,6 +171,7 @@ def _of_loss(subject: Any, inputs: tuple, gradient: Any, values: dict) -> Listin
     graph, program = found.graph, found.program
     own = {w.name: w.name for w in graph.wires if w.given}
     names = {value: own[name] for value, name in found.names.items() if name in own}
+    program = trail.without_functions(program)
     made = Listing(program, dict(zip((v.name for v in program.inputs), found.arrays)), names)
     made.pulls = trail.pulls
     made.loss = next((str(v.name) for v in program.outputs if isinstance(v, Value)), "")
@@ -199,6 +239,7 @@ def of_function(
     made.loss = str(loss.name) if loss else ""
     made.names.setdefault(made.loss, "loss")
     made.refills = _refills(step)
+    made.executed = step.program
     return made
 
 
@@ -209,6 +250,12 @@ def _every_line() -> Any:
     class EveryLine(StepRecorder):
         def _fold(self, op: Any, inputs: tuple, params: dict, outputs: tuple) -> bool:
             return False
+
+        def _user_forward(self, op: Any, inputs: tuple, outputs: tuple, node: Any) -> None:
+            super()._user_forward(op, inputs, outputs, node)
+            first = next((t for t in outputs if isinstance(t, Tensor)), None)
+            if node is not None and not self.opaque and first is not None:
+                self._nodes[node.id] = self.of(first.cell).name
 
     return EveryLine
 
@@ -297,9 +344,11 @@ def _parameter(optimizer: str, number: int, walk: Any) -> Any:
     return params[number] if number < len(params) else None
 
 
-def fused(made: Listing) -> Listing:
-    """The Program after all passes, as the backend gets it."""
+def fused(made: Listing, names: dict[str, str]) -> Listing:
+    """The Program after all passes, as the backend gets it, with the names that values have."""
     from backlit.compiler.build import passes_of
 
-    passes = passes_of(made.program)
-    return replace(made, program=passes[-1][1]) if passes else made
+    program = made.executed or made.program
+    passes = passes_of(program)
+    after = passes[-1][1] if passes else program
+    return replace(made, program=after, names=names, pulls=[], executed=None)

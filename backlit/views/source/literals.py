@@ -64,7 +64,10 @@ def _is_scalar_type(value: Any) -> bool:
 def index(value: Any) -> ast.expr:
     """What stands between the brackets of `x[...]`."""
     if isinstance(value, tuple) and value:
-        return ast.Tuple([_entry(v) for v in value], ast.Load())
+        if value[-1] is Ellipsis and any(isinstance(v, slice) for v in value):
+            value = value[:-1]  # it made sure that the result is an array
+        entries = [_entry(v) for v in value]
+        return entries[0] if len(entries) == 1 else ast.Tuple(entries, ast.Load())
     return _entry(value)
 
 

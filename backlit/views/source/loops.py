@@ -12,11 +12,12 @@ from backlit.program.ir import Instr, Program, Value
 from backlit.views.source.helpers import Helpers
 from backlit.views.source.layout import wrapped
 from backlit.views.source.literals import dtype_name
-from backlit.views.source.naming import Namer
+from backlit.views.source.naming import RESERVED, Namer
 from backlit.views.source.python_math import call
 from backlit.views.source.tidy import tidied
 
-NESTED = ("scan", "branch", "fused", "view_put")
+GROUPS = ("scan", "branch", "fused")  # what they give is a tuple
+NESTED = (*GROUPS, "view_put")
 
 
 def nested(expressions: Any, instr: Instr, operands: list[ast.expr]) -> ast.expr:
@@ -25,16 +26,18 @@ def nested(expressions: Any, instr: Instr, operands: list[ast.expr]) -> ast.expr
     return call(write(expressions, instr), *operands)
 
 
-def body_text(expressions: Any, name: str, body: Program, kind: str) -> str:
+def body_text(
+    expressions: Any, name: str, body: Program, kind: str, outer: dict[str, str] | None = None
+) -> str:
     """A Program as a function of its inputs that returns its outputs."""
-    names = _names(body, expressions.helpers)
+    names = _names(body, expressions, outer)
     lines = [f"def {name}({', '.join(names[v.name] for v in body.inputs)}):", f'    """{kind}"""']
     for instr in body.instrs:
         operands = [ast.Name(names[x.name], ast.Load()) if isinstance(x, Value) else None
                     for x in instr.inputs]  # fmt: skip
         made = tidied(expressions.of(instr, operands))
         target = ", ".join("_" if v is None else names[v.name] for v in instr.outputs)
-        comma = "," if len(instr.outputs) == 1 and instr.op in NESTED[:3] else ""
+        comma = "," if len(instr.outputs) == 1 and instr.op in GROUPS else ""
         shown = ast.unparse(ast.fix_missing_locations(made))
         about = f"  # backward of {names.get(instr.backward_of, instr.backward_of)}"
         lines += wrapped(f"{target}{comma} = {shown}", 4)
@@ -44,11 +47,16 @@ def body_text(expressions: Any, name: str, body: Program, kind: str) -> str:
     return "\n".join(lines)
 
 
-def _names(body: Program, helpers: Helpers) -> dict[str, str]:
-    namer = Namer()
-    namer.taken |= helpers.taken
+def _names(
+    body: Program, expressions: Any, outer: dict[str, str] | None = None
+) -> dict[str, str]:
+    """Its own names; `outer` are those of values that it shares with the Program around it."""
+    helpers = expressions.helpers
+    namer = Namer(RESERVED | set(helpers.texts))
     values = [*body.inputs, *(v for i in body.instrs for v in i.outputs if v is not None)]
-    return {v.name: namer.own(v.name) for v in values}
+    names = {v.name: namer.own((outer or {}).get(v.name, v.name)) for v in values}
+    helpers.taken |= set(names.values())
+    return names
 
 
 def _shown(x: Any, names: dict[str, str]) -> str:
@@ -68,7 +76,8 @@ def _define(expressions: Any, wanted: str, write: Any) -> str:
 def _fused(expressions: Any, instr: Instr) -> str:
     body = instr.params["body"]
     return _define(expressions, "fused", lambda name: body_text(
-        expressions, name, body, "One kernel: its values stay in registers."))  # fmt: skip
+        expressions, name, body, "One kernel: its values stay in registers.",
+        expressions.names))  # fmt: skip
 
 
 def _branch(expressions: Any, instr: Instr) -> str:
@@ -89,7 +98,7 @@ def _scan(expressions: Any, instr: Instr) -> str:
     consts, carries, length = params["consts"], params["carries"], params["length"]
     step = _define(expressions, body.name if body.name != "program" else "step",
                    lambda name: body_text(expressions, name, body, "One step."))  # fmt: skip
-    names = _names(Program("", body.inputs, (), ()), expressions.helpers)
+    names = _names(Program("", body.inputs, (), ()), expressions)
     inputs = [names[v.name] for v in body.inputs]
     fixed, carried, rows = inputs[:consts], inputs[consts : consts + carries], inputs[
         consts + carries :

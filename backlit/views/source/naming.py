@@ -11,13 +11,14 @@ import builtins
 import keyword
 from collections import Counter
 
+from backlit.ops.op import REGISTRY
 from backlit.program.ir import Instr, Program, Value
 from backlit.views.names import identifier
 from backlit.views.source.gradients import Gradients
 from backlit.views.source.listing import Listing
 
 RESERVED = frozenset((
-    "np", "math", "itertools", "functools", "data", "Path", *keyword.kwlist, *dir(builtins),
+    "np", "math", "itertools", "functools", "data", "file", "Path", *keyword.kwlist, *dir(builtins),
 ))  # fmt: skip
 
 
@@ -50,7 +51,7 @@ def names_of(made: Listing, found: Gradients, backward: set[str]) -> dict[str, s
     names: dict[str, str] = {}
     namer = Namer()
     program = made.program
-    forward = [v for v in _values(program) if v.name not in backward]
+    forward = [v for v in _values(program) if v.name not in backward or not made.pulls]
     for v in forward:
         if v.name in made.names and v.name not in made.refills:
             names[v.name] = namer.own(made.names[v.name])
@@ -63,14 +64,19 @@ def names_of(made: Listing, found: Gradients, backward: set[str]) -> dict[str, s
             continue
         if v.name in inputs:
             names[v.name] = namer.own(v.name)
+        elif not made.pulls:
+            names[v.name] = namer.own(v.name)
         else:
-            names[v.name] = _by_maker(makers[v.name], modules, namer)
+            names[v.name] = _by_maker(v, makers[v.name], modules, namer, names)
     for new, old in made.refills.items():
         if new in makers:
             names[new] = namer.own(f"new_{names[old]}")
     _name_gradients(program, found, names, namer, makers)
     for name, instr in makers.items():
         if name not in names:
+            if not made.pulls:
+                names[name] = namer.own(name)
+                continue
             about = names.get(instr.backward_of, "")
             names[name] = namer.numbered(f"{about}_{instr.op}" if about else instr.op)
     return names
@@ -80,11 +86,23 @@ def _values(program: Program) -> list[Value]:
     return [*program.inputs, *(v for i in program.instrs for v in i.outputs if v is not None)]
 
 
-def _by_maker(instr: Instr, modules: Counter[str], namer: Namer) -> str:
+def _by_maker(
+    v: Value, instr: Instr, modules: Counter[str], namer: Namer, names: dict[str, str]
+) -> str:
+    first = instr.outputs[0]
+    if first is not None and first.name in names and first is not v:
+        return namer.own(f"{names[first.name]}_{_output(instr, v)}")
     path = str(instr.module).partition(".")[2]
     if not path:
         return namer.numbered(instr.op)
     return namer.own(f"{path}_{instr.op}" if modules[instr.module] > 1 else path)
+
+
+def _output(instr: Instr, v: Value) -> str:
+    """What the operator calls an output: `mean` of a batch norm."""
+    place = instr.outputs.index(v)
+    declared = REGISTRY[instr.op].outputs if instr.op in REGISTRY else ()
+    return declared[place] if len(declared) == len(instr.outputs) else str(place + 1)
 
 
 def _name_gradients(

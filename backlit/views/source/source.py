@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from backlit.errors import ProgramError
 from backlit.views.source.listing import listing
 from backlit.views.source.listing import fused as fused_listing
-from backlit.views.source.literals import numpy_dtype
+from backlit.views.source.literals import Unprintable, numpy_dtype
 from backlit.views.source.writer import Writer
 
 
@@ -76,10 +77,13 @@ def source(subject: Any, *inputs: Any, path: Any = None, fused: bool = False,
     if inputs and isinstance(inputs[0], (str, os.PathLike)) and not isinstance(subject, str):
         path, inputs = inputs[0], inputs[1:]
     made = listing(subject, inputs, gradient, **values)
-    if fused:
-        made = fused_listing(made)
-    writer = Writer(made)
-    text = Source(writer.write())
+    try:
+        writer = Writer(made)
+        if fused:
+            writer = Writer(fused_listing(made, writer.names))
+        text = Source(writer.write())
+    except Unprintable as error:
+        raise ProgramError(str(error), hint="write it with operators: bl.where, ...") from None
     text.arrays = {k: np.asarray(a, numpy_dtype(a.dtype)) for k, a in writer.stored.items()}
     text.names = writer.names
     text.gradients = {

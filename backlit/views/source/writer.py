@@ -23,6 +23,7 @@ from backlit.views.source.helpers import Helpers, copied
 from backlit.views.source.layout import Page
 from backlit.views.source.listing import Listing
 from backlit.views.source.literals import array_text, dtype_name, numpy_dtype
+from backlit.views.source.loops import GROUPS
 from backlit.views.source.naming import names_of
 from backlit.views.source.tidy import tidied
 
@@ -45,7 +46,7 @@ class Writer:
                          for v in i.outputs if v is not None}  # fmt: skip
         self.names = names_of(made, self.gradients, self.backward)
         self.helpers = Helpers(set(self.names.values()))
-        self.expressions = Expressions(self.helpers)
+        self.expressions = Expressions(self.helpers, self.names)
         self.makers = {v.name: i for i in self.program.instrs
                        for v in i.outputs if v is not None}  # fmt: skip
         self.seeds = {t for t in self.gradients.totals.values()
@@ -121,11 +122,12 @@ class Writer:
             page.add()
         if self.stored:
             page.add()
-            page.add('data = np.load(Path(__file__).with_suffix(".npz"))')
+            page.add('with np.load(Path(__file__).with_suffix(".npz"), allow_pickle=False) as file:')
+            page.add("data = dict(file)", indent=4)
 
     def _title(self) -> str:
         kind = "Forward and backward" if self.gradients.pulls else "The Program"
-        if self.made.refills:
+        if self.made.refills and self.gradients.pulls:
             kind = "Forward, backward and update"
         return f"{kind} of {self.made.title}, written by Backlit; it needs only NumPy."
 
@@ -151,9 +153,11 @@ class Writer:
                 self._seeds()
 
     def _section(self, instr: Instr, after: bool) -> str:
+        if not self.made.pulls:
+            return "instructions"
         if instr.backward_of:
             return "backward"
-        return "update" if after and self.made.pulls and self.made.refills else "forward"
+        return "update" if after and self.made.refills else "forward"
 
     # ----- inputs -----
 
@@ -164,7 +168,7 @@ class Writer:
             if v.name in self.seeds or (v.name not in read and v.name not in self.made.names):
                 continue
             text = array_text(self.made.arrays[v.name], self.plain)
-            remark = "a stand-in: put your own here" if v.name in self.made.examples else ""
+            remark = "a stand-in, put your own here" if v.name in self.made.examples else ""
             if text is None:
                 self.stored[self.names[v.name]] = self.made.arrays[v.name]
                 text = f'data["{self.names[v.name]}"]'
@@ -203,6 +207,8 @@ class Writer:
             self._take_over(v, instr, made)
         names = [self._new_name(v) for v in instr.outputs]
         target = ", ".join(names) + ("," if self._is_tuple(instr) else "")
+        if len(target) > LONGEST // 2 and len(names) > 1:
+            target = f"({target})"
         text = f"{target} = {ast.unparse(ast.fix_missing_locations(made))}"
         remark = self._remark(instr)
         key = self._key(outputs[0].name) if outputs else ""
@@ -237,7 +243,7 @@ class Writer:
 
     def _is_tuple(self, instr: Instr) -> bool:
         """Whether the expression gives a tuple of one."""
-        return len(instr.outputs) == 1 and instr.op in ("scan", "branch", "fused")
+        return len(instr.outputs) == 1 and instr.op in GROUPS
 
     def _operand(self, x: Value, instr: Instr) -> ast.expr:
         if x.name in self.waiting:
@@ -257,7 +263,7 @@ class Writer:
 
     def _waits(self, instr: Instr, v: Value, made: ast.expr) -> bool:
         """Whether a value is written into the one line that reads it."""
-        if not instr.backward_of and not self._updates(instr):
+        if self._is_tuple(instr) or not (instr.backward_of or self._updates(instr)):
             return False
         if v.name in self.gradients.of or self.uses[v.name] != 1 or v.name in self.made.refills:
             return False
@@ -326,7 +332,8 @@ class Writer:
                 return self._meeting(at)
         if instr.backward_of:
             maker = self.makers.get(instr.backward_of)
-            return self._from(maker) if maker is not None else ""
+            about = self.names.get(instr.backward_of, instr.backward_of)
+            return self._from(maker) if maker is not None else f"backward of {about}"
         return self._users_line(instr)
 
     def _from(self, maker: Instr) -> str:
@@ -334,6 +341,8 @@ class Writer:
         first = next(v for v in maker.outputs if v is not None)
         shown = next((line.text for line in reversed(self.page.lines)
                       if line.key == self._key(first.name)), "")  # fmt: skip
+        if not shown:
+            return f"backward of {self.names[first.name]}"
         line = self._users_line(maker)
         place = f" ({line})" if line else ""
         return f"from line @{self._key(first.name)}@{place}: {shown}"
@@ -370,7 +379,8 @@ class Writer:
                     continue
                 name = self.gradient_name(v.name)
                 text = f'print("{name} =", {name})' if v.shape == () else (
-                    f'print("|{name}| =", np.linalg.norm({name}))'
+                    f'print("|{name}| =",'
+                    f" np.linalg.norm({name}))"
                 )
                 page.add(text, indent=4)
                 shown += 1
