@@ -5,7 +5,7 @@ Used where a Program becomes the body of another's instruction. Knows no operato
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from backlit.program.ir import Instr, Operand, Program, Value
@@ -33,6 +33,27 @@ def needed(instrs: Sequence[Instr], wanted: Iterable[Operand]) -> tuple[Instr, .
 def read_by(instr: Instr) -> list[Value]:
     """The values among the operands."""
     return [x for x in instr.inputs if isinstance(x, Value)]
+
+
+def cycle(reads: Mapping[str, Iterable[str]], name: str) -> list[str]:
+    """The way from a value back to itself, `[a, b, a]` where a reads b and b reads a; or nothing.
+
+    `reads` has what each value is made from.
+    """
+    before: dict[str, str] = {}
+    todo = [name]
+    while todo:
+        reader = todo.pop(0)
+        for read in reads.get(reader, ()):
+            if read == name:
+                way = [reader]
+                while way[-1] != name:
+                    way.append(before[way[-1]])
+                return [*reversed(way), name]
+            if read not in before:
+                before[read] = reader
+                todo.append(read)
+    return []
 
 
 def hoisted(program: Program, fixed: int) -> tuple[Program, Program]:

@@ -20,6 +20,7 @@ from typing import Any
 from backlit.dtypes import BY_NAME, dtype
 from backlit.errors import ProgramError
 from backlit.program.ir import Instr, Operand, Program, Value
+from backlit.program.parts import cycle
 
 _NOTES = (("at", "line"), ("in", "module"), ("scope", "scope"), ("backward of", "backward_of"))
 
@@ -86,8 +87,33 @@ def parse(text: str) -> Program:
     """The Program that a text describes; a fault is refused with its line."""
     try:
         return _parse(text)
+    except _TooEarly as error:
+        way = cycle(_reads(text, error.line), error.name)
+        told = f"; it is part of a cycle: {' from '.join(way)}" if way else ""
+        raise ProgramError(error.message + told) from None
     except (RecursionError, MemoryError):  # both are how Python's parser refuses deep nesting
         raise ProgramError("the text is nested too deep to be a program") from None
+
+
+class _TooEarly(ProgramError):
+    """A value is read before the line that makes it, if any does."""
+
+    def __init__(self, line: int, name: str):
+        super().__init__(f"line {line}: {name!r} is used before it is made")
+        self.line, self.name = line, name
+
+
+def _reads(text: str, line: int) -> dict[str, list[str]]:
+    """What each value of one body is made from, as far as the text tells; for a message only."""
+    lines = text.splitlines()
+    margin = re.match(r"\s*", lines[line - 1])
+    found: dict[str, list[str]] = {}
+    for row in lines:
+        left, equals, right = row.partition(" = ")
+        if equals and re.match(r"\s*", row)[0] == margin[0]:  # type: ignore[index]
+            read = re.findall(r"\w+", right.partition("  #")[0])
+            found.update((name, read) for name in re.findall(r"(\w+):", left))
+    return found
 
 
 class _Lines:
@@ -210,7 +236,7 @@ def _read_operand(tree: ast.expr, known: dict[str, Value], number: int) -> Opera
     if isinstance(tree, ast.Name) and tree.id in known:
         return known[tree.id]
     if isinstance(tree, ast.Name) and tree.id not in ("inf", "nan"):
-        raise ProgramError(f"line {number}: {tree.id!r} is used before it is made")
+        raise _TooEarly(number, tree.id)
     return _read(tree, number)
 
 

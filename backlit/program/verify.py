@@ -12,6 +12,7 @@ from typing import Any
 
 from backlit.errors import BacklitError, ProgramError
 from backlit.program.ir import Instr, Program, Value
+from backlit.program.parts import cycle, read_by
 from backlit.program.text import is_name
 
 
@@ -26,7 +27,7 @@ def verify(program: Program, operators: Mapping[str, Any], spec: Any) -> Program
     for number, instr in enumerate(program.instrs):
         where = f"instruction {number} ({instr.op})"
         for x in instr.inputs:
-            _use(made, x, where)
+            _use(made, x, where, program)
         for body in instr.bodies:
             _check_body(body, operators, spec, where)
         _check_types(instr, operators, spec, where)
@@ -53,13 +54,23 @@ def _define(made: dict[str, Value], value: Value, where: str) -> None:
     made[value.name] = value
 
 
-def _use(made: dict[str, Value], x: Any, where: str) -> None:
+def _use(made: dict[str, Value], x: Any, where: str, program: Program | None = None) -> None:
     if not isinstance(x, Value):
         return
     if x.name not in made:
-        raise ProgramError(f"{where}: {x.name!r} is used before it is made")
+        way = cycle(_reads(program), x.name) if program is not None else []
+        told = f"; it is part of a cycle: {' from '.join(way)}" if way else ""
+        raise ProgramError(f"{where}: {x.name!r} is used before it is made{told}")
     if made[x.name] != x:
         raise ProgramError(f"{where}: {x} was made as {made[x.name]}")
+
+
+def _reads(program: Program) -> dict[str, list[str]]:
+    """What each value is made from."""
+    return {
+        v.name: [x.name for x in read_by(i)]
+        for i in program.instrs for v in i.outputs if v is not None
+    }  # fmt: skip
 
 
 def _check_types(instr: Instr, operators: Mapping[str, Any], spec: Any, where: str) -> None:
