@@ -77,3 +77,46 @@ def test_wrong_labels_have_the_largest_gradients(printed: dict[str, str]) -> Non
     text = output_of("per_sample.py", printed)
     chosen, found = (int(x) for x in re.findall(r"of the (\d+) samples .* (\d+) have", text)[0])
     assert chosen == 20 and found >= 12
+
+
+def test_saturated_neurons_learn_late(printed: dict[str, str], tmp_path: Path) -> None:
+    text = output_of("saturation.py", {}, str(tmp_path))
+    slopes = numbers(r"(?m)^ +\d+ +\S+ +(\S+)$", text)
+    assert slopes == [0.25, 0.104994, 6.64806e-3, 4.53958e-5, 2.06115e-9]
+    early, late, cross = numbers(r"after (\d+) steps", text)
+    assert early < late / 4 and cross < late / 4
+    assert re.findall(r"saturated in (\S+):", text) == ["sequential.3"]
+    pictures = ["saturated_layer.png", "saturation.png"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == pictures
+
+
+def test_deep_sigmoids_fade_and_skips_carry(printed: dict[str, str]) -> None:
+    text = output_of("vanishing.py", printed)
+    pairs = re.findall(r"bound \S+ = (\S+), chain (\S+)", text)
+    assert pairs == [("9.537e-07", "9.537e-07"), ("9.095e-13", "9.095e-13")]
+    assert re.findall(r"(\d+) layers, (\w+): (\w+)", text) == [
+        ("10", "plain", "vanishing"), ("10", "residual", "no"),
+        ("20", "plain", "vanishing"), ("20", "residual", "no"),
+    ]  # fmt: skip
+    ten, twenty = numbers(r"(\S+) times as large", text)
+    assert ten > 1e5 and twenty > 1e12
+    assert numbers(r"residual layer: (\S+)", text)[0] < 1e-14
+
+
+def test_recurrences_grow_as_a_power(printed: dict[str, str]) -> None:
+    text = output_of("exploding.py", printed)
+    rows = re.findall(r"(?m)^ +\S+ +\d+ +(\S+) +(\S+)$", text)
+    assert len(rows) == 8 and all(a == b for a, b in rows)
+    assert re.findall(r"rho (\S+): (\w+)", text) == [
+        ("0.8", "vanishing"), ("1", "no"), ("1.3", "exploding")
+    ]  # fmt: skip
+    assert numbers(r"becomes (\S+)", text) == [1.0]
+
+
+def test_the_demon_is_right_to_first_order(printed: dict[str, str]) -> None:
+    text = output_of("nudge.py", printed)
+    errors = numbers(r"(?m)^0\.\d+ .* (\S+)$", text)
+    assert len(errors) == 9
+    for big, middle, small in zip(errors[::3], errors[1::3], errors[2::3]):
+        assert big > 5 * middle > 25 * small
+    assert text.count("the loss falls") == 3 and text.count("delta is the slope") == 3
