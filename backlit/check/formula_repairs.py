@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from backlit.expressions.functions import elementwise
 from backlit.expressions.nodes import (
     Binary,
     Call,
+    Derivative,
     Expression,
     Index,
     Name,
@@ -44,16 +46,38 @@ class Place:
     truth: np.ndarray
 
 
-def causes(subject: Any, name: str) -> list[Cause]:
-    """Single changes that make the claim about `name` right, the plainest first."""
-    formula: Formula = subject.formula
-    statements = [s for s in formula.claims if s.target == name and subject.of == _of(formula, s)]
-    places = _places(subject, name)
-    if not statements or not places:
-        return []
-    found = _accumulated(subject, name, statements, places)
-    found = found or _edited(subject, name, statements, places)
-    return found or _cut(subject, name, places)
+class Repairs:
+    """Looks for single changes, claim by claim; what was mended counts as mended from then on."""
+
+    def __init__(self) -> None:
+        self.mended: dict[int, Statement] = {}  # by the column of the claim
+
+    def explains(self, subject: Any, name: str) -> bool:
+        """Whether the claim about `name` is right once the claims before it are mended."""
+        places = _places(subject, name) if self.mended else []
+        return bool(places) and _fits(subject, self.applied(subject.formula), name, places)
+
+    def applied(self, formula: Formula) -> Formula:
+        statements = tuple(self.mended.get(s.at, s) if s.claim else s for s in formula.statements)
+        return Formula(statements, formula.text)
+
+    def causes(self, subject: Any, name: str) -> list[Cause]:
+        """What single change makes the claim about `name` right, the plainest kind first."""
+        subject = subject.with_formula(self.applied(subject.formula))
+        formula: Formula = subject.formula
+        own = [s for s in formula.claims if s.target == name and subject.of == _of(formula, s)]
+        places = _places(subject, name)
+        if not own or not places:
+            return []
+        for search in (_accumulated, _edited):
+            for found in search(subject, name, own, places):
+                cause, old, new = found
+                self.mended[old.at] = new
+                return [cause]
+        return _cut(subject, name, places)
+
+
+Mended = tuple[Cause, Statement, Statement]  # the cause, the claim as it was, and mended
 
 
 def _of(formula: Formula, claim: Statement) -> str | None:
@@ -66,8 +90,8 @@ def _places(subject: Any, name: str) -> list[Place]:
     for values in (subject.values, nearby(subject, rng), nearby(subject, rng)):
         if values is None:
             continue
-        above = np.ones(np.shape(subject.outputs(values)[0]))
-        above = above if not above.ndim else rng.standard_normal(above.shape)
+        shape = np.shape(subject.outputs(values)[0])
+        above = rng.standard_normal(shape) if shape else np.ones(())
         truth = _engine(subject.formula, subject, values, above, name)
         if truth is not None:
             found.append(Place(values, above, truth))
@@ -92,7 +116,9 @@ def _engine(formula: Formula, subject: Any, values: dict[str, np.ndarray], above
 
 def _fits(subject: Any, formula: Formula, name: str, places: list[Place]) -> bool:
     """Whether the changed formula's claim is right everywhere."""
-    changed = subject.with_formula(formula)
+    last = max(k for k, s in enumerate(formula.statements) if s.claim and s.target == name)
+    kept = tuple(s for k, s in enumerate(formula.statements) if not s.claim or k <= last)
+    changed = subject.with_formula(Formula(kept, formula.text))
     for p in places:
         try:
             with np.errstate(all="ignore"):
@@ -114,15 +140,14 @@ def _same(a: Any, b: np.ndarray) -> bool:
 
 
 def _accumulated(subject: Any, name: str, statements: list[Statement],
-                 places: list[Place]) -> list[Cause]:  # fmt: skip
+                 places: list[Place]) -> Iterator[Mended]:  # fmt: skip
     for s in statements[1:]:
         if s.adds:
             continue
-        formula = _with(subject.formula, s, replace(s, adds=True))
-        if _fits(subject, formula, name, places):
+        new = replace(s, adds=True)
+        if _fits(subject, _with(subject.formula, s, new), name, places):
             told = f"d{name} is written twice; with += the contributions add up and it is right"
-            return [Cause("lost_accumulation", name, (), told, 0.97)]
-    return []
+            yield Cause("lost_accumulation", name, (), told, 0.97), s, new
 
 
 def _with(formula: Formula, old: Statement, new: Statement) -> Formula:
@@ -133,19 +158,15 @@ def _with(formula: Formula, old: Statement, new: Statement) -> Formula:
 
 
 def _edited(subject: Any, name: str, statements: list[Statement],
-            places: list[Place]) -> list[Cause]:  # fmt: skip
+            places: list[Place]) -> Iterator[Mended]:  # fmt: skip
     known = _shapes(subject)
     for s in statements:
-        tried = 0
-        for cause, value, words in _edits(s.value, known, _slopes(subject.formula)):
-            tried += 1
-            if tried > MOST:
-                break
+        factors = _factors(subject.formula, subject.of, name)
+        for cause, value, words in islice(_edits(s.value, known, factors, name), MOST):
             new = replace(s, value=value)
             if _fits(subject, _with(subject.formula, s, new), name, places):
                 told = f"{words} it is right: {to_text(new)}"
-                return [Cause(cause, name, (), told, 0.95)]
-    return []
+                yield Cause(cause, name, (), told, 0.95), s, new
 
 
 def _shapes(subject: Any) -> dict[str, tuple[int, ...]]:
@@ -156,33 +177,55 @@ def _shapes(subject: Any) -> dict[str, tuple[int, ...]]:
     return {n: tuple(t.shape) for n, t in found.items()}
 
 
-def _slopes(formula: Formula) -> list[Expression]:
-    """The derivative of every elementwise function that the forward applies, where it does."""
-    return list(dict.fromkeys(
+def _factors(formula: Formula, of: str | None, name: str) -> list[Expression]:
+    """What a chain of derivatives may lack: slopes of functions, derivatives of the result."""
+    plain = [s for s in formula.statements if not s.claim]
+    slopes = [
         Call(p.function, p.args, 1)
-        for s in formula.statements if not s.claim for p in s.value.walk()
+        for s in plain for p in s.value.walk()
         if isinstance(p, Call) and p.function in elementwise() and len(p.args) == 1
-    ))  # fmt: skip
+    ]  # fmt: skip
+    chain = [Derivative(of, s.target) for s in plain if of and s.target and s.target != of]
+    return list(dict.fromkeys([*slopes, *(c for c in chain if c.wrt != name)]))
 
 
-def _edits(tree: Expression, known: dict[str, tuple[int, ...]],
-           slopes: list[Expression]) -> Iterator[Edit]:  # fmt: skip
+def _edits(tree: Expression, known: dict[str, tuple[int, ...]], factors: list[Expression],
+           name: str) -> Iterator[Edit]:  # fmt: skip
     yield "sign", Unary(tree), "with the other sign"
-    for path, part in _paths(tree):
+    for path, part in sorted(_paths(tree), key=lambda found: -len(found[0])):  # names first
         for cause, new, words in _changes(part, known):
             yield cause, _replaced(tree, path, new), words
+    yield from _other_arguments(tree, known)
     for path, term in _terms(tree):
-        for name in known:
-            words = f"with the factor {name}"
-            yield "missing_factor", _replaced(tree, path, Binary("*", term, Name(name))), words
-        for slope in slopes:
-            words = f"with the factor {to_text(slope)}"
-            yield "missing_factor", _replaced(tree, path, Binary("*", term, slope)), words
+        for factor in (*factors, *(Name(n) for n in known)):
+            words = f"with the factor {to_text(factor)}"
+            yield "missing_factor", _replaced(tree, path, Binary("*", term, factor)), words
         for number in (2, 3):
             twice = _replaced(tree, path, Binary("*", term, Number(number)))
             yield "missing_factor", twice, f"with the factor {number} at {to_text(term)}"
             half = _replaced(tree, path, Binary("/", term, Number(number)))
             yield "extra_factor", half, f"without the factor {number} at {to_text(term)}"
+    double = Binary("*", Number(2), Name(name))
+    for path, part in _paths(tree):
+        if part.parts() and Name(name) in part.walk():
+            words = f"with {to_text(double)} for {to_text(part)}"
+            yield "missing_regularization", _replaced(tree, path, double), words
+
+
+def _other_arguments(tree: Expression, known: dict[str, tuple[int, ...]]) -> Iterator[Edit]:
+    """A function taken at another value, wherever it stands in the claim."""
+    calls = dict.fromkeys(
+        p for _, p in _paths(tree)
+        if isinstance(p, Call) and p.function in elementwise() and len(p.args) == 1
+    )  # fmt: skip
+    for call in calls:
+        for other in known:
+            new = replace(call, args=(Name(other),))
+            changed = tree
+            for path, part in _paths(tree):
+                if part == call:
+                    changed = _replaced(changed, path, new)
+            yield "wrong_saved_value", changed, f"with {to_text(new)} for {to_text(call)}"
 
 
 def _changes(part: Expression, known: dict[str, tuple[int, ...]]) -> Iterator[Edit]:
@@ -194,20 +237,29 @@ def _changes(part: Expression, known: dict[str, tuple[int, ...]]) -> Iterator[Ed
                     yield "wrong_saved_value", Name(other), words
             if len(known.get(part.name, ())) == 2:
                 yield "transposed", Call("transpose", (part,)), f"with {part.name} transposed"
-        case Index() if len(part.indices) == 2:
-            turned = replace(part, indices=part.indices[::-1])
-            yield "transposed", turned, f"with {to_text(turned)} for {to_text(part)}"
+        case Index():
+            yield from _of_element(part, known)
         case Unary():
             yield "sign", part.operand, f"without the minus before {to_text(part.operand)}"
         case Call("transpose", (inner,)):
             yield "transposed", inner, f"with {to_text(inner)} not transposed"
         case Call(function, (argument,), primes) if function in elementwise():
-            other = Call(function, (argument,), 1 - primes)
-            yield "wrong_saved_value", other, f"with {to_text(other)} for {to_text(part)}"
+            turned = Call(function, (argument,), 1 - primes)
+            yield "wrong_saved_value", turned, f"with {to_text(turned)} for {to_text(part)}"
         case Sum():
             yield "extra_factor", part.body, f"without the sum over {part.index}"
         case Binary():
             yield from _of_pair(part)
+
+
+def _of_element(part: Index, known: dict[str, tuple[int, ...]]) -> Iterator[Edit]:
+    if len(part.indices) == 2:
+        turned = replace(part, indices=part.indices[::-1])
+        yield "transposed", turned, f"with {to_text(turned)} for {to_text(part)}"
+    for other, shape in known.items():
+        if other != part.base.name and len(shape) == len(part.indices):
+            new = replace(part, base=Name(other))
+            yield "wrong_saved_value", new, f"with {to_text(new)} for {to_text(part)}"
 
 
 def _of_pair(part: Binary) -> Iterator[Edit]:
@@ -219,8 +271,10 @@ def _of_pair(part: Binary) -> Iterator[Edit]:
             if part.op != "/" or kept is part.left:
                 yield "extra_factor", kept, f"without the factor {to_text(lost)}"
     if part.op in "@·":
-        yield "transposed", Binary(part.op, part.right, part.left), (
-            f"with {to_text(part.right)} before {to_text(part.left)}"
+        yield (
+            "transposed",
+            Binary(part.op, part.right, part.left),
+            (f"with {to_text(part.right)} before {to_text(part.left)}"),
         )
 
 
@@ -253,7 +307,7 @@ def _replaced(tree: Expression, path: Path, new: Expression) -> Expression:
         case Unary():
             return replace(tree, operand=inner)
         case Binary():
-            return replace(tree, **{("left", "right")[path[0]]: inner})
+            return replace(tree, right=inner) if path[0] else replace(tree, left=inner)
         case Call():
             args = tuple(inner if k == path[0] else a for k, a in enumerate(tree.args))
             return replace(tree, args=args)

@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 import backlit as bl
-from backlit.check import formula_repairs
 from backlit.check.doctor import Cause, Diagnosis, Subject, diagnose
+from backlit.check.formula_repairs import Repairs
 from backlit.errors import ArgumentError, BacklitError, FormulaError
 from backlit.expressions import Formula, evaluate, parse
 from backlit.expressions import names as spelling
 from backlit.expressions.evaluate import check_names
-
 
 SURE = 0.85  # a cause that needs no second opinion
 
@@ -42,7 +41,9 @@ class FormulaSubject(Subject):
         return FormulaSubject(formula, self.of, self.values, given)
 
     def outputs(self, values: dict[str, np.ndarray]) -> list[np.ndarray]:
-        found = evaluate(_without_claims(self.formula), self._all(values), unused=True)
+        given = {**self.constants, **values}
+        with bl.no_grad():
+            found = evaluate(_without_claims(self.formula), given, unused=True)
         return [self._output(found)]
 
     def claims(self, values: dict[str, np.ndarray], seeds: list[np.ndarray],
@@ -51,7 +52,8 @@ class FormulaSubject(Subject):
         upstream = bl.tensor(above) if self.staged else None
         found = evaluate(self.formula, self._all(values), upstream=upstream, unused=True)
         out = self._output(found)
-        claimed = {n: found.claims[self.of, n].numpy() for n in values}
+        claimed = {n: c.numpy() for (of, n), c in found.claims.items() if of == self.of}
+        claimed = {n: c for n, c in claimed.items() if n in values}
         if self.staged:
             return dict(claimed)
         return {n: self._arrived(c, out, above, values[n]) for n, c in claimed.items()}
@@ -107,9 +109,9 @@ def examine(text: str, inputs: Any, *, wrt: str | Iterable[str] | None = None,
             "doctor: the formula claims no derivative", hint="add one: df/dx = ..., or dx = ..."
         )
     values = _all_values(formula, given)
-    total = Diagnosis()
+    total, repairs = Diagnosis(), Repairs()
     for of, names, cut in _groups(formula, values, given, _chosen(formula, wrt)):
-        _add(total, _examined(cut, of, names, values, seed))
+        _add(total, _examined(cut, of, names, values, repairs, seed))
     return total
 
 
@@ -162,8 +164,14 @@ def _groups(formula: Formula, values: Mapping[str, Any], given: Mapping[str, Any
     return [(of, names, cut) for (of, _), (names, cut) in found.items()]
 
 
-def _examined(formula: Formula, of: str | None, names: list[str],
-              values: Mapping[str, np.ndarray], seed: int) -> Diagnosis:  # fmt: skip
+def _examined(
+    formula: Formula,
+    of: str | None,
+    names: list[str],
+    values: Mapping[str, np.ndarray],
+    repairs: Repairs,
+    seed: int,
+) -> Diagnosis:
     assigned = {s.target for s in formula.statements if not s.claim}
     given = {n: v for n, v in values.items() if n not in assigned}
     subject = FormulaSubject(formula, of, names, given)
@@ -173,10 +181,14 @@ def _examined(formula: Formula, of: str | None, names: list[str],
         if not isinstance(error.__cause__, BacklitError):
             raise
         return _does_not_fit(formula, names, error)
-    if not any(c.confidence > SURE for c in found.causes):
-        mended = [c for name in found.wrong for c in formula_repairs.causes(subject, name)]
-        kept = [c for c in found.causes if not mended or c.confidence >= 0.5]
-        found.causes = [*mended, *kept]
+    for name in found.wrong:
+        if repairs.explains(subject, name):  # it only follows from a claim before it
+            found.causes = [c for c in found.causes if c.input != name]
+            continue
+        mended = repairs.causes(subject, name)
+        sure = [c for c in found.causes if c.input == name and c.confidence > SURE]
+        if mended and not sure:
+            found.causes = [*mended, *(c for c in found.causes if c.confidence >= 0.5)]
     return found
 
 

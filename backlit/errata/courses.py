@@ -35,7 +35,7 @@ BP = (
     "dC/dz3 = (a3 - y) * sigmoid'(z3); dC/dz2 = (W3^T @ dz3) * sigmoid'(z2);"
     " dC/db3 = dz3; dC/db2 = dz2; dC/dW3 = dz3 @ a2^T; dC/dW2 = dz2 @ x^T"
 )
-NEURON = {"z": 0.8, "y": 0.0}
+NEURON = {"z": 0.8, "y": 0.3}
 
 
 def logistic(x: float) -> Any:

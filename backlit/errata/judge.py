@@ -161,13 +161,17 @@ class Reads:
 
 @dataclass(frozen=True)
 class Code:
-    """Printed code: it is run; an error, or a False from it, refutes it."""
+    """Printed code: it is run; an error, or a False from it, refutes it.
+
+    `parts` are functions that it calls and the reader should see.
+    """
 
     function: Callable[[], Any]
+    parts: tuple[Callable[..., Any], ...] = ()
 
     @property
     def shown(self) -> str:
-        return source(self.function)
+        return "\n".join(map(source, (*self.parts, self.function)))
 
     def judge(self) -> Verdict:
         try:

@@ -281,7 +281,8 @@ ERRATA = (
         "E36", "S1", Words("Values of the forward pass in backward", "反向传播用到的前向值"),
         Words("A1 and Z1 are local to forward; what backward needs must be kept.",
               "A1、Z1 只是 forward 的局部变量，反向所需的值必须缓存。"),
-        (Code(names_in_backward),), (Code(names_in_backward_mended),),
+        (Code(names_in_backward, (Model.forward, Model.backward)),),
+        (Code(names_in_backward_mended, (Model.forward_mended, Model.backward_mended)),),
     ),
     Erratum(
         "E37", "S1", Words("Axes of softmax and of means", "softmax 与求平均的轴"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ",
@@ -25,6 +26,7 @@ def plain(name: str) -> str:
     return name.translate(_LETTERS)
 
 
+@lru_cache(maxsize=4096)
 def key(name: str) -> str:
     """What two spellings of one name have in common."""
     base, _, layer = plain(name).partition("^")
