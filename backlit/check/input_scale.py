@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from backlit.autograd.engine import grad
+from backlit.autograd.modes import enable_grad
 from backlit.autograd.observe import Observer, observe
 from backlit.errors import ArgumentError, ArgumentTypeError
 from backlit.ops.op import apply
@@ -110,7 +111,8 @@ def inputs(
     )
     finite = np.where(np.isfinite(by_feature), by_feature, 0.0)
     rms = float(np.sqrt((finite**2).mean()))
-    readers = _readers(model, x, loss_fn, y) if np.isfinite(array).all() else ()
+    with enable_grad():
+        readers = _readers(model, x, loss_fn, y) if np.isfinite(array).all() else ()
     found = _broken(by_feature, finite)
     if not readers or any(r.ratio > 1.01 for r in readers):  # else the model normalizes it itself
         found += _scale(finite, rms)

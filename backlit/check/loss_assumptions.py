@@ -16,7 +16,7 @@ import numpy as np
 import backlit as bl
 from backlit import tree
 from backlit.autograd.engine import collect, grad, resolve
-from backlit.autograd.modes import no_grad
+from backlit.autograd.modes import enable_grad, no_grad
 from backlit.autograd.node import Node
 from backlit.errors import ArgumentError, ArgumentTypeError
 from backlit.random import default_generator
@@ -82,7 +82,8 @@ def loss(loss_fn: Callable[..., Any], outputs: Any, targets: Any = None) -> Loss
     """
     generator = default_generator.get_state()
     try:
-        return _report(_Probe(loss_fn, outputs, targets))
+        with enable_grad():
+            return _report(_Probe(loss_fn, outputs, targets))
     finally:
         default_generator.set_state(generator)
 

@@ -118,7 +118,7 @@ def jacobian(subject: Any, of: Any, wrt: Any, *inputs: Any) -> Jacobian:
     """
     graph = record(subject, *inputs).graph
     z, x = graph.wire(of), graph.wire(wrt)
-    _check(z, x)
+    _check(graph, z, x)
 
     def function(value: Tensor) -> Tensor:
         return rerun(graph, {x: value})[z]
@@ -130,8 +130,13 @@ def jacobian(subject: Any, of: Any, wrt: Any, *inputs: Any) -> Jacobian:
     )
 
 
-def _check(z: Wire, x: Wire) -> None:
+def _check(graph: Graph, z: Wire, x: Wire) -> None:
     for wire in (z, x):
+        if wire.graph is not graph:
+            raise ArgumentError(
+                f"jacobian: {wire.name} is a wire of another recording",
+                hint="pass what bl.see.record returned, and wires of its graph",
+            )
         if wire.array.dtype.kind not in "fV":
             raise GradError(f"jacobian: {wire.name} holds {wire.array.dtype}, not floats")
     if z is x or not _follows(z, x):

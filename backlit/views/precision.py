@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from backlit.autograd.engine import grad
+from backlit.autograd.modes import enable_grad
 from backlit.errors import ArgumentError, ArgumentTypeError, GradError
 from backlit.random import default_generator
 from backlit.tensor import Tensor, wrap
@@ -155,7 +156,8 @@ def precision(
     double = copy.deepcopy(model).double() if module else None
     generator = default_generator.get_state()
     try:
-        return _compare(single, double, inputs, loss, steps, optimizer)
+        with enable_grad():
+            return _compare(single, double, inputs, loss, steps, optimizer)
     finally:
         default_generator.set_state(generator)
 

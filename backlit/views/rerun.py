@@ -7,6 +7,7 @@ build on it.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from backlit import dtypes as dt
 from backlit.errors import GradError
 from backlit.ops.op import REGISTRY, apply
+from backlit.program.ir import Program, Value
 from backlit.state import state
 from backlit.tensor import Tensor, wrap
 from backlit.views.graph import Gate, Graph, Wire
@@ -50,7 +52,7 @@ def _run(gate: Gate, made: dict[Wire, Tensor], wide: bool) -> tuple:
     if hasattr(op, "user"):
         results = op.user.apply(*inputs)
     elif op.name in REGISTRY:
-        params = {k: _widened(v) for k, v in gate.params.items()} if wide else gate.params
+        params = _widened(gate.params) if wide else gate.params
         results = apply(op, *inputs, **params)
     else:
         raise GradError(f"{op.name}: what a compiled function did inside can't be run again")
@@ -78,8 +80,23 @@ def _given(wire: Wire, wide: bool) -> Any:
 
 
 def _widened(param: Any) -> Any:
-    """A cast to a narrower float becomes one to float64."""
-    return dt.float64 if isinstance(param, dt.dtype) and param.is_floating_point else param
+    """A parameter with float64 for other floats: of casts, and in the body of a loop."""
+    if isinstance(param, dt.dtype):
+        return dt.float64 if param.is_floating_point else param
+    if isinstance(param, Value):
+        return replace(param, dtype=_widened(param.dtype))
+    if isinstance(param, Program):
+        return replace(
+            param, inputs=_widened(param.inputs), outputs=_widened(param.outputs),
+            instrs=tuple(
+                replace(i, inputs=_widened(i.inputs), outputs=_widened(i.outputs),
+                        params=_widened(i.params))
+                for i in param.instrs
+            ),
+        )  # fmt: skip
+    if isinstance(param, dict):
+        return {k: _widened(v) for k, v in param.items()}
+    return type(param)(map(_widened, param)) if type(param) in (tuple, list) else param
 
 
 def leaf(wire: Wire, wide: bool = False) -> Tensor:

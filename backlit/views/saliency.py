@@ -136,9 +136,9 @@ def saliency(model: Callable[..., Any], x: Tensor, target: Any = None) -> Salien
     if x.ndim < 2 or not x.numel():
         raise ArgumentError(f"saliency: expected a batch (N, ...), got shape {tuple(x.shape)}")
     leaf = wrap(x.cell.array).requires_grad_()
-    out = _evaluated(model, leaf)
-    scores, chosen = _scores(out, target, len(x))
-    (found,) = grad(scores.sum(), leaf, allow_unused=True)  # type: ignore[attr-defined]
+    with enable_grad():
+        scores, chosen = _scores(_evaluated(model, leaf), target, len(x))
+        (found,) = grad(scores.sum(), leaf, allow_unused=True)  # type: ignore[attr-defined]
     if found is None:
         raise ArgumentError("saliency: the scores do not depend on the input")
     return Saliency(x.detach().numpy(), found.numpy(), chosen, scores.detach().numpy())
@@ -151,8 +151,7 @@ def _evaluated(model: Callable[..., Any], x: Tensor) -> Tensor:
     for m in modules:
         m.training = False
     try:
-        with enable_grad():
-            out = model(x)
+        out = model(x)
     finally:
         default_generator.set_state(generator)
         for m, mode in zip(modules, modes):

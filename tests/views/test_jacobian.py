@@ -73,6 +73,14 @@ def test_a_constant_input_a_random_mask_and_statistics_of_a_batch():
     assert found.matrix.dtype == np.float32
 
 
+def test_gradients_may_be_off_where_one_looks():
+    x = draw(3)
+    z = x.exp()
+    with bl.no_grad():
+        found = bl.see.jacobian(z.sum(), z, x)
+    np.testing.assert_allclose(found.matrix, np.diag(z.detach().numpy()), rtol=1e-14)
+
+
 def test_a_detached_path_carries_nothing():
     x = draw(2)
     y = x * x.detach()
@@ -118,5 +126,8 @@ def test_what_is_no_jacobian_is_refused():
         bl.see.jacobian(loss, h, x)
     with pytest.raises(BacklitError, match="x does not depend on h"):
         bl.see.jacobian(loss, x, h)
+    other = bl.see.record(loss).graph.wire(h)
+    with pytest.raises(BacklitError, match="h is a wire of another recording"):
+        bl.see.jacobian(loss, other, x)
     with pytest.raises(BacklitError, match="no value 'q'"):
         bl.see.jacobian(loss, "q", x)

@@ -97,6 +97,20 @@ def test_a_float32_network_with_dropout_is_run_again_with_its_mask():
     assert moved.relative_error < 0.05 and "delta is the slope" in moved.verdict
 
 
+def test_a_loop_is_run_again_in_double():
+    bl.manual_seed(0)
+    weight = (bl.randn(4, 4) / 2).requires_grad_()
+
+    def body(h, x):
+        h = (weight @ h + x).tanh()
+        return h, h
+
+    states = bl.scan(body, bl.zeros(4), bl.randn(6, 4))[1]
+    moved = bl.see.nudge(weight, (0, 1), 0.01, of=(states**2).sum())
+    assert moved.relative_error < 0.1 and "delta is the slope" in moved.verdict
+    assert moved.moves[2].relative_error < 2e-3
+
+
 def test_a_wire_of_a_recorded_function_says_its_loss_itself():
     recorded = bl.see.record(lambda x: (x.exp() * 2).sum(), t64([0.0, 1.0]))
     moved = bl.see.nudge(recorded.graph.wire("exp"), 0)

@@ -91,6 +91,21 @@ def test_a_function_of_the_inputs():
     assert 0 < found.worst.gradient < 1e-5 and w.grad is None
 
 
+def test_a_loop_in_both():
+    w = (bl.randn(4, 4) / 2).requires_grad_()
+
+    def loop(start):
+        def body(h, x):
+            h = (w @ h + x).tanh()
+            return h, h
+
+        return (bl.scan(body, start, bl.randn(6, 4))[1] ** 2).sum()
+
+    with bl.no_grad():
+        found = bl.see.precision(loop, bl.zeros(4))
+    assert 0 < found.worst.gradient < 1e-5
+
+
 def test_cancellation_shows():
     w = bl.tensor([1.0], requires_grad=True)
     found = bl.see.precision(lambda x: (x + w - x).sum(), bl.tensor([3e7]))
