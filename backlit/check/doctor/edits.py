@@ -114,11 +114,11 @@ def factors(bench: Bench) -> Iterator[Trial]:
             edit = _changed(position, lambda v: v * c)
             return _simple(site, "sign", 1.0, "", edit)
 
-        solved = bench.fitted(trial_of)
-        if solved is None or abs(solved[0] - 1) < 1e-7:
-            continue
-        name, order, words = meaning(bench, solved, calls[0])
-        found.append((order, name, words, site, position, solved))
+        for names, solved in bench.fitted(trial_of):
+            if abs(solved[0] - 1) > 1e-7:
+                name, order, words = meaning(bench, solved, calls[0])
+                order += len(bench.case.wrong) - len(names)
+                found.append((order, name, words, site, position, solved))
     for order, name, words, site, position, solved in sorted(found, key=lambda f: f[0]):
         by_tape = {id(tape): c for (_, tape), c in zip(bench.taped, solved)}
 
@@ -393,8 +393,9 @@ def accumulations(bench: Bench) -> Iterator[Trial]:
     loops = [g for g in groups if len(g) > 1 and any(slot not in tape.live for slot in g)]
     for name in bench.case.wrong:
         shape = bench.case.points[0].values[name].shape
+        inside = tape.parents(name)
         for part in [*dead, *([s for s in g if s not in tape.live] for g in loops), *groups]:
-            if part and np.shape(tape.values[part[0]]) == shape:
+            if part and np.shape(tape.values[part[0]]) == shape and not inside.issuperset(part):
                 order = 1.2 if part in dead else 1.6 if part not in groups else 3.0
                 yield from _added(name, part, order)
         seeds = [s for s, v in tape.sources.items() if np.shape(v) == shape and _is_float(v)]
@@ -475,9 +476,26 @@ def _stock(bench: Bench) -> list[tuple[str, list[int]]]:
 
 
 def saved_values(bench: Bench) -> Iterator[Trial]:
-    """An operand replaced by another value of the forward of the same shape."""
+    """A value of the forward read as another one of the same shape: everywhere, or at a site."""
     tape = bench.first
     stock = _stock(bench)
+    read = {r.slot for c in tape.calls[tape.half :] for r in refs([*c.args, c.kwargs])}
+    for words, old in stock:
+        if not read.intersection(old):
+            continue
+        for what, new in stock:
+            if len(new) not in (1, len(old)) or new == old or not _alike(tape, old[0], new[0]):
+                continue
+            stale = len(old) == len(new) > 1 or _same_place(tape, old[0], new)
+            swaps = dict(zip(old, new if len(new) == len(old) else new * len(old)))
+            kind = _kind_of_value(tape, old[0], new[0], stale and len(old) == 1)
+            yield Trial(kind, 1.7, f"reading {what} instead of {words}", None,
+                        lambda tape: {}, swaps=swaps)  # fmt: skip
+        if len(old) > 1:
+            for by in (1, -1):
+                swaps = dict(zip(old[by:], old)) if by > 0 else dict(zip(old, old[1:]))
+                yield Trial("stale_saved_value", 1.72, f"reading {words} one step apart", None,
+                            lambda tape: {}, swaps=swaps)  # fmt: skip
     for site, calls, position in _operands(bench):
         arg = calls[0].args[position]
         old = _value_at(tape, calls[0], position)
@@ -492,12 +510,21 @@ def saved_values(bench: Bench) -> Iterator[Trial]:
             for turn in (False, True) if len(slots) == len(calls) > 1 else (False,):
                 if len(slots) not in (1, len(calls)):
                     continue
-                mask = _two_valued(old) and _two_valued(new)
                 stale = _same_place(tape, arg.slot, slots)
-                kind = "mask_not_reused" if mask else (
-                    "stale_saved_value" if stale else "wrong_saved_value")  # fmt: skip
+                kind = _kind_of_value(tape, arg.slot, slots[0], stale)
                 yield Trial(kind, 1.75, f"{words} in place of the value read here", site,
                             _replaced(site, position, slots, turn))  # fmt: skip
+
+
+def _alike(tape: Tape, a: int, b: int) -> bool:
+    x, y = tape.values[a], tape.values[b]
+    return np.shape(x) == np.shape(y) and _is_float(x) == _is_float(y) and a != b
+
+
+def _kind_of_value(tape: Tape, old: int, new: int, stale: bool) -> str:
+    if _two_valued(tape.values[old]) and _two_valued(tape.values[new]):
+        return "mask_not_reused"
+    return "stale_saved_value" if stale else "wrong_saved_value"
 
 
 def _same_place(tape: Tape, slot: int, others: list[int]) -> bool:
@@ -666,6 +693,7 @@ def indices(bench: Bench) -> Iterator[Trial]:
             for words, change in KEY_CHANGES:
                 edit = _with(1, lambda key, k=k, change=change: _rekeyed(key, (k,), change))
                 yield _simple(site, "index_error", 2.1, f"{words} at axis {k}", edit)
+            yield _simple(site, "index_error", 2.1, f"one index per row at axis {k}", _paired(k))
         if len(keys) > 1:
             numeric = tuple(k for k in range(len(keys)) if keys[k] is not None)
             for chosen in (numeric, numeric[-2:], numeric[:2]):
@@ -675,6 +703,19 @@ def indices(bench: Bench) -> Iterator[Trial]:
             for i, j in itertools.combinations(range(len(keys)), 2):
                 edit = _with(1, lambda key, i=i, j=j: _swapped(key, i, j))
                 yield _simple(site, "index_error", 2.1, f"indices {i} and {j} swapped", edit)
+
+
+def _paired(k: int) -> Edit:
+    """`x[arange(n), y]` for `x[:, y]`."""
+
+    def edit(call: Call, args: list, kwargs: dict, env: list) -> Any:
+        key = list(_listed(args[1]))
+        if not (isinstance(key[k], slice) and key[k] == slice(None)):
+            raise ValueError("not a whole axis")
+        key[k] = np.arange(np.shape(args[0])[k])
+        return call.function(args[0], tuple(key), *args[2:], **kwargs)
+
+    return edit
 
 
 def _rekeyed(key: Any, chosen: tuple[int, ...], change: Callable[[Any], Any]) -> Any:
@@ -742,5 +783,17 @@ KEY_CHANGES: tuple[tuple[str, Callable[[Any], Any]], ...] = (
     *((f"start by {m}", _shrunk(m)) for m in (2, 3)),
 )
 
-FAMILIES = (factors, removals, stores, accumulations, transposes, axes, sums, saved_values, masks,
-            indices, values)  # fmt: skip
+# In the order in which they are tried, with the earliest order that a family can find.
+FAMILIES: tuple[tuple[float, Callable[[Bench], Iterator[Trial]]], ...] = (
+    (1.2, accumulations),
+    (1.3, factors),
+    (1.35, stores),
+    (1.4, transposes),
+    (1.5, axes),
+    (1.55, sums),
+    (1.7, saved_values),
+    (1.7, removals),
+    (1.72, masks),
+    (1.9, values),
+    (2.1, indices),
+)

@@ -133,10 +133,12 @@ def _explanations(subject: Subject, groups: list[list[Point]], wrong: list[str],
         finds += [f for read in whole.READERS if (f := read(case, name)) is not None]
         finds.append(whole.elements(case, name))
         finds += _off_at_kinks(points, name)
-    tapes = repairs.tapes(subject, points)[:3]
+    known = min([f.order for f in finds if set(f.inputs) >= set(wrong)], default=99.0)
+    tapes = repairs.tapes(subject, points)[:3] if known > 1 else []
     if tapes:
-        finds += repairs.causes(case, tapes)
-        finds += tangents.causes(case, tapes, subject)
+        finds += repairs.causes(case, tapes, known)
+        best = min([f.order for f in finds if len(f.inputs) == len(wrong)], default=99.0)
+        finds += tangents.causes(case, tapes, subject) if best > 1.6 else []
     return finds
 
 

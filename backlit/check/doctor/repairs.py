@@ -44,6 +44,8 @@ class Trial:
     site: Site | None
     make: Callable[[Tape], dict[int, Edit]]
     finish: Callable[[Tape, list, dict], dict] | None = None  # a change of the claims themselves
+    swaps: dict[int, int] | None = None  # forward values that are read as others
+    inputs: tuple[str, ...] = ()  # what it is known to mend; nothing: all
 
 
 def tapes(subject: Subject, points: list[Point]) -> list[tuple[Point, Tape]]:
@@ -93,64 +95,74 @@ class Bench:
         self.left -= self.cost
         try:
             edits = trial.make(tape)
-            env = tape.run_backward(edits)
+            env = tape.run_backward(edits, trial.swaps)
             found = tape.claimed(env)
             with np.errstate(all="ignore"):
                 return found if trial.finish is None else trial.finish(tape, env, found)
         except FAULTS:
             return None
 
-    def mends(self, trial: Trial) -> bool:
-        """Whether the edit makes every gradient right at every point."""
-        return all(self._right(p, self.claims(tape, trial)) for p, tape in self.taped)
+    def mends(self, trial: Trial) -> tuple[str, ...]:
+        """The wrong inputs whose gradient becomes right at every point, if others stay right."""
+        names = set(self.case.wrong)
+        for p, tape in self.taped:
+            names &= self._right(p, self.claims(tape, trial))
+            if not names:
+                break
+        return tuple(n for n in self.case.wrong if n in names)
 
-    def _right(self, p: Point, found: dict[str, Any] | None) -> bool:
+    def _right(self, p: Point, found: dict[str, Any] | None) -> set[str]:
         if found is None:
-            return False
+            return set()
+        names = set()
         for name in p.values:
             value = found[name]
             value = np.zeros(p.values[name].shape) if value is None else value
             if name in self.case.wrong:
-                if not p.fits(name, value):
-                    return False
+                if p.fits(name, value):
+                    names.add(name)
             elif not p.explains(name, value):
-                return False
-        return True
+                return set()
+        return names
 
-    def fitted(self, trial_of: Callable[[float], Trial]) -> list[float] | None:
-        """The factor at a site that mends the gradients, per point; they are linear in it."""
-        factors = []
-        for p, tape in self.taped:
-            c = self._factor(p, tape, trial_of)
-            if c is None:
-                return None
-            factors.append(c)
-        return factors
+    def fitted(self, trial_of: Callable[[float], Trial]) -> Iterator[tuple[Any, list[float]]]:
+        """Factors at a site, per point, that mend inputs: all wrong ones, else single ones.
 
-    def _factor(self, p: Point, tape: Tape, trial_of: Callable[[float], Trial]) -> float | None:
-        turned = self.claims(tape, trial_of(-1.0))
-        if turned is None:
-            return None
-        gaps, steps = [], []
+        The gradients are linear in the factor, so the trial at -1 tells.
+        """
+        turned = [self.claims(tape, trial_of(-1.0)) for _, tape in self.taped]
+        if any(t is None for t in turned):
+            return
+        wrong = self.case.wrong
+        for names in [tuple(wrong), *([(n,) for n in wrong] if len(wrong) > 1 else [])]:
+            found = [self._factor(p, t, names) for (p, _), t in zip(self.taped, turned)]
+            if all(c is not None for c in found):
+                yield names, [c for c in found if c is not None]
+                if len(names) == len(wrong):
+                    return
+
+    def _factor(self, p: Point, turned: Any, names: tuple[str, ...]) -> float | None:
+        gaps, steps, noise = [], [], 0.0
         for name in p.values:
             if turned[name] is None or np.shape(turned[name]) != p.values[name].shape:
                 return None
             claim = np.asarray(self.case.claim(p, name))
             if claim.shape != p.values[name].shape:
                 return None
+            if name in self.case.wrong and name not in names:
+                continue
             usable = self.case.usable(p, name)
-            half = (claim - turned[name]) / 2
-            target = p.truth[name] if name in self.case.wrong else claim
+            target = p.truth[name] if name in names else claim
             gaps.append((target - (claim + turned[name]) / 2)[usable])
-            steps.append(half[usable])
+            steps.append(((claim - turned[name]) / 2)[usable])
+            noise = max(noise, 4 * float(np.nanmax(p.error[name], initial=0.0)))
         gap, step = np.concatenate(gaps), np.concatenate(steps)
         size = float((step * step).sum())
         if not np.isfinite(size) or size < 1e-24:
             return None
         c = float((gap * step).sum()) / size
         worst = np.abs(gap - c * step).max(initial=0.0)
-        limit = 3e-6 * max(np.abs(gap).max(), np.abs(step).max())
-        limit += 4 * max(float(np.nanmax(p.error[n], initial=0.0)) for n in p.values)
+        limit = 3e-6 * max(np.abs(gap).max(), np.abs(step).max()) + noise
         return c if worst <= limit else None
 
 
@@ -162,33 +174,45 @@ def sites(tape: Tape) -> Iterator[tuple[Site, list[Call]]]:
         yield Site(key, True), calls
 
 
-def causes(case: Case, taped: list[tuple[Point, Tape]]) -> list[Find]:
-    """Every kind of edit in turn, the plainest first; enough when something mends."""
+def causes(case: Case, taped: list[tuple[Point, Tape]], known: float) -> list[Find]:
+    """Every kind of edit in turn, the plainest first; `known` is the order of the best so far."""
     from backlit.check.doctor import edits
 
     bench = Bench(case, taped)
     finds: list[Find] = []
-    for family in edits.FAMILIES:
-        for trial in family(bench):
-            if bench.tired:
-                return finds
-            if bench.mends(trial):
-                finds.append(_found(bench, trial))
+    for earliest, family in edits.FAMILIES:
+        best = min([known, *(f.order for f in finds if len(f.inputs) == len(case.wrong))])
+        if bench.tired or best < earliest - 0.15:
+            break
+        finds += _first(bench, family)
+    return finds
+
+
+def _first(bench: Bench, family: Callable[[Bench], Iterator[Trial]]) -> list[Find]:
+    """What a family finds, until every wrong input is explained by one edit or by several."""
+    finds: list[Find] = []
+    left = set(bench.case.wrong)
+    for trial in family(bench):
+        if bench.tired:
+            break
+        names = bench.mends(trial)
+        if names:
+            text = explained(bench, trial, names)
+            sure = 0.93 if len(names) == len(bench.case.wrong) else 0.8
+            finds.append(Find(trial.name, names, text, sure, trial.order))
+            left -= set(names)
+            if not left:
                 break
     return finds
 
 
-def _found(bench: Bench, trial: Trial) -> Find:
-    return Find(trial.name, tuple(bench.case.wrong), explained(bench, trial), 0.93, trial.order)
-
-
-def explained(bench: Bench, trial: Trial) -> str:
+def explained(bench: Bench, trial: Trial, names: tuple[str, ...]) -> str:
     """The evidence: where, what would mend it."""
     where = ""
     if trial.site is not None:
         where = f"{trial.site.calls(bench.first)[0].site}: "
-    names = ", ".join(bench.case.wrong)
-    return f"{where}{trial.words} makes the gradient of {names} right at every point"
+    listed = ", ".join(names)
+    return f"{where}{trial.words} makes the gradient of {listed} right at every point"
 
 
 def meaning(bench: Bench, factors: list[float], call: Call | None) -> tuple[str, float, str]:

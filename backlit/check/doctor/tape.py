@@ -92,13 +92,19 @@ class Tape:
         """The same, without the backward."""
         return self._play(self._start(given), self.calls[: self.half], edits)
 
-    def run_backward(self, edits: dict[int, Edit] | None = None) -> list[Any]:
-        """The same as `run` with edits in the backward only, without doing the forward again."""
-        if self._writes_back:
-            return self.run(edits)
-        env = list(self._middle)
+    def run_backward(self, edits: dict[int, Edit] | None = None,
+                     swaps: dict[int, int] | None = None) -> list[Any]:  # fmt: skip
+        """The same as `run` with edits in the backward only, without doing the forward again.
+
+        `swaps`: slots of the forward that the backward reads as another slot.
+        """
+        env = self.run_forward() if self._writes_back else list(self._middle)
         for slot in self._late_sources:
             env[slot] = self.fresh(self.sources[slot])
+        if swaps:
+            kept = {old: env[new] for old, new in swaps.items()}
+            for old, value in kept.items():
+                env[old] = value
         return self._play(env, self.calls[self.half :], edits)
 
     def _start(self, given: dict[str, Any] | None) -> list[Any]:
@@ -183,6 +189,10 @@ class Tape:
         extra = {k: g for k, g in narrow.items() if tuple(c.number for c in g) not in seen}
         return {**wide, **extra}
 
+    def parents(self, name: str) -> set[int]:
+        """Slots that one claimed gradient depends on."""
+        return _ancestors(self.calls, list(refs(self.claims[name])))
+
     @cached_property
     def live(self) -> set[int]:
         """Slots that the claimed gradients depend on."""
@@ -215,6 +225,16 @@ def _ancestors(calls: list[Call], wanted: list[Ref]) -> set[int]:
                 found |= new
                 grown = True
     return found
+
+
+def last_needed(calls: list[Call], outputs: list[Any]) -> int:
+    """How many of the calls were made when the outputs were complete."""
+    found = _ancestors(calls, [r for o in outputs for r in refs(o)])
+    last = [
+        i for i, c in enumerate(calls, 1)
+        if found.intersection(slots_of(c.made)) or found & written(c)
+    ]  # fmt: skip
+    return last[-1] if last else 0
 
 
 def written(call: Call) -> set[int]:

@@ -7,6 +7,9 @@ by their memory. NumPy's makers of arrays are wrapped while recording.
 
 from __future__ import annotations
 
+import bisect
+import dis
+import functools
 import operator
 import sys
 import threading
@@ -16,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit.check.doctor.tape import Call, Ref, Site, Tape
+from backlit.check.doctor.tape import Call, Ref, Site, Tape, last_needed
 from backlit.errors import PACKAGE_FOLDER
 
 NUMPY_FOLDER = np.__file__.rsplit("__init__", 1)[0]
@@ -143,6 +146,8 @@ class Recorder:
         grads = {n: None if g is None else self._lower(g)[0] for n, g in claims.items()}
         for number, call in enumerate(self.calls):
             call.number = number
+        # Gradients that the forward prepares already belong to the backward.
+        self.half = min(self.half, last_needed(self.calls[: self.half], outs))
         return Tape(self.calls, self.sources, self.inputs, self.half, outs, grads, self.count)
 
     def call(self, function: Any, name: str, args: tuple, kwargs: dict) -> Any:
@@ -268,11 +273,22 @@ def site_of_caller() -> Site:
             if stack:
                 break
         elif not name.startswith(NUMPY_FOLDER) and not name.startswith("<__array"):
-            stack.append((frame.f_code, frame.f_lasti))
+            stack.append((frame.f_code, _instruction(frame.f_code, frame.f_lasti)))
         frame = frame.f_back
     if not stack:
         return Site(site_of_caller.__code__, 0, ())
     return Site(*stack[0], tuple(stack[1:]))
+
+
+def _instruction(code: Any, last: int) -> int:
+    """The instruction that an offset belongs to; calls that were inlined point behind it."""
+    starts = _starts(code)
+    return starts[max(bisect.bisect_right(starts, last) - 1, 0)]
+
+
+@functools.cache
+def _starts(code: Any) -> list[int]:
+    return [i.offset for i in dis.get_instructions(code)]
 
 
 @contextmanager

@@ -88,7 +88,7 @@ def nothing(case: Case, name: str) -> Find | None:
     none = all(p.claims.get(name) is None for p in case.points)
     said = "None" if none else "0 everywhere"
     text = f"the gradient of {name} is {said}, differences reach {_top(truth):.6g}"
-    return Find("detached_path", (name,), text, 0.9, 2.0)
+    return Find("detached_path", (name,), text, 0.9, 0.75)
 
 
 def constant(case: Case, name: str) -> Find | None:
@@ -236,14 +236,9 @@ def regularization(case: Case, name: str) -> Find | None:
             if strength > 0:
                 text = f"{strength:.6g} * {what} is missing from the gradient of {name}"
                 return Find("missing_regularization", (name,), text, 0.93, 2.5)
-            half = "extra_factor" if _known(case, -strength) else "sign"
             text = f"{-strength:.6g} * {what} too much is in the gradient of {name}"
-            return Find(half, (name,), text, 0.8, 5.0)
+            return Find("extra_factor", (name,), text, 0.7, 5.0)
     return None
-
-
-def _known(case: Case, value: float) -> bool:
-    return any(abs(value - k * v) < 1e-6 * abs(v) for v in case.scalars.values() for k in (0.5, 1))
 
 
 def moved(case: Case, name: str) -> Find | None:
