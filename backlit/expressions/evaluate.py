@@ -133,6 +133,17 @@ class _Evaluator:
         self.upstream: Tensor | None = None
 
     def run(self, upstream: Tensor | None) -> Evaluation:
+        parts = (p for s in self.formula.statements for p in s.value.walk())
+        if not any(isinstance(p, Derivative) for p in parts):
+            return self.walk(upstream)
+        # The engine's derivatives need a history, also of constants.
+        self.values = {
+            n: t if t.requires_grad else t.detach().requires_grad_() for n, t in self.values.items()
+        }
+        with bl.enable_grad():
+            return self.walk(upstream)
+
+    def walk(self, upstream: Tensor | None) -> Evaluation:
         result: Tensor | None = None
         for statement in self.formula.statements:
             if not statement.claim:

@@ -124,6 +124,15 @@ def test_a_chain_of_derivatives_is_the_engines():
     assert found == {"x": -4}
 
 
+def test_the_engines_derivative_needs_no_leaves():
+    formula = parse("f = x^2 * y; g = df/dx * 2", ["x", "y"])
+    with bl.no_grad():
+        assert evaluate(formula, {"x": 3.0, "y": 5.0}).result.item() == 60
+    x = bl.tensor(3.0, dtype=bl.float64)
+    assert evaluate(formula, {"x": x, "y": 5.0}).result.item() == 60
+    assert not x.requires_grad
+
+
 def test_staged_code_accumulates():
     forward = "s = sigmoid(x); f = x * s; "
     right = claims(forward + "ds = x; dx = s; dx += s * (1 - s) * ds", x=0.3)
