@@ -83,7 +83,9 @@ class Applied(bl.autograd.Observer):
     def after_forward(self, op, inputs, params, outputs, node):
         if op.name in self.found or op.name not in REGISTRY:
             return
-        arrays = [getattr(x, "array", getattr(getattr(x, "cell", None), "array", x)) for x in inputs]
+        arrays = [
+            getattr(x, "array", getattr(getattr(x, "cell", None), "array", x)) for x in inputs
+        ]
         inputs = tuple(value(f"x{i}", a) for i, a in enumerate(arrays))
         made = tuple(None if t is None else value(f"y{i}", t.cell.array)
                      for i, t in enumerate(outputs))  # fmt: skip

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 
 from backlit.ops.callback import function_of
+from backlit.ops.index import basic_index
 from backlit.ops.op import REGISTRY, Elementwise, Operator, Spec
 from backlit.program.ir import Instr, Value
 from backlit.views.source.folding import Constant, NotShort, Operand, Static, short
-from backlit.views.source.helpers import Helpers
-from backlit.views.source.literals import Unprintable, dtype_name, literal, numpy_dtype
+from backlit.views.source.helpers import INDEXED, Helpers
+from backlit.views.source.literals import Unprintable, dtype_name, index, literal, numpy_dtype
 from backlit.views.source.loops import NESTED, nested
 from backlit.views.source.python_math import Code, PythonMath, attribute, call, number
 
@@ -100,6 +101,9 @@ class Expressions:
         name = self.helpers.need(function, owner or _named_by(op, function))
         given = [a.node if isinstance(a, Operand) else literal(a.value) for a in args]
         keywords = {k: literal(v) for k, v in instr.params.items()}
+        if function in INDEXED:  # as one writes an index
+            place = index(basic_index(instr.params["parts"]))
+            keywords["parts"] = ast.Subscript(attribute("np.s_"), place, ast.Load())
         return call(name, *given, **keywords)
 
 
@@ -118,7 +122,8 @@ def _as_type(node: ast.expr, dtype: np.dtype) -> ast.expr:
 
 def _whole(value: Any, result: Value) -> ast.expr:
     """A formula that is one number everywhere."""
-    return call("np.full", literal(result.shape), number(value), attribute(dtype_name(result.dtype)))
+    dtype = attribute(dtype_name(result.dtype))
+    return call("np.full", literal(result.shape), number(value), dtype)
 
 
 def _of_the_users(instr: Instr) -> str:

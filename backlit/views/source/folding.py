@@ -66,8 +66,10 @@ def short(function: Any, args: list[Any], params: dict[str, Any], helpers: Helpe
 
 def _is_call_of_helper(node: ast.expr) -> bool:
     """Whether it hands its operands to another function and no more."""
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and all(
-        isinstance(a, (ast.Name, ast.Constant)) for a in node.args
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and all(isinstance(a, (ast.Name, ast.Constant)) for a in node.args)
     )
 
 
@@ -75,7 +77,7 @@ class _Folder(Plain):
     def __init__(self, function: Any, args: list[Any], params: dict[str, Any], helpers: Helpers,
                  owner: type[Operator] | None):  # fmt: skip
         super().__init__(helpers, function, owner)
-        self.function, self.tree = function, tree_of(function)
+        self.tree = tree_of(function)
         self.bound = self._bind(args, params)
         self.inside: set[str] = set()  # bound by comprehensions around
 
@@ -190,35 +192,21 @@ class _Folder(Plain):
 
     def _closed(self, node: ast.AST, hidden: set[str]) -> bool:
         """Whether no array is read, only shapes and dtypes."""
-        if isinstance(node, ast.Attribute) and node.attr in _SHAPE:
-            if isinstance(node.value, ast.Name):
-                what = self.bound.get(node.value.id)
-                if isinstance(what, Operand):
-                    return what.static is not None and node.value.id not in hidden
-        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
-            left, right = node.left, node.comparators[0]
-            nothing = isinstance(right, ast.Constant) and right.value is None
-            if nothing and isinstance(left, ast.Name) and isinstance(
-                self.bound.get(left.id), Operand
-            ):
-                return self.bound[left.id].static is not None
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "len":
-            name = node.args[0]
-            if isinstance(name, ast.Name) and isinstance(self.bound.get(name.id), Operand):
-                return self.bound[name.id].static is not None
+        about = _asked_about(node)
+        if about is not None and isinstance(self.bound.get(about), Operand):
+            return self.bound[about].static is not None and about not in hidden
         if isinstance(node, ast.Name):
             if isinstance(node.ctx, ast.Store) or node.id not in hidden:
                 return not isinstance(self.bound.get(node.id), Operand) and self._known(node.id)
             return False
-        inner = hidden
         if isinstance(node, (ast.ListComp, ast.GeneratorExp, ast.SetComp, ast.DictComp)):
             made = {n for g in node.generators for n in stored(g.target)}
             if made & self.bound.keys():
                 return False
-            return all(self._closed(c, inner) for c in _without(node, made))
+            return all(self._closed(c, hidden) for c in _without(node, made))
         if isinstance(node, (ast.Lambda, ast.NamedExpr)):
             return False
-        return all(self._closed(c, inner) for c in ast.iter_child_nodes(node))
+        return all(self._closed(c, hidden) for c in ast.iter_child_nodes(node))
 
     def _known(self, name: str) -> bool:
         if isinstance(self.bound.get(name), Constant) or name in self.names.imported:
@@ -314,11 +302,11 @@ class _Folder(Plain):
     def visit_Call(self, node: ast.Call) -> ast.expr:
         found = self.names.look(node.func)
         function = plain(found)
-        if getattr(function, "__code__", None) is not None and not node.keywords:
-            if str(getattr(function, "__module__", "")).startswith("backlit"):
-                made = self._nested(found, node)
-                if made is not None:
-                    return made
+        ours = str(getattr(function, "__module__", "")).startswith("backlit")
+        if hasattr(function, "__code__") and ours and not node.keywords:
+            made = self._nested(found, node)
+            if made is not None:
+                return made
         if isinstance(node.func, ast.Attribute):
             static = self._static(node.func.value)
             method = node.func.attr
@@ -370,9 +358,9 @@ class _Folder(Plain):
             known, value = self.constant(k.value)
             if known and k.arg == "keepdims" and not value:
                 continue
-            if known and k.arg == "dtype" and value == x.dtype and x.dtype.kind in "fi":
-                if x.dtype.itemsize == 8 or x.dtype.kind == "f":
-                    continue
+            sums_as_it_is = x.dtype.kind == "f" or x.dtype == np.int64
+            if known and k.arg == "dtype" and value == x.dtype and sums_as_it_is:
+                continue
             if known and k.arg == "axis" and isinstance(value, tuple):
                 if len(value) == x.ndim and not _keeps(node, self):
                     continue
@@ -402,10 +390,24 @@ class _AskedTypes(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         if isinstance(node.func, ast.Name) and node.func.id == "isinstance":
             what, kind = node.args
-            if isinstance(what, ast.Name) and ast.unparse(kind) == "np.ndarray":
-                if what.id in self.bound:
-                    return ast.Constant(isinstance(self.bound[what.id], Operand))
+            known = isinstance(what, ast.Name) and what.id in self.bound
+            if known and ast.unparse(kind) == "np.ndarray":
+                return ast.Constant(isinstance(self.bound[what.id], Operand))  # type: ignore
         return self.generic_visit(node)
+
+
+def _asked_about(node: ast.AST) -> str | None:
+    """x of `x.shape`, `x is None` and `len(x)`, which are known before x is."""
+    if isinstance(node, ast.Attribute) and node.attr in _SHAPE:
+        what: Any = node.value
+    elif isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
+        right = node.comparators[0]
+        what = node.left if isinstance(right, ast.Constant) and right.value is None else None
+    elif isinstance(node, ast.Call) and ast.unparse(node.func) == "len":
+        what = node.args[0]
+    else:
+        return None
+    return what.id if isinstance(what, ast.Name) else None
 
 
 def _without(node: Any, names: set[str]) -> list[ast.AST]:

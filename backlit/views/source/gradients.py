@@ -56,7 +56,7 @@ def gradients(program: Program, pulls: list[Pull]) -> Gradients:
                 parts = made.parts.setdefault(x.name, [])
                 parts.append(part)
                 made.givers.setdefault((part, x.name), pull.output)
-    adds = {}
+    adds: dict[tuple[str, ...], Instr] = {}
     for instr in program.instrs:
         if instr.op == "add" and all(isinstance(x, Value) for x in instr.inputs):
             key = tuple(x.name for x in instr.inputs)  # type: ignore[union-attr]
@@ -78,19 +78,14 @@ def _fitted(program: Program, pull: Pull, g: str, x: Value, taken: set[str]) -> 
             break
         if read.name != g or made.name in taken or instr.op not in _FITS:
             continue
-        if instr.op == "sum_to" and read.shape != x.shape == made.shape:
+        summed = instr.op == "sum_to" and read.shape != x.shape
+        if made.shape == x.shape and (summed or read.dtype is not x.dtype is made.dtype):
             taken.add(made.name)
             g = made.name
-        elif instr.op == "cast" and read.dtype is not x.dtype and made.dtype is x.dtype:
-            if read.shape == x.shape:
-                taken.add(made.name)
-                g = made.name
     return g
 
 
-def _added(
-    name: str, parts: list[str], adds: dict[tuple[str, ...], Instr], made: Gradients
-) -> str:
+def _added(name: str, parts: list[str], adds: dict[tuple[str, ...], Instr], made: Gradients) -> str:
     """The total of the contributions, following the additions one by one."""
     total = parts[0]
     for part in parts[1:]:

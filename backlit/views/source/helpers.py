@@ -21,12 +21,14 @@ import numpy as np
 
 from backlit import dtypes as dt
 from backlit.errors import BacklitError
+from backlit.ops.index import SlicePut, basic_index
 from backlit.ops.op import Operator
 from backlit.views.source.literals import Unprintable, literal
 from backlit.views.source.python_math import attribute
 
 _MODULES = {np: "np", math: "math", itertools: "itertools", functools: "functools"}
 _MISSING = object()
+INDEXED = (SlicePut.forward,)  # their parameter `parts` becomes an index as NumPy has it
 
 
 @functools.cache
@@ -201,7 +203,7 @@ class Plain(ast.NodeTransformer):
     """Takes Backlit out of the source of a function."""
 
     def __init__(self, helpers: Helpers, function: Any, owner: type[Operator] | None):
-        self.helpers = helpers
+        self.helpers, self.function = helpers, function
         self.names = Names(function, owner, stored(tree_of(function)))
         self.referred: set[str] = set()  # names of helpers
 
@@ -221,9 +223,8 @@ class Plain(ast.NodeTransformer):
                 owner = getattr(thing, "__self__", None)
                 return self._helper(self.helpers.need(thing, owner))
             return _of_numpy(function)
-        if isinstance(node, ast.Name) and not isinstance(thing, (int, float, str, np.ufunc, type)):
-            if not isinstance(thing, (dt.dtype, np.dtype)):
-                return self._helper(self.helpers.constant(node.id, thing))
+        if isinstance(node, ast.Name) and isinstance(thing, (tuple, list, dict)):
+            return self._helper(self.helpers.constant(node.id, thing))
         return literal(thing)
 
     def _helper(self, name: str) -> ast.expr:
@@ -248,6 +249,8 @@ class Plain(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         found = self.names.look(node.func)
+        if found is basic_index and self.function in INDEXED:
+            return self.visit(node.args[0])  # type: ignore[no-any-return]
         if isinstance(found, type) and issubclass(found, BacklitError):
             node.keywords = []
         if not node.keywords and _is_ours_function(found) and _gives_back(plain(found)):

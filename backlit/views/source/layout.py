@@ -82,7 +82,55 @@ def wrapped(text: str, indent: int = 0) -> list[str]:
         left, _, right = text.partition(") = ")
         before, after = _broken(left + ")", indent), wrapped(right, indent)
         return [*before[:-1], f"{before[-1]} = {after[0].lstrip()}", *after[1:]]
-    return _broken(text, indent)
+    broken = _broken(text, indent)
+    if len(broken) == 1 and re.match(r"[\w.\[\]]+ = ", text):
+        return _at_operators(text, indent)
+    return broken
+
+
+def _at_operators(text: str, indent: int) -> list[str]:
+    """A long sum or product in brackets of its own, broken before operators."""
+    pad = " " * indent
+    target, _, right = text.partition(" = ")
+    pieces = _split(right, (" + ", " - ")) or _split(right, (" * ", " / ", " @ "))
+    if not pieces:
+        return [pad + text]
+    lines = [f"{pad}{target} = ("]
+    current = f"{pad}    {pieces[0]}"
+    for piece in pieces[1:]:
+        if len(current) + len(piece) + 1 > WIDTH:
+            lines.append(current)
+            current = f"{pad}    {piece}"
+        else:
+            current += f" {piece}"
+    return [*lines, current, f"{pad})"]
+
+
+def _split(text: str, operators: tuple[str, ...]) -> list[str]:
+    """The text cut before operators of the first level; empty where there are none."""
+    pieces, last = [], 0
+    for i, depth in _depths(text):
+        if depth == 0 and i > last and text[i : i + 3] in operators:
+            pieces.append(text[last:i].strip())
+            last = i + 1
+    return [*pieces, text[last:].strip()] if pieces else []
+
+
+def _depths(text: str) -> list[tuple[int, int]]:
+    """(position, how many brackets are open) of all that is in no string."""
+    found, depth, quote = [], 0, ""
+    for i, c in enumerate(text):
+        if quote:
+            quote = "" if c == quote else quote
+            continue
+        if c in "'\"":
+            quote = c
+        elif c in "([{":
+            depth += 1
+        elif c in ")]}":
+            depth -= 1
+        found.append((i, depth))
+    return found
 
 
 def _broken(text: str, indent: int) -> list[str]:
@@ -112,36 +160,20 @@ def _broken(text: str, indent: int) -> list[str]:
 
 def _outer_bracket(text: str) -> tuple[int, int] | None:
     """The longest bracket of the first level: where it opens and closes."""
-    best, depth, start = None, 0, 0
-    quote = ""
-    for i, c in enumerate(text):
-        if quote:
-            quote = "" if c == quote else quote
-        elif c in "'\"":
-            quote = c
-        elif c in "([{":
-            if depth == 0:
-                start = i
-            depth += 1
-        elif c in ")]}":
-            depth -= 1
-            if depth == 0 and (best is None or i - start > best[1] - best[0]):
-                best = (start, i)
+    best, start, before = None, 0, 0
+    for i, depth in _depths(text):
+        if depth == 1 and before == 0:
+            start = i
+        elif depth == 0 and before == 1 and (best is None or i - start > best[1] - best[0]):
+            best = (start, i)
+        before = depth
     return best if best is not None and best[1] - best[0] > 1 else None
 
 
 def _at_commas(text: str) -> list[str]:
-    pieces, depth, last, quote = [], 0, 0, ""
-    for i, c in enumerate(text):
-        if quote:
-            quote = "" if c == quote else quote
-        elif c in "'\"":
-            quote = c
-        elif c in "([{":
-            depth += 1
-        elif c in ")]}":
-            depth -= 1
-        elif c == "," and depth == 0:
+    pieces, last = [], 0
+    for i, depth in _depths(text):
+        if depth == 0 and text[i] == ",":
             pieces.append(text[last:i])
             last = i + 1
     pieces.append(text[last:])

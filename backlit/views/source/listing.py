@@ -223,7 +223,7 @@ def of_function(
                                lambda cell: _identifier(walk.cells.get(id(cell))),
                                _every_line())  # fmt: skip
     recorder, watch = attempt.recorder, watches[-1]
-    root = watch.roots[0] if watch.roots else watch.wire(results[-1])
+    root: Any = watch.roots[0] if watch.roots else watch.wire(results[-1])
     graph = watch.graph(_tensor_of(root, results[-1]))
     name_wires(graph, {})
     names = {str(v.name): w.name for w in graph.wires if w.given

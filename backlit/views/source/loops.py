@@ -47,9 +47,7 @@ def body_text(
     return "\n".join(lines)
 
 
-def _names(
-    body: Program, expressions: Any, outer: dict[str, str] | None = None
-) -> dict[str, str]:
+def _names(body: Program, expressions: Any, outer: dict[str, str] | None = None) -> dict[str, str]:
     """Its own names; `outer` are those of values that it shares with the Program around it."""
     helpers = expressions.helpers
     namer = Namer(RESERVED | set(helpers.texts))
@@ -100,9 +98,11 @@ def _scan(expressions: Any, instr: Instr) -> str:
                    lambda name: body_text(expressions, name, body, "One step."))  # fmt: skip
     names = _names(Program("", body.inputs, (), ()), expressions)
     inputs = [names[v.name] for v in body.inputs]
-    fixed, carried, rows = inputs[:consts], inputs[consts : consts + carries], inputs[
-        consts + carries :
-    ]
+    fixed, carried, rows = (
+        inputs[:consts],
+        inputs[consts : consts + carries],
+        inputs[consts + carries :],
+    )
     made = [f"made{i}" for i in range(len(body.outputs) - carries)]
     results = [*carried, *(f"{m}[t]" for m in made)]
     steps = f"reversed(range({length}))" if params["reverse"] else f"range({length})"

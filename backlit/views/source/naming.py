@@ -62,9 +62,7 @@ def names_of(made: Listing, found: Gradients, backward: set[str]) -> dict[str, s
     for v in forward:
         if v.name in names or v.name in seeds:
             continue
-        if v.name in inputs:
-            names[v.name] = namer.own(v.name)
-        elif not made.pulls:
+        if v.name in inputs or not made.pulls:
             names[v.name] = namer.own(v.name)
         else:
             names[v.name] = _by_maker(v, makers[v.name], modules, namer, names)

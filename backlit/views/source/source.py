@@ -15,14 +15,17 @@ from typing import Any
 import numpy as np
 
 from backlit.errors import ProgramError
-from backlit.views.source.listing import listing
 from backlit.views.source.listing import fused as fused_listing
+from backlit.views.source.listing import listing
 from backlit.views.source.literals import Unprintable, numpy_dtype
 from backlit.views.source.writer import Writer
 
 
 class Source(str):
-    """The text of a file; `arrays` lie beside it in an .npz, `names` says what values are called."""
+    """The text of a file; `arrays` lie beside it in an .npz.
+
+    `names` says what the Program's values are called, `gradients` what those of inputs are.
+    """
 
     arrays: dict[str, np.ndarray]
     names: dict[str, str]

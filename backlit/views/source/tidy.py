@@ -46,9 +46,10 @@ def _is(args: list[ast.expr], text: str) -> bool:
 
 def _condition(node: ast.expr) -> ast.expr | None:
     """c of `np.where(c, 1.0, 0.0)`, in whichever float dtype."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-        if node.func.attr == "astype" and ast.unparse(node.args[0]).startswith("np.float"):
-            return _condition(node.func.value)
+    method = node.func if isinstance(node, ast.Call) else None
+    if isinstance(method, ast.Attribute) and method.attr == "astype":
+        as_float = ast.unparse(node.args[0]).startswith("np.float")  # type: ignore[attr-defined]
+        return _condition(method.value) if as_float else None
     if not _is_where(node):
         return None
     condition, one, zero = node.args  # type: ignore[attr-defined]

@@ -66,8 +66,10 @@ class Writer:
         totals = {g for v, g in self.gradients.totals.items() if v in leaves}
         wanted += [v for i in self.program.instrs for v in i.outputs
                    if v is not None and (v.name in totals or not i.backward_of)]  # fmt: skip
-        return list(needed(self.program.instrs, wanted)) if self.made.pulls else list(
-            self.program.instrs
+        return (
+            list(needed(self.program.instrs, wanted))
+            if self.made.pulls
+            else list(self.program.instrs)
         )
 
     def _is_plain(self) -> bool:
@@ -122,7 +124,8 @@ class Writer:
             page.add()
         if self.stored:
             page.add()
-            page.add('with np.load(Path(__file__).with_suffix(".npz"), allow_pickle=False) as file:')
+            beside = 'Path(__file__).with_suffix(".npz")'
+            page.add(f"with np.load({beside}, allow_pickle=False) as file:")
             page.add("data = dict(file)", indent=4)
 
     def _title(self) -> str:
@@ -252,14 +255,18 @@ class Writer:
 
     def _shown(self, name: str, instr: Instr) -> str:
         """A gradient that an add handed on is called after the value that it arrived at."""
-        pull = self.gradients.pulls.get(instr.backward_of)
-        if pull is not None and name in pull.upstream:
-            maker = self.makers[pull.output]
-            value = maker.outputs[pull.upstream.index(name)]
-            if value is not None and self._alias(value.name) is not None:
-                if f"d{self.names[value.name]}" in self._written:
-                    return f"d{self.names[value.name]}"
-        return self.names.get(name, name)
+        first = next((v.name for v in instr.outputs if v is not None), "")
+        of = self.gradients.sums.get(first)
+        giver = self.gradients.givers.get((name, of), "") if of else instr.backward_of
+        pull = self.gradients.pulls.get(giver)
+        if pull is None or name not in pull.upstream:
+            return self.names.get(name, name)
+        value = self.makers[pull.output].outputs[pull.upstream.index(name)]
+        if value is None:
+            return self.names.get(name, name)
+        alias = f"d{self.names[value.name]}"
+        known = self._alias(value.name) is not None and alias in self._written
+        return alias if known else self.names.get(name, name)
 
     def _waits(self, instr: Instr, v: Value, made: ast.expr) -> bool:
         """Whether a value is written into the one line that reads it."""
@@ -378,11 +385,9 @@ class Writer:
                 if total not in self.makers and total not in self.seeds:
                     continue
                 name = self.gradient_name(v.name)
-                text = f'print("{name} =", {name})' if v.shape == () else (
-                    f'print("|{name}| =",'
-                    f" np.linalg.norm({name}))"
-                )
-                page.add(text, indent=4)
+                size = f"np.linalg.norm({name})"
+                text = f'"{name} =", {name}' if v.shape == () else f'"|{name}| =", {size}'
+                page.add(f"print({text})", indent=4)
                 shown += 1
         if not shown:
             for x in self.program.outputs:
