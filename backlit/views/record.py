@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from backlit.autograd.engine import collect, fit, grad, resolve
+from backlit.autograd.modes import enable_grad
 from backlit.autograd.node import Node
 from backlit.autograd.observe import Observer, observe
 from backlit.errors import ArgumentError, ArgumentTypeError, GradError, user_frame
@@ -316,7 +317,7 @@ def _record(
 ) -> Recorded:
     """Run, walk back, and read both off."""
     watch, recorder = Watch(), Recorder()
-    with observe(recorder, watch):  # type: ignore[arg-type]  # it renames what returns its input
+    with enable_grad(), observe(recorder, watch):  # type: ignore[arg-type]  # it renames what returns its input
         result = run()
         grads = grad(result, leaves, _seed(result, gradient), allow_unused=True, retain_graph=True)
     graph = watch.graph(result)
