@@ -12,7 +12,7 @@ from planted.case import Case
 
 PAIRS = ("circuits", "layers", "networks", "losses", "softmaxes", "norms", "convs", "pools",
          "recurrent", "attention", "gates", "indexing", "shapes", "products",
-         "fragile")  # fmt: skip
+         "course", "fragile")  # fmt: skip
 OURS = ("functions", "compositions")
 
 
