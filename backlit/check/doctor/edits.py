@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from backlit.check.doctor.repairs import Bench, Site, Trial, meaning, sites
-from backlit.check.doctor.tape import Call, Edit, Ref, Tape, refs, slots_of
+from backlit.check.doctor.tape import Call, Edit, Ref, Tape, refs, resolve, slots_of
 
 PRODUCTS = frozenset(("multiply", "mul", "divide", "div", "true_divide"))
 MATRIX = frozenset(("matmul", "dot", "mm", "bmm", "outer", "tensordot", "einsum", "vdot", "inner"))
@@ -93,7 +93,7 @@ def _value_at(tape: Tape, call: Call, position: int | None) -> Any:
     if position is None:
         return _made(tape, call)
     arg = call.args[position]
-    return tape.values[arg.slot] if isinstance(arg, Ref) and arg.window is None else arg
+    return resolve(arg, tape.values) if isinstance(arg, Ref) else arg
 
 
 def _changed(position: int | None, change: Callable[[Any], Any]) -> Edit:
