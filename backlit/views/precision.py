@@ -115,7 +115,7 @@ class Precision:
             panel.semilogx(shown, places, mark, color=colour, label=key, markersize=4)
         panel.set_yticks(places)
         panel.set_yticklabels([layer.name for layer in layers], fontsize=7)
-        panel.invert_yaxis()
+        panel.set_ylim(len(layers) - 0.5, -0.5)
         panel.legend(frameon=False, fontsize=8)
         if many:
             panel = charts.axes(made, (1, 2, 2), "relative deviation of the loss by step")

@@ -30,6 +30,16 @@ def t64(value, grad=True):
     return bl.tensor(value, dtype=bl.float64, requires_grad=grad)
 
 
+def test_c3_the_add_gate_wants_its_output_smaller():
+    x, y, z = t64(-2.0), t64(5.0), t64(-4.0)
+    q = x + y
+    recorded = bl.see.record(q * z)
+    moved = bl.see.nudge(q, of=recorded)
+    assert moved.delta == -4.0  # the force: a larger q lowers f, four times as much
+    lower = bl.see.nudge(x, dz=-1e-3, of=recorded)
+    assert lower.actual > 0 and lower.actual == pytest.approx(4e-3, rel=1e-12)
+
+
 # ----- vectors and matrices -----
 
 
