@@ -19,14 +19,18 @@ from backlit.check.doctor.whole import Case, Find
 
 def diagnose(subject: Subject, *, seed: int = 0) -> Diagnosis:
     """Examine a subject: check its claims at the given values and nearby, and explain errors."""
-    rng = np.random.default_rng(seed)
+    with np.errstate(all="ignore"):
+        return _examined(subject, np.random.default_rng(seed))
+
+
+def _examined(subject: Subject, rng: np.random.Generator) -> Diagnosis:
     found = Diagnosis(checked=subject.names)
     outputs = subject.outputs(subject.values)
     if protocol.unsteady(subject, outputs, found):
         return found
     groups = _groups(subject, outputs, rng)
     bad = [group for group in groups if _is_bad(subject, group, rng)]
-    wrong = [n for n in subject.names if any(p.wrong(n).any() for g in bad for p in g)]
+    wrong = _wrong(subject, groups, bad)
     stepped = tuple(n for n in subject.names if _steps(subject, n, rng))
     noted = [*_kinks(bad), *protocol.notes(subject, groups, wrong, stepped)]
     finds = protocol.causes(subject, groups, wrong)
@@ -40,12 +44,33 @@ def diagnose(subject: Subject, *, seed: int = 0) -> Diagnosis:
     return found
 
 
+def _wrong(subject: Subject, groups: list[list[Point]], bad: list[list[Point]]) -> list[str]:
+    """Inputs with a wrong claim; at a kink only where it is wrong nearby too.
+
+    Where several kinks meet, a fair choice for each may leave the slopes of the sides.
+    """
+    generic = any(all(group is not b for b in bad) for group in groups[1:])
+    wrong = []
+    for name in subject.names:
+        for p in (p for group in bad for p in group):
+            mask = p.wrong(name)
+            if name in p.disagrees and not p.known[name].all() and not p.kinks[name].any():
+                wrong.append(name)  # of elements that were not looked at
+                break
+            shaped = np.shape(p.claims.get(name)) == mask.shape
+            if (mask & ~p.kinks[name] if generic and shaped else mask).any():
+                wrong.append(name)
+                break
+    return wrong
+
+
 def _groups(subject: Subject, outputs: list[np.ndarray],
             rng: np.random.Generator) -> list[list[Point]]:  # fmt: skip
     """Points at the given values and at others nearby; points of a group share their values."""
     loss = len(outputs) == 1 and np.ndim(outputs[0]) == 0
     groups = []
-    for k in range(3 if loss else 2):
+    small = sum(v.size for v in subject.values.values()) <= 60
+    for k in range(3 if loss and small else 2):
         values = subject.values if k == 0 else nearby(subject, rng)
         if values is None:
             continue
@@ -78,10 +103,15 @@ def nearby(subject: Subject, rng: np.random.Generator) -> dict[str, np.ndarray] 
 
 def _is_bad(subject: Subject, group: list[Point], rng: np.random.Generator) -> bool:
     """Whether some claim is wrong or at a kink; then the points are completed."""
-    fine = all(agrees_along(subject, group, n, rng) for n in subject.names for _ in range(2))
-    if not fine:
+    off = [
+        n for n in subject.names
+        if not all(agrees_along(subject, group, n, rng) for _ in range(2))
+    ]  # fmt: skip
+    if off:
         complete(subject, group, rng)
-    return not fine
+        for p in group:
+            p.disagrees = off
+    return bool(off)
 
 
 def _complete_all(subject: Subject, groups: list[list[Point]], rng: np.random.Generator) -> None:
@@ -98,14 +128,13 @@ def _kinks(bad: list[list[Point]]) -> list[Cause]:
             claim = p.claims.get(name)
             if not mask.any() or claim is None or np.shape(claim) != mask.shape:
                 continue
-            fair = mask & ~p.wrong(name)
-            if not fair.any():
-                continue
+            off = mask & p.wrong(name)
+            fair = mask & ~off if (mask & ~off).any() else off
             index = tuple(int(i) for i in np.argwhere(fair)[0])
             text = (
                 f"{int(fair.sum())} elements of {name} lie at a kink; at {place(name, index)} the"
                 f" sides have slopes {p.low[name][index]:.6g} and {p.high[name][index]:.6g}, the"
-                f" claim is {float(np.asarray(claim)[index]):.6g}: a fair choice"
+                f" claim is {float(np.asarray(claim)[index]):.6g}"
             )
             causes.append(Cause("kink", name, index, text, 0.5))
     return causes[:3]

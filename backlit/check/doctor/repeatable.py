@@ -41,6 +41,34 @@ def generators_of(*functions: Any) -> list[np.random.Generator]:
     return list(found.values())
 
 
+class Chance:
+    """Whether a function draws random numbers: asked once, so that others need no seeding."""
+
+    def __init__(self) -> None:
+        self.used: bool | None = None
+
+    def run(self, function: Callable[[], Any], seed: int, generators: list) -> Any:
+        """Call a function with the generators seeded, if it uses them at all."""
+        if self.used is False:
+            return function()
+        with repeatable(seed, generators):
+            before = _states(generators)
+            result = function()
+            if self.used is None:
+                self.used = _states(generators) != before
+        return result
+
+
+def _states(generators: list[np.random.Generator]) -> list[Any]:
+    kind, keys, *rest = np.random.get_state()
+    torch = sys.modules.get("torch")
+    return [
+        kind, np.asarray(keys).tobytes(), *rest, random.getstate(),
+        str(bl.get_rng_state()), [str(g.bit_generator.state) for g in generators],
+        bytes(torch.get_rng_state().numpy()) if torch is not None else b"",
+    ]  # fmt: skip
+
+
 @contextmanager
 def repeatable(seed: int, generators: list[np.random.Generator]) -> Iterator[Callable[[int], None]]:
     """Seed everything for a `with` block; what it yields seeds again, in the middle."""

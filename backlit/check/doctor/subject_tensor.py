@@ -15,7 +15,7 @@ import numpy as np
 import backlit as bl
 from backlit import tree
 from backlit.autograd import Function, Observer, observe
-from backlit.check.doctor.repeatable import generators_of, repeatable
+from backlit.check.doctor.repeatable import Chance, generators_of, repeatable
 from backlit.check.doctor.subjects import SEED, Subject, named
 from backlit.errors import ArgumentError, DTypeError
 from backlit.tensor import Tensor
@@ -27,6 +27,7 @@ class TensorSubject(Subject):
     def __init__(self, function: Callable[..., Any], inputs: Any, signature: Any = None):
         self.function = function
         self.functions = (function,)
+        self.chance = Chance()
         self.generators = generators_of(function)
         self.inputs = _in_order(signature or function, named(signature or function, inputs))
         self.keywords = isinstance(inputs, Mapping) and _by_keyword(function, self.inputs)
@@ -70,8 +71,9 @@ class TensorSubject(Subject):
             return self.function(**tensors) if self.keywords else self.function(*tensors.values())
 
     def _leaves(self, tensors: dict[str, Any]) -> list[Tensor]:
-        with repeatable(SEED, self.generators):
-            return _float_tensors(self._call(tensors))
+        return self.chance.run(
+            lambda: _float_tensors(self._call(tensors)), SEED, self.generators
+        )  # type: ignore[no-any-return]
 
     def outputs(self, values: dict[str, np.ndarray]) -> list[np.ndarray]:
         leaves = self._leaves(self._tensors(values))

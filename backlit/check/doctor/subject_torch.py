@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit.check.doctor.repeatable import generators_of, repeatable
+from backlit.check.doctor.repeatable import Chance, generators_of, repeatable
 from backlit.check.doctor.subject_tensor import _by_keyword, _in_order
 from backlit.check.doctor.subjects import SEED, Subject, named
 from backlit.errors import ArgumentError
@@ -41,6 +41,7 @@ class TorchSubject(Subject):
         self.function: Callable[..., Any] = owner.apply if user else subject
         signature = owner.forward if user else subject
         self.functions = (owner.forward, owner.backward) if user else (subject,)
+        self.chance = Chance()
         self.generators = generators_of(*self.functions)
         if not isinstance(inputs, Mapping) and user:
             names = _names_of_forward(owner)
@@ -105,8 +106,9 @@ class TorchSubject(Subject):
         return []
 
     def _leaves(self, tensors: dict[str, Any]) -> list[Any]:
-        with repeatable(SEED, self.generators):
-            return self._floats(self._call(tensors))
+        return self.chance.run(
+            lambda: self._floats(self._call(tensors)), SEED, self.generators
+        )  # type: ignore[no-any-return]
 
     def outputs(self, values: dict[str, np.ndarray]) -> list[np.ndarray]:
         leaves = self._leaves(self._tensors(values))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit.check.doctor.repeatable import generators_of, repeatable
+from backlit.check.doctor.repeatable import Chance, generators_of, repeatable
 from backlit.errors import ArgumentError, ArgumentTypeError
 
 SEED = 20
@@ -67,8 +67,8 @@ class Pair(Subject):
         self.keywords = isinstance(inputs, Mapping) and _takes_keywords(forward, inputs)
         self.inputs = dict(named(forward, inputs))
         self.paths = _paths(self.inputs)
-        every = {n: v for n, v in _floats(self.inputs, self.paths).items()}
-        self.single = False
+        every = _floats(self.inputs, self.paths)
+        self.chance = Chance()
         found = self._run(every, None)
         claimed = self._by_name(found[2])
         self.values = {n: every[n] for n in every if n in claimed}
@@ -83,8 +83,8 @@ class Pair(Subject):
         )  # fmt: skip
 
     def outputs(self, values: dict[str, np.ndarray]) -> list[np.ndarray]:
-        with repeatable(SEED, self.generators):
-            out, _, _ = self._split(self._forward(values))
+        returned = self.chance.run(lambda: self._forward(values), SEED, self.generators)
+        out, _, _ = self._split(returned)
         return [np.asarray(o) for o in float_leaves(out)]
 
     def claims(self, values: dict[str, np.ndarray], seeds: list[np.ndarray],
@@ -100,7 +100,7 @@ class Pair(Subject):
     # ----- calling what was written -----
 
     def _forward(self, values: Mapping[str, Any], pack: Callable[[Any], Any] = np.array) -> Any:
-        given = copy.deepcopy(self.inputs)
+        given = _copied(self.inputs)
         for name, value in values.items():
             old = _get(given, self.paths[name])
             number = not isinstance(old, np.ndarray) and np.ndim(value) == 0
@@ -241,6 +241,18 @@ def float_leaves(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return [leaf for v in value.values() for leaf in float_leaves(v)]
     return [value] if is_float(value) else []
+
+
+def _copied(value: Any) -> Any:
+    """A copy that the called code may change."""
+    kind = type(value)
+    if kind is np.ndarray:
+        return value.copy()
+    if kind is dict:
+        return {k: _copied(v) for k, v in value.items()}
+    if kind in (list, tuple):
+        return kind(_copied(v) for v in value)
+    return value if kind in (int, float, str, bool, type(None)) else copy.deepcopy(value)
 
 
 def _paths(inputs: Mapping[str, Any]) -> dict[str, tuple]:

@@ -16,7 +16,7 @@ import numpy as np
 from backlit.check.doctor.repairs import FAULTS, WORK
 from backlit.check.doctor.subjects import Subject
 from backlit.check.doctor.tape import Call, Edit, Ref, Tape
-from backlit.check.doctor.truth import Point
+from backlit.check.doctor.truth import Point, size_of
 from backlit.check.doctor.whole import Case, Find, describe
 
 STEP = 1e-4
@@ -65,7 +65,9 @@ class Slopes:
         for p, _ in taped:
             moves = []
             for _ in range(DIRECTIONS):
-                move = {n: rng.standard_normal(v.shape) for n, v in p.values.items()}
+                move = {
+                    n: rng.standard_normal(v.shape) * size_of(v) for n, v in p.values.items()
+                }
                 moves.append({n: np.where(case.usable(p, n), m, 0.0) for n, m in move.items()})
             self.directions.append(moves)
         self.claimed = self._against(lambda p, n: case.claim(p, n))

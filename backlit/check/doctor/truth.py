@@ -36,27 +36,43 @@ class Slopes:
         return self.left != self.right
 
 
-def slopes(function: Callable[[float], np.ndarray]) -> Slopes:
-    """Slopes of a vector-valued function at 0, refined until two steps agree."""
-    middle = function(0.0)
+def slopes(function: Callable[[float], np.ndarray], size: float = 1.0,
+           middle: np.ndarray | None = None) -> Slopes:  # fmt: skip
+    """Slopes of a vector-valued function at 0, refined until two steps agree.
+
+    `size`: of the values that are moved; steps are fractions of it.
+    """
+    middle = function(0.0) if middle is None else middle
     if is_coarse(middle):
-        return _refined(function, middle, COARSE_STEPS, rounding=1e-7)
-    found = _refined(function, middle, STEPS)
-    scale = 1.0 + np.abs(found.value)
+        return _refined(function, middle, COARSE_STEPS, size, rounding=1e-7)
+    found = _refined(function, middle, STEPS, size)
+    scale = np.abs(found.value).max(initial=0.0) + 1e-14 * np.abs(middle).max(initial=0.0) / size
     if not np.all(found.error < 1e-8 * scale) or found.kinked.any():
-        found = _refined(function, middle, MORE_STEPS)
+        found = _refined(function, middle, MORE_STEPS, size)
+        if not 0.1 < size < 10 and not np.all(found.error < 1e-6 * scale):
+            other = _refined(function, middle, MORE_STEPS, 1.0)
+            found = other if np.nansum(other.error) < np.nansum(found.error) else found
     return found
+
+
+def size_of(values: np.ndarray) -> float:
+    """The largest magnitude, or 1 where all is zero."""
+    top = float(np.abs(values).max(initial=0.0))
+    return top if np.isfinite(top) and top > 0 else 1.0
 
 
 def is_coarse(values: np.ndarray) -> bool:
     """Whether float64 values were rounded to float32 on the way."""
+    if not values.size:
+        return False
     with np.errstate(all="ignore"):
         single = np.array_equal(values.astype(np.float32), values)
         return bool(single and np.mean(values.astype(np.float16) == values) < 0.5)
 
 
-def _refined(function: Any, middle: np.ndarray, steps: tuple[float, ...],
-             rounding: float = 0.0) -> Slopes:  # fmt: skip
+def _refined(function: Any, middle: np.ndarray, fractions: tuple[float, ...], size: float,
+             rounding: float = 4e-16) -> Slopes:  # fmt: skip
+    steps = [f * size for f in fractions]
     ahead = np.array([function(h) for h in steps])
     behind = np.array([function(-h) for h in steps])
     with np.errstate(all="ignore"):
@@ -66,10 +82,11 @@ def _refined(function: Any, middle: np.ndarray, steps: tuple[float, ...],
         left, left_error = _best((middle - behind) / h, 4)
         noise = rounding * np.abs(middle) / steps[-1]
         error, right_error, left_error = (
-            e + k * noise for e, k in ((error, 3), (right_error, 6), (left_error, 6))
+            e + k * noise for e, k in ((error, 0.3), (right_error, 1), (left_error, 1))
         )
         gap = np.abs(right - left)
-        rough = 1e-5 * (np.abs(left) + np.abs(right)) + 20 * (left_error + right_error) + 1e-9
+        rough = 1e-5 * (np.abs(left) + np.abs(right)) + 20 * (left_error + right_error)
+        rough += 1e-9 * np.abs(value).max(initial=0.0)
         smooth = ~(gap > rough)
     return Slopes(value, error, np.where(smooth, value, left), np.where(smooth, value, right))
 
@@ -97,13 +114,15 @@ class Point:
     low: dict[str, np.ndarray] = field(default_factory=dict)
     high: dict[str, np.ndarray] = field(default_factory=dict)
     known: dict[str, np.ndarray] = field(default_factory=dict)  # mask of elements differenced
+    floor: dict[str, float] = field(default_factory=dict)  # what rounding alone makes
+    disagrees: list[str] = field(default_factory=list)  # inputs that fail along a direction
 
     def allowed(self, name: str) -> np.ndarray:
         """The largest deviation of a right claim, per element."""
         sizes = [np.abs(t).max(initial=0.0) for t in self.truth.values()]
         scale = max(np.abs(self.truth[name]).max(initial=0.0), 1e-3 * max(sizes, default=0.0))
         coarse = 1e3 if getattr(self.claims.get(name), "dtype", None) == np.float32 else 1.0
-        return coarse * TOLERANCE * scale + 4 * self.error[name] + 1e-12
+        return coarse * TOLERANCE * scale + 4 * self.error[name] + self.floor[name]
 
     def wrong(self, name: str) -> np.ndarray:
         """Mask of the elements whose claim is wrong; all of them where the shape is."""
@@ -154,7 +173,9 @@ def along(subject: Subject, values: dict[str, np.ndarray], name: str,
 
     def value(t: float) -> np.ndarray:
         moved = {**values, name: values[name] + t * direction}
-        return np.concatenate([np.ravel(np.asarray(o, float)) for o in subject.outputs(moved)])
+        with np.errstate(all="ignore"):
+            outputs = subject.outputs(moved)
+        return np.concatenate([np.ravel(np.asarray(o, float)) for o in outputs])
 
     return value
 
@@ -163,6 +184,7 @@ def complete(subject: Subject, points: list[Point], rng: np.random.Generator) ->
     """Fill in the true gradients of points that share their values."""
     values = points[0].values
     weights = [np.concatenate([np.ravel(s) for s in p.seeds]) for p in points]
+    middle = None
     for name, start in values.items():
         places = list(np.ndindex(start.shape))
         if len(places) > ELEMENTS:
@@ -172,12 +194,21 @@ def complete(subject: Subject, points: list[Point], rng: np.random.Generator) ->
             p.truth[name], p.error[name] = np.zeros(start.shape), np.zeros(start.shape)
             p.low[name], p.high[name] = np.zeros(start.shape), np.zeros(start.shape)
             p.kinks[name], p.known[name] = (np.zeros(start.shape, bool) for _ in range(2))
+            p.floor[name] = _floor(subject, values, p.seeds, start)
         for place in places:
             basis = np.zeros(start.shape)
             basis[place] = 1.0
-            found = slopes(along(subject, values, name, basis))
+            function = along(subject, values, name, basis)
+            middle = function(0.0) if middle is None else middle
+            found = slopes(function, size_of(start), middle)
             for p, w in zip(points, weights):
                 _contract(p, name, place, found, w)
+
+
+def _floor(subject: Subject, values: dict, seeds: list[np.ndarray], start: np.ndarray) -> float:
+    """Rounding of the weighted outputs, as a slope."""
+    total = float(np.nansum(np.abs(weighted(subject.outputs(values), seeds))))
+    return 1e-12 * total / size_of(start) if np.isfinite(total) else 0.0
 
 
 def _contract(p: Point, name: str, place: tuple, found: Slopes, w: np.ndarray) -> None:
@@ -199,7 +230,9 @@ def agrees_along(subject: Subject, points: list[Point], name: str,
     start = values[name]
     direction = rng.standard_normal(start.shape)
     direction = direction / max(float(np.linalg.norm(direction)), 1e-300)
-    found = slopes(along(subject, values, name, direction))
+    if not start.size:
+        return all(np.shape(p.claims.get(name)) in (start.shape, ()) for p in points)
+    found = slopes(along(subject, values, name, direction), size_of(start))
     for p in points:
         claim = p.claims.get(name)
         claim = np.zeros(start.shape) if claim is None else np.asarray(claim, float)
@@ -209,7 +242,8 @@ def agrees_along(subject: Subject, points: list[Point], name: str,
         value, claimed = float((found.value * w).sum()), float((claim * direction).sum())
         error = float(np.sqrt(((found.error * w) ** 2).sum()))
         size = max(abs(value), float(np.linalg.norm(claim)) / max(start.size, 1) ** 0.5)
-        fine = abs(value - claimed) <= 0.5 * TOLERANCE * size + 4 * error + 1e-12
-        if not fine or error > 1e-4 * (size + 1e-3) or (found.kinked & (w != 0)).any():
+        floor = _floor(subject, values, p.seeds, start)
+        fine = abs(value - claimed) <= 0.5 * TOLERANCE * size + 4 * error + floor
+        if not fine or error > 1e-4 * size + floor or (found.kinked & (w != 0)).any():
             return False
     return True
