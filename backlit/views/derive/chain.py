@@ -21,7 +21,7 @@ from backlit.views.derive.paths import local, path_lines
 from backlit.views.derive.patterns import closed_form, with_penalty
 from backlit.views.derive.rules import Back
 from backlit.views.derive.terms import Number, Symbol, Term, Times, added
-from backlit.views.derive.words import word
+from backlit.views.derive.words import sentence, word
 from backlit.views.graph import Gate, Graph, Wire
 
 
@@ -83,8 +83,8 @@ class Chain:
             yield from self._start(wire)
             return
         if len(parts) > 1:
-            text = {"name": _spoken(self.notation.symbol(wire)), "count": len(parts)}
-            yield words(word("fork", self.language, **text))
+            symbol = self.notation.symbol(wire)
+            yield words(*sentence("fork", self.language, symbol, count=len(parts)))
         concrete = added([term for _, term in parts])
         sides: list[Term] = []
         abstract = self._abstract(wire, parts)
@@ -153,12 +153,6 @@ def _moment(wire: Wire) -> float:
     if wire.maker is not None:
         return wire.maker.id
     return min((gate.id for gate, _ in wire.readers), default=0) - 0.5
-
-
-def _spoken(tex: str) -> str:
-    from backlit.views.derive.plain import plain
-
-    return plain(tex)
 
 
 def targets_of(graph: Graph, wrt: Any) -> list[Wire]:

@@ -43,7 +43,10 @@ class Layer:
 
 def layered(graph: Graph) -> list[Layer]:
     """The longest chain of layers, first layer first; empty where there is none."""
-    found = [layer for gate in graph.gates if (layer := _affine(gate)) is not None]
+    found = [
+        layer for gate in graph.gates
+        if (layer := _affine(gate)) is not None and not _depends(layer.input, layer.weight)
+    ]  # fmt: skip
     for layer in found:
         layer.activation = activation(layer.z)
     by_input = {id(layer.input): layer for layer in found}
@@ -56,7 +59,24 @@ def layered(graph: Graph) -> list[Layer]:
             best = chain
     for k, layer in enumerate(best):
         layer.number = k + 2  # the input is layer 1
-    return best if best and best[-1].z.grad is not None else []
+    if not best or best[-1].z.grad is None:
+        return []
+    trained = any(layer.weight.kind == "parameter" or layer.activation for layer in best)
+    return best if trained or len(best) > 1 else []
+
+
+def _depends(wire: Wire, leaf: Wire) -> bool:
+    """Whether a value was computed from a leaf: a product with itself is no layer."""
+    stack, seen = [wire], {id(wire)}
+    while stack:
+        current = stack.pop()
+        if current is leaf:
+            return True
+        for source in current.maker.inputs if current.maker is not None else ():
+            if source is not None and id(source) not in seen:
+                seen.add(id(source))
+                stack.append(source)
+    return False
 
 
 def _next(layer: Layer, by_input: dict[int, Layer]) -> Layer | None:

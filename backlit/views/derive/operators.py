@@ -104,19 +104,21 @@ def _rule_tex(op: Any, shown: list[Any], params: dict[str, Any]) -> Tex:
         return Tex(rf"\operatorname{{{name}}}" + fm.parenthesize(listed))
     names = [None if s is None else f"@{k}@" for k, s in enumerate(shown)]
     pattern = op.latex(*names, **params)
-    texts = [None if s is None else Tex.of(s).at(_rank(pattern, n)) for s, n in zip(shown, names)]
+    texts = [None if s is None else _argument(Tex.of(s), n, pattern) for s, n in zip(shown, names)]
     text = op.latex(*texts, **params)
     if shown and text == texts[0]:  # it is not written at all: a cast, a new axis
         return Tex.of(shown[0])
     return Tex(text, SIGN)
 
 
-def _rank(pattern: str, name: str | None) -> int:
-    """How tightly an argument must bind where an operator writes it."""
-    if f"{{{name}}}^" in pattern or f"{{{name}}}_" in pattern or f"{name}_" in pattern:
-        return ATOM
+def _argument(made: Tex, name: str | None, pattern: str) -> str:
+    """An argument in the parentheses or braces that it needs where the operator writes it."""
+    if f"{{{name}}}^" in pattern or f"{{{name}}}_" in pattern:
+        return made.at(ATOM)
+    if f"{name}_" in pattern or f"{name}^" in pattern:
+        return f"{{{made.at(ATOM)}}}"
     bracketed = rf"\left({name}" in pattern or f", {name}" in pattern
-    return 0 if bracketed else SIGN + 1
+    return made.at(0 if bracketed else SIGN + 1)
 
 
 def applied(op: Any, params: dict[str, Any], args: Sequence[Term | None], output: int = 0) -> Term:

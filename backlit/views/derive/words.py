@@ -45,6 +45,15 @@ def word(key: str, language: str, **given: object) -> str:
     return WORDS[key][LANGUAGES.index(language)].format(**given)
 
 
+def sentence(key: str, language: str, symbol: str, **given: object) -> tuple[str, str]:
+    """A phrase about a symbol, as text and as LaTeX."""
+    from backlit.views.derive.plain import plain
+
+    before, _, after = word(key, language, name="\0", **given).partition("\0")
+    tex = rf"\text{{{before}}}{symbol}\text{{{after}}}"
+    return f"{before}{plain(symbol)}{after}", tex
+
+
 def check_language(language: str) -> None:
     if language not in LANGUAGES:
         raise ArgumentError(f"language must be 'en' or 'zh', got {language!r}")
