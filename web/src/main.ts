@@ -103,10 +103,12 @@ class Page {
           () => this.translate())));
   }
 
-  private async relayout(keep: Item | null): Promise<void> {
+  private async relayout(keep: Item | null, focus = false): Promise<void> {
     this.view = visible(this.model, this.open);
     const drawn = await this.circuit.show(this.view, this.direction, keep);
-    if (drawn) this.update();
+    if (!drawn) return;
+    if (focus) this.circuit.focus(keep);
+    this.update();
   }
 
   /** Where the walk stands, in the bar and on the wires. */
@@ -180,12 +182,12 @@ class Page {
   }
 
   /** The walk goes on from the same place, in steps of what is drawn now. */
-  private reopened(keep: Item): void {
+  private reopened(keep: Item, focus = false): void {
     const past = this.steps[this.position - 1];
     this.view = visible(this.model, this.open);
     this.steps = stepsOf(this.view, this.model);
     this.position = this.walking ? placeOf(past, this.steps) : this.steps.length;
-    void this.relayout(keep);
+    void this.relayout(keep, focus);
   }
 
   /** Open what holds an item, choose it and bring it into view. */
@@ -198,7 +200,7 @@ class Page {
     this.chosen = { item };
     this.tabs.choose(0);
     if (closed || !this.circuit.shows(item)) {
-      this.reopened(item);
+      this.reopened(item, true);
       return;
     }
     this.update();

@@ -27,7 +27,9 @@ export class Tabs {
   }
 
   update(): void {
-    const kept = this.list.contains(document.activeElement);
+    const focused = document.activeElement;
+    const kept = this.list.contains(focused);
+    const within = this.body.contains(focused) && focused;
     clear(this.list, ...this.tabs.map(({ word }, i) => {
       const made = h("button", {
         type: "button", role: "tab", id: `tab-${word}`, "aria-selected": String(i === this.at),
@@ -40,7 +42,14 @@ export class Tabs {
     this.body.setAttribute("aria-labelledby", `tab-${tab.word}`);
     clear(this.body, tab.make());
     this.body.scrollTop = 0;
+    if (within) this.refocus(within);
     if (kept) (this.list.children[this.at] as HTMLElement).focus();
+  }
+
+  /** What had the focus was made anew: its successor gets it, or the panel. */
+  private refocus(before: Element): void {
+    const after = before.matches(".open") && this.body.querySelector<HTMLElement>(".open");
+    (after || this.body).focus();
   }
 
   private key(e: KeyboardEvent): void {
