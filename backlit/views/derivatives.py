@@ -87,5 +87,7 @@ def factored(upstream: np.ndarray, local: np.ndarray | None, downstream: np.ndar
         return False
     with np.errstate(all="ignore"):
         product = upstream.astype(np.float64) * local
+    if product.ndim == 0 and product == downstream:
+        return True
     close = 1e-2 if downstream.dtype.itemsize == 2 else 1e-5
     return np.allclose(product, downstream.astype(np.float64), close, close**2, equal_nan=True)

@@ -41,7 +41,8 @@ class Circuit:
     def wire(
         self, name: str, latex: str, kind: str, value: Any, grad: Any = None, made: bool = False
     ) -> str:
-        """A new wire; `made` by the gate that comes next."""
+        """A new wire; `made` by the gate that comes next, else it comes from outside."""
+        kind = "input" if kind == "value" and not made else kind
         key = f"{self.prefix}w{len(self.wires)}"
         self.wires.append({
             "id": key, "name": name, "tex": latex, "kind": kind, "shape": [],
@@ -281,7 +282,8 @@ def _entries(gate: Gate, place: int, at: Index) -> tuple[list[tuple[Wire, Index,
             found.append((wire, where, np.array([_local_at(gate, i, at)])))
         elif slopes[i] is not None:
             where = _takes_part(gate, i, at, slopes[i])
-            found.append((wire, where, slopes[i][tuple(where.T)]))
+            if len(where):
+                found.append((wire, where, np.atleast_1d(slopes[i][tuple(where.T)])))
     sizes = [np.abs(np.nan_to_num(s.astype(np.float64))) for _, _, s in found]
     count = sum(len(s) for s in sizes)
     order = np.argsort(-np.concatenate([*sizes, np.zeros(0)]), kind="stable")
@@ -293,7 +295,7 @@ def _entries(gate: Gate, place: int, at: Index) -> tuple[list[tuple[Wire, Index,
         n -= int(starts[part])
         entries.append((wire, tuple(map(int, where[n])), slope[n]))
     if count > ROW:
-        products = [w.array[tuple(i.T)].astype(np.float64) * s for w, i, s in found]
+        products = [np.atleast_1d(w.array[tuple(i.T)]) * 1.0 * s for w, i, s in found]
         rest = float(np.concatenate(products)[order[ROW:]].sum())
     return entries, count, rest
 

@@ -29,6 +29,7 @@ from backlit.views.names import name_wires
 from backlit.views.record import Watch
 
 LARGEST = 600  # gates inside one gate
+_SIMPLE: set[Any] = set()  # operators that were found to be made of nothing simpler
 # Rules of the compiler that a reader can follow; the others are written for fusion.
 READABLE = ("softmax", "log_softmax", "logsumexp", "var", "std", "layer_norm", "group_norm",
             "rms_norm", "p_norm")  # fmt: skip
@@ -45,7 +46,7 @@ class Expansion:
 def expansion(gate: Gate) -> Expansion | None:
     """The expansion of a gate; None where it has none, or hands back other gradients."""
     spelled = _spelling(gate)
-    if spelled is None or all(u is None for u in gate.upstream):
+    if gate.op in _SIMPLE or spelled is None or all(u is None for u in gate.upstream):
         return None
     leaves = [leaf(gate, i) for i in range(len(gate.inputs))]
     found = _run(gate, spelled, leaves)
@@ -53,7 +54,9 @@ def expansion(gate: Gate) -> Expansion | None:
         return None
     graph, results = found
     border = _border(gate, graph, leaves, results)
-    same = any(g.op is gate.op and g.op.name not in ("sum",) for g in graph.gates)
+    same = any(g.op is gate.op for g in graph.gates)
+    if same and len(graph.gates) == 1 and not gate.params and len(leaves) == _tensors(leaves):
+        _SIMPLE.add(gate.op)
     if same or len(graph.gates) > LARGEST or not _agrees(gate, leaves, graph):
         return None
     known = {id(w.value): border[w.id].name for w in graph.wires if w.id in border}
@@ -61,6 +64,10 @@ def expansion(gate: Gate) -> Expansion | None:
         inner.program, inner.module, inner.scope = gate.program, gate.module, ""
     name_wires(graph, known)
     return Expansion(graph, border)
+
+
+def _tensors(leaves: list[Any]) -> int:
+    return sum(isinstance(t, Tensor) for t in leaves)
 
 
 def _run(

@@ -32,7 +32,7 @@ _STORES = frozenset(("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF"))
 
 def name_wires(graph: Graph, known: dict[int, str]) -> None:
     """Give every wire its name; `known` has names by the id of an array."""
-    taken: set[str] = set()
+    taken: dict[str, int] = {}
     # A formula brings all its names: what the user's line stores is the view, not a value.
     wanted: dict[int, str] = {} if known else dict(_stored(graph))
     held: dict[int, str] | None = {} if known else None
@@ -56,11 +56,14 @@ def _fallback(wire: Wire) -> str:
     return {"parameter": "p", "input": "x"}.get(wire.kind, "c")
 
 
-def _unique(name: str, taken: set[str]) -> str:
-    unique, count = name, 2
+def _unique(name: str, taken: dict[str, int]) -> str:
+    """The name, or `name_2`, `name_3`, ...; `taken` knows the last number of each."""
+    unique, count = name, taken.get(name, 1)
     while unique in taken:
-        unique, count = f"{name}_{count}", count + 1
-    taken.add(unique)
+        count += 1
+        unique = f"{name}_{count}"
+    taken[name] = count
+    taken.setdefault(unique, 1)
     return unique
 
 

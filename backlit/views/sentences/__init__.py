@@ -101,11 +101,16 @@ def _finished(gate: Gate) -> Pair | None:
     """After the gate: a leaf that several gates read has its last contribution now."""
     done = []
     for _, wire, _ in receivers(gate):
-        parts = wire.contributions
-        if wire.maker is None and len(parts) > 1 and min(g.id for g, _, _ in parts) == gate.id:
+        if wire.maker is None and len(wire.readers) > 1 and _is_last(gate, wire):
             done.append(wire)
-    told = [_sum_over_readers(w, ("Copies add up", "各份相加")) for w in dict.fromkeys(done)]
+    several = [w for w in dict.fromkeys(done) if len(w.contributions) > 1]
+    told = [_sum_over_readers(w, ("Copies add up", "各份相加")) for w in several]
     return (" ".join(t[0] for t in told), "".join(t[1] for t in told)) if told else None
+
+
+def _is_last(gate: Gate, wire: Wire) -> bool:
+    """Whether this is the reader that hands its gradient back last: the first that ran."""
+    return next((g is gate for g, i in wire.readers if g.downstream[i] is not None), True)
 
 
 def _sum_over_readers(wire: Wire, opening: Pair) -> Pair:
@@ -138,7 +143,7 @@ def _force(gate: Gate, loss: Wire | None) -> Pair | None:
     for wire in dict.fromkeys(w for _, w, _ in receivers(gate)):
         if wire.maker is not None or wire.grad is None or wire.grad.ndim:
             continue
-        if min((g.id for g, _, _ in wire.contributions), default=gate.id) == gate.id:
+        if _is_last(gate, wire):
             told.append(_push(wire, wire.grad, loss))
     return (" ".join(t[0] for t in told), "".join(t[1] for t in told)) if told else None
 
