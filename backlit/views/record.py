@@ -57,17 +57,19 @@ def record(subject: Any, *inputs: Any, gradient: Any = None, **values: Any) -> R
     if isinstance(subject, Recorded):
         return subject
     known: dict[int, str] = {}
+    made: dict[tuple[int, int], str] = {}  # names of what the formula computed
     if isinstance(subject, str):
         from backlit.expressions import run
 
         result, tensors = run(subject, **values)
         known = {id(t.cell.array): name for name, t in tensors.items()}
+        made = {(t.node.id, t.index): n for n, t in tensors.items() if t.node is not None}
         subject = result
     if isinstance(subject, Tensor):
         if inputs or (values and not known):
             raise ArgumentTypeError("a computed tensor takes no further inputs")
         return _record(
-            lambda: _same(replay(subject), subject), _leaf_tensors(subject), gradient, known
+            lambda: _same(replay(subject), subject), _leaf_tensors(subject), gradient, known, made
         )
     if callable(subject):
         function = getattr(subject, "function", subject)  # of a compiled step: as it is written
@@ -313,14 +315,19 @@ def _leaf_tensors(root: Tensor) -> list[Tensor]:
 
 
 def _record(
-    run: Callable[[], Tensor], leaves: list[Tensor], gradient: Any, known: dict[int, str]
-) -> Recorded:
+    run: Callable[[], Tensor], leaves: list[Tensor], gradient: Any, known: dict[int, str],
+    made: dict[tuple[int, int], str],
+) -> Recorded:  # fmt: skip
     """Run, walk back, and read both off."""
     watch, recorder = Watch(), Recorder()
     with enable_grad(), observe(recorder, watch):  # type: ignore[arg-type]  # it renames what returns its input
         result = run()
         grads = grad(result, leaves, _seed(result, gradient), allow_unused=True, retain_graph=True)
     graph = watch.graph(result)
+    for wire in graph.wires:
+        node = wire.maker.replayed if wire.maker is not None else None
+        if node is not None and (node.id, wire.output) in made:
+            known[id(wire.value)] = made[node.id, wire.output]
     for leaf, g in zip(leaves, grads):  # the very arrays that the Program holds
         for wire in graph.wires:
             if wire.value is leaf.cell.array and wire.maker is None:

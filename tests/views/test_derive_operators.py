@@ -16,9 +16,9 @@ GROUPS = 12  # so many tests: a derivation alone costs less than a test
 
 
 def derivations(row: Row) -> list:
-    """One derivation per call that has a gradient."""
+    """The derivation of the first call, if it has a gradient."""
     found = []
-    for case in harness.cases(row)[:2]:
+    for case in harness.cases(row)[:1]:
         bl.manual_seed(1)
         outputs = case.run(harness.function_of(row), harness.leaves(case))
         rng = harness.seed_of(row, 0)

@@ -64,7 +64,7 @@ def _slopes(gate: Gate, i: int, direction: np.ndarray) -> tuple[float, float, fl
     step = STEP * max(1.0, float(np.max(np.abs(centre), initial=0.0)))
     weighed = []
     for side in (-1.0, 0.0, 1.0):
-        values[i] = centre + side * step * direction
+        values[i] = np.asarray(centre + side * step * direction)
         outputs = _run(gate, values)
         if outputs is None:
             return None

@@ -23,7 +23,7 @@ class Notation:
         self.graph = graph
         self.symbols: dict[int, str] = {id(graph.loss): symbol} if symbol else {}
         self.scalar = all(w.shape == () for w in graph.wires)  # a circuit of numbers
-        self._count = 0
+        self._count, self._seeded = 0, seeded
         self._taken = {name_tex(w.name) for w in graph.wires if w.given}
         for wire in graph.wires:
             if id(wire) not in self.symbols:
@@ -33,6 +33,8 @@ class Notation:
     def _symbol(self, wire: Wire) -> str:
         if wire.given or wire.maker is None:
             return name_tex(wire.name)
+        if wire is self.graph.loss and self._seeded:
+            return self._free("y")
         if wire is self.graph.loss:
             return self._free("f" if wire.shape == () and len(self.graph.leaves) < 9 else "L")
         return "" if wire.output and not wire.readers else self.fresh()
