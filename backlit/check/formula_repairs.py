@@ -191,7 +191,7 @@ def _factors(formula: Formula, of: str | None, name: str) -> list[Expression]:
 
 def _edits(tree: Expression, known: dict[str, tuple[int, ...]], factors: list[Expression],
            name: str) -> Iterator[Edit]:  # fmt: skip
-    yield "sign", Unary(tree), "with the other sign"
+    yield "sign", _negated(tree), "with the other sign"
     for path, part in sorted(_paths(tree), key=lambda found: -len(found[0])):  # names first
         for cause, new, words in _changes(part, known):
             yield cause, _replaced(tree, path, new), words
@@ -210,6 +210,15 @@ def _edits(tree: Expression, known: dict[str, tuple[int, ...]], factors: list[Ex
         if part.parts() and Name(name) in part.walk():
             words = f"with {to_text(double)} for {to_text(part)}"
             yield "missing_regularization", _replaced(tree, path, double), words
+
+
+def _negated(tree: Expression) -> Expression:
+    """Minus the tree; a minus at its very left goes away instead."""
+    if isinstance(tree, Unary):
+        return tree.operand
+    if isinstance(tree, Binary) and tree.op in "*/@·" and isinstance(_negated(tree.left), Binary):
+        return replace(tree, left=_negated(tree.left))
+    return Unary(tree)
 
 
 def _other_arguments(tree: Expression, known: dict[str, tuple[int, ...]]) -> Iterator[Edit]:

@@ -181,14 +181,18 @@ def _examined(
         if not isinstance(error.__cause__, BacklitError):
             raise
         return _does_not_fit(formula, names, error)
+    mended: list[Cause] = []
     for name in found.wrong:
+        own = [c for c in found.causes if c.input == name]
         if repairs.explains(subject, name):  # it only follows from a claim before it
-            found.causes = [c for c in found.causes if c.input != name]
+            found.causes = [c for c in found.causes if c not in own]
             continue
-        mended = repairs.causes(subject, name)
-        sure = [c for c in found.causes if c.input == name and c.confidence > SURE]
-        if mended and not sure:
-            found.causes = [*mended, *(c for c in found.causes if c.confidence >= 0.5)]
+        new = repairs.causes(subject, name)
+        if new and not any(c.confidence > SURE for c in own):
+            mended += new
+            found.causes = [c for c in found.causes if c not in own or c.confidence >= 0.5]
+    sure = [c for c in found.causes if c.confidence > SURE]
+    found.causes = [*sure, *mended, *(c for c in found.causes if c not in sure)]
     return found
 
 

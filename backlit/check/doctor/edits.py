@@ -689,20 +689,40 @@ def indices(bench: Bench) -> Iterator[Trial]:
         if len(call.args) < 2:
             continue
         keys = _listed(call.args[1])
+        both = _same_element(bench.first, calls)
         for k in range(len(keys)):
             for words, change in KEY_CHANGES:
                 edit = _with(1, lambda key, k=k, change=change: _rekeyed(key, (k,), change))
-                yield _simple(site, "index_error", 2.1, f"{words} at axis {k}", edit)
-            yield _simple(site, "index_error", 2.1, f"one index per row at axis {k}", _paired(k))
+                yield _keyed(site, both, "index_error", 2.1, f"{words} at axis {k}", edit)
+            yield _keyed(site, both, "index_error", 2.1, f"one index per row at axis {k}", _paired(k))
         if len(keys) > 1:
             numeric = tuple(k for k in range(len(keys)) if keys[k] is not None)
             for chosen in (numeric, numeric[-2:], numeric[:2]):
                 for words, change in KEY_CHANGES:
                     edit = _with(1, lambda key, c=chosen, change=change: _rekeyed(key, c, change))
-                    yield _simple(site, "index_error", 2.15, f"{words} at axes {chosen}", edit)
+                    yield _keyed(site, both, "index_error", 2.15, f"{words} at axes {chosen}", edit)
             for i, j in itertools.combinations(range(len(keys)), 2):
                 edit = _with(1, lambda key, i=i, j=j: _swapped(key, i, j))
-                yield _simple(site, "index_error", 2.1, f"indices {i} and {j} swapped", edit)
+                yield _keyed(site, both, "index_error", 2.1, f"indices {i} and {j} swapped", edit)
+
+
+def _same_element(tape: Tape, calls: list[Call]) -> list[int]:
+    """Calls that read or write the same element as these: `x[i] += 1` reads and writes."""
+    keys = [(c.args[0], c.args[1]) for c in calls]
+    return [
+        c.number
+        for c in tape.calls[tape.half :]
+        if c.name in ("getitem", "setitem") and any(c.args[:2] == k for k in keys)
+    ]
+
+
+def _keyed(site: Site, numbers: list[int], name: str, order: float, words: str,
+           edit: Edit) -> Trial:  # fmt: skip
+    def make(tape: Tape) -> dict[int, Edit]:
+        found = _everywhere(site.calls(tape), edit)
+        return found if not found else {**dict.fromkeys(numbers, edit), **found}
+
+    return Trial(name, order, words, site, make)
 
 
 def _paired(k: int) -> Edit:

@@ -99,8 +99,9 @@ class Pair(Subject):
 
     # ----- calling what was written -----
 
-    def _forward(self, values: Mapping[str, Any], pack: Callable[[Any], Any] = np.array) -> Any:
-        given = _copied(self.inputs)
+    def _forward(self, values: Mapping[str, Any], pack: Callable[[Any], Any] = np.array,
+                 constant: Callable[[Any], Any] = np.array) -> Any:  # fmt: skip
+        given = _copied(self.inputs, constant)
         for name, value in values.items():
             old = _get(given, self.paths[name])
             number = not isinstance(old, np.ndarray) and np.ndim(value) == 0
@@ -184,7 +185,8 @@ class Pair(Subject):
         recorder = Recorder()
         with repeatable(SEED, self.generators), recording(recorder):
             given = {n: recorder.source(np.array(v), n) for n, v in values.items()}
-            returned = self._forward(given, lambda x: x)
+            returned = self._forward(given, lambda x: x,
+                                     lambda x: recorder.source(np.array(x), ""))  # fmt: skip
             out, extra, _ = self._split(returned)
             recorder.halfway()
             dout = self._seeds(out, seeds, lambda s: recorder.source(np.array(s), ""))
@@ -243,15 +245,15 @@ def float_leaves(value: Any) -> list[Any]:
     return [value] if is_float(value) else []
 
 
-def _copied(value: Any) -> Any:
+def _copied(value: Any, array: Callable[[Any], Any]) -> Any:
     """A copy that the called code may change."""
     kind = type(value)
     if kind is np.ndarray:
-        return value.copy()
+        return array(value)
     if kind is dict:
-        return {k: _copied(v) for k, v in value.items()}
+        return {k: _copied(v, array) for k, v in value.items()}
     if kind in (list, tuple):
-        return kind(_copied(v) for v in value)
+        return kind(_copied(v, array) for v in value)
     return value if kind in (int, float, str, bool, type(None)) else copy.deepcopy(value)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import dis
 import functools
+import math
 import operator
 import sys
 import threading
@@ -24,6 +25,8 @@ from backlit.errors import PACKAGE_FOLDER
 
 NUMPY_FOLDER = np.__file__.rsplit("__init__", 1)[0]
 MAKERS = ("zeros", "ones", "empty", "full", "eye", "identity", "array")
+MATHS = ("exp", "log", "sqrt", "tanh", "sin", "cos", "tan", "sinh", "cosh", "log1p", "expm1", "pow",
+         "fabs", "atan", "asin", "acos", "erf", "log2", "log10", "hypot", "prod")  # fmt: skip
 METHODS = (
     "reshape", "transpose", "sum", "mean", "max", "min", "argmax", "argmin", "dot", "std", "var",
     "prod", "cumsum", "cumprod", "ravel", "flatten", "copy", "astype", "squeeze", "swapaxes",
@@ -310,10 +313,27 @@ def recording(recorder: Recorder) -> Iterator[None]:
 
         return make
 
+    def scalar(function: Callable[..., Any]) -> Callable[..., Any]:
+        def compute(*args: Any) -> Any:
+            if not any(isinstance(a, Traced) for a in args):
+                return function(*args)
+            return recorder.call(_as_number(function), function.__name__, args, {})
+
+        return compute
+
+    functions = {name: getattr(math, name) for name in MATHS}
     for name in MAKERS:
         setattr(np, name, maker(name))
+    for name, function in functions.items():
+        setattr(math, name, scalar(function))
     try:
         yield
     finally:
         for name, function in kept.items():
             setattr(np, name, function)
+        for name, function in functions.items():
+            setattr(math, name, function)
+
+
+def _as_number(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda *args: np.float64(function(*args))
