@@ -129,6 +129,8 @@ def test_nothing_loaded_can_run_code(path: Path) -> None:
               if isinstance(n, ast.Call)}  # fmt: skip
     if path == ROOT / "ops" / "op.py":
         called -= {"exec"}  # writes a public function from our own signature, as dataclasses do
+    if path == ROOT / "views" / "source" / "folding.py":
+        called -= {"eval", "compile"}  # constants within the source of our own operators
     assert not called & {"pickle.load", "eval", "exec", "marshal.loads", "compile"}
     if path.name not in WORKER_FILES:
         assert not called & {"pickle.loads", "pickle.Unpickler"}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import os
+import runpy
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,8 @@ class Source(str):
         """
         with tempfile.TemporaryDirectory() as folder:
             path = self.save(Path(folder) / "step")
-            space: dict[str, Any] = {"__name__": "step", "__file__": str(path)}
             with np.errstate(all="ignore"):
-                exec(compile(self, str(path), "exec"), space)
-        del space["__builtins__"]
-        return space
+                return runpy.run_path(str(path))
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(self)}</pre>"
