@@ -17,7 +17,7 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 0 auto; p
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin: 0 0 .3rem; }
 section { border-top: 1px solid var(--line); padding: 1.2rem 0; }
 pre { background: #8881; padding: .6rem .8rem; border-radius: .4rem; overflow-x: auto;
-      margin: .4rem 0; font-size: .9rem; }
+      margin: .4rem 0; font-size: .9rem; white-space: pre-wrap; }
 .verdict { font-size: .85rem; font-weight: 600; white-space: nowrap; }
 .bad { color: var(--bad); } .good { color: var(--good); }
 .finding { border-left: .25rem solid currentColor; padding-left: .8rem; margin: .8rem 0; }

@@ -9,6 +9,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,10 @@ def evaluate(formula: Formula | Expression, values: Mapping[str, Any], *,
 
 
 def check_names(formula: Formula, given: Mapping[str, Any], unused: bool = False) -> None:
-    """Refuse names without a value, and values that nothing reads."""
+    """Refuse names without a value, values that nothing reads, and two for one name."""
+    for one, other in pairwise(sorted(given, key=names.key)):
+        if names.key(one) == names.key(other):
+            raise FormulaError(f"formula: {one!r} and {other!r} are spellings of one name")
     for name in formula.free_names():
         if names.find(name, given) is None and not _is_upstream(name, formula):
             have = ", ".join(given) or "none"

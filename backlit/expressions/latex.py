@@ -24,6 +24,7 @@ from backlit.expressions.tokens import Token
 _WORDS = (r"\mathrm", r"\text", r"\operatorname", r"\mathit", r"\textrm")
 _LETTERS = (r"\mathbf", r"\boldsymbol", r"\mathbb", r"\mathcal", r"\bm", r"\vec", r"\mathsf")
 _ACCENTS = (r"\hat", r"\tilde", r"\bar", r"\widehat")
+_INDICATORS = (r"\mathbb1", r"\mathbf1", r"\mathds1", r"\mathbbI")
 _FRACTIONS = (r"\frac", r"\tfrac", r"\dfrac")
 _TRANSPOSES = ("T", r"\top", r"\intercal", r"\mathsf{T}", r"\mathrm{T}", "⊤")
 
@@ -50,7 +51,13 @@ class LatexGrammar(Grammar):
             return self.command()
         if self.sees("{"):
             return self.group("{", "}")
-        return super().primary()
+        found = super().primary()
+        if token.text == "||" and self.sees("_"):  # of two norms that are one: \|W\|_F, \|x\|_2
+            if self.raw_ahead(1) not in ("2", "F"):
+                self.refuse("expected the norm 2 or F", self.peek())
+            self.take()
+            self.raw()
+        return found
 
     def command(self) -> Expression:
         token = self.next
@@ -64,7 +71,7 @@ class LatexGrammar(Grammar):
             found = self.derivative()
             if found is not None:
                 return found
-        if token.text == r"\mathbb" and self.raw_ahead(1) == "1":
+        if token.text + self.raw_ahead(1) in _INDICATORS:
             return self.indicator()
         return self.named()
 
@@ -97,8 +104,10 @@ class LatexGrammar(Grammar):
         return Binary("^", body, Binary("/", Number(1), degree), at=at)
 
     def indicator(self) -> Expression:
-        for _ in range(4):  # \mathbb { 1 }
-            self.take()
+        """`\\mathbb{1}[z > 0]`, with any brackets, or as a subscript."""
+        self.take()
+        self.raw()
+        self.skip("_")
         opener = self.next.text
         if opener not in ("(", "[", "{"):
             self.refuse("expected a condition in brackets")
@@ -128,6 +137,9 @@ class LatexGrammar(Grammar):
         at = self.place
         base = self.base_name()
         function = None if names.find(base, self.declared) else functions.canonical(base)
+        if function == "log" and self.sees("_") and self.raw_ahead(1) in ("2", "10", "e"):
+            self.take()
+            function = {"2": "log2", "10": "log10", "e": "log"}[self.raw()]
         if function and self.applies(token, base):
             primes = int(self.skip("'"))
             return self.applied(function, token, primes)
@@ -143,10 +155,17 @@ class LatexGrammar(Grammar):
         """Whether what follows a function's name are its arguments."""
         if self.sees("(", "{") or (self.sees("'") and self.peek().text == "("):
             return True
+        if self.sees("^"):
+            number = self.peek().kind == "number"
+            return number and (self.peek(2).text == "(" or base not in names.GREEK)
         return token.kind == "command" and token.text not in _LETTERS and base not in names.GREEK
 
     def applied(self, function: str, token: Token, primes: int) -> Expression:
         """With parentheses the arguments; without, the next power: `\\ln x^2` is ln(x^2)."""
+        if self.sees("^") and self.peek().kind == "number":  # \tanh^2(x) is (tanh x)^2
+            at = self.take().at
+            power = self.one_digit()
+            return Binary("^", self.applied(function, token, primes), power, at=at)
         if self.sees("("):
             return self.call(function, token, primes)
         body = self.argument() if self.sees("{") else self.power()
@@ -181,7 +200,7 @@ class LatexGrammar(Grammar):
                 sub = self.raw()
             elif self.sees("^") and not layer and self.layered(base, sub):
                 self.take()
-                layer = self.raw().strip("()")
+                layer = self.raw().strip("()[]")
             else:
                 return self.resolved(base, sub, layer)
 
@@ -192,7 +211,7 @@ class LatexGrammar(Grammar):
 
     def layered(self, base: str, sub: str) -> bool:
         """Whether the superscript ahead is part of a declared name."""
-        layer = self.raw_ahead(1).strip("()")
+        layer = self.raw_ahead(1).strip("()[]")
         spellings = [f"{base}^{layer}", *([f"{base}_{sub}^{layer}"] if sub else [])]
         if any(names.find(s, self.declared) for s in spellings):
             return True
@@ -269,7 +288,7 @@ class LatexGrammar(Grammar):
         if base == "d" and self.starts_name():
             base += self.base_name()
         sub = self.raw() if self.skip("_") else ""
-        layer = self.raw().strip("()") if self.skip("^") else ""
+        layer = self.raw().strip("()[]") if self.skip("^") else ""
         if not sub and self.skip("_"):
             sub = self.raw()
         if base.isalpha() and self.sees("("):

@@ -18,6 +18,7 @@ GREEK = {
     "Pi": "Π", "Sigma": "Σ", "Phi": "Φ", "Psi": "Ψ", "Omega": "Ω",
 }  # fmt: skip
 _LETTERS = {ord(letter): name for name, letter in GREEK.items()}
+ACCENTS = ("hat", "tilde", "bar")
 VARIANTS = {"varepsilon": "epsilon", "vartheta": "theta", "varphi": "phi", "varrho": "rho"}
 
 
@@ -31,7 +32,7 @@ def key(name: str) -> str:
     """What two spellings of one name have in common."""
     base, _, layer = plain(name).partition("^")
     base = re.sub(r"[_{},\s]", "", base)
-    layer = re.sub(r"[{}()\s]", "", layer)
+    layer = re.sub(r"[][{}()\s]", "", layer)
     return f"{base}^{layer}" if layer else base
 
 
@@ -47,6 +48,7 @@ def find(name: str, declared: Iterable[str]) -> str | None:
 def latex(name: str) -> str:
     """A name as LaTeX: `delta^2` becomes `\\delta^{2}`, `w_jk` `w_{jk}`."""
     base, _, layer = plain(name).partition("^")
+    layer = layer.strip("{}")
     head, _, sub = base.partition("_")
     digits = re.fullmatch(r"([A-Za-z]+)(\d+)", head)
     if digits and not sub:
@@ -57,5 +59,8 @@ def latex(name: str) -> str:
         shown = head
     else:
         shown = rf"\mathrm{{{head}}}"
-    shown += f"_{{{sub}}}" if sub else ""
+    if sub in ACCENTS:
+        shown = rf"\{sub}{{{shown}}}"
+    else:
+        shown += f"_{{{sub}}}" if sub else ""
     return shown + (f"^{{{layer}}}" if layer else "")

@@ -33,6 +33,7 @@ _TEXT = re.compile(
 )
 _LATEX = re.compile(
     r"""(?P<space>[ \t\n\r~]+|%[^\n]*|\\[,;:!\ ]|\\q?quad(?![A-Za-z])
+        |\\(?:begin|end)\{(?:aligned|align\*?|gathered|equation\*?)\}|&
         |\\(?:displaystyle|limits|left\.|right\.)(?![A-Za-z]))
     |(?P<newline>\\\\|;)
     |(?P<number>\d+\.?\d*|\.\d+)

@@ -159,6 +159,7 @@ def test_upstream_is_what_arrives_at_the_result():
     [
         ("x + u", {"x": 1}, r"'u' has no value, at column 5(.|\n)*pass u="),
         ("x", {"x": 1, "y": 2}, "'y' is not used"),
+        ("w1 * x", {"w1": 1, "w_1": 2, "x": 3}, "'w1' and 'w_1' are spellings of one name"),
         ("A @ A", {"A": W}, "inner sizes differ.*column 3"),
         ("a + b", {"a": A, "b": B}, "column 3"),
         ("1 / 0", {}, "division by zero"),

@@ -87,6 +87,16 @@ def test_text(text, tree):
         (r"\lambda x", Binary("·", Name("lambda"), x)),
         (r"\mathbb{1}[x > 0]", Binary(">", x, Number(0))),
         (r"x^23 \quad", Binary("·", Binary("^", x, Number(2)), Number(3))),
+        (r"\mathbf{1}(x > 0)", Binary(">", x, Number(0))),
+        (r"\mathbb{I}_{x > 0}", Binary(">", x, Number(0))),
+        (r"\tanh^2(x)", Binary("^", Call("tanh", (x,)), Number(2))),
+        (r"\sin^2 x", Binary("^", Call("sin", (x,)), Number(2))),
+        (r"\sigma^2(x)", Binary("^", Call("sigmoid", (x,)), Number(2))),
+        (r"\log_2 x", Call("log2", (x,))),
+        (r"\log_{10}(x)", Call("log10", (x,))),
+        (r"\|x\|_2^2", Binary("^", Call("norm", (x,)), Number(2))),
+        (r"\mathbf{I} x", Binary("·", Name("I"), x)),
+        (r"\begin{aligned} &x y \end{aligned}", Binary("·", x, y)),
         (r"\sum_{i=1}^{n} x_i", Sum("i", Index(x, ("i",)))),
         ("$x y$", Binary("·", x, y)),
     ],
@@ -98,6 +108,8 @@ def test_latex(text, tree):
 def test_superscripts_are_names_where_declared():
     assert read(r"{a}^{2}") == Binary("^", Name("a"), Number(2))
     assert read(r"a^{2}{}".removesuffix("{}"), ["a^2"]) == Name("a^2")
+    assert read(r"W^{[1]}x", ["W^{[1]}", "x"]) == Binary("·", Name("W^{[1]}"), x)
+    assert read(r"(w^{l+1})^T", ["w^{l+1}"]) == Call("transpose", (Name("w^{l+1}"),))
     assert read(r"z_j^l{}".removesuffix("{}") + r"\,", ["z_j^l"]) == Name("z_j^l")
     assert read("a^2 + x^2", ["a^2", "x"]) == Binary("+", Name("a^2"), Binary("^", x, Number(2)))
     both = parse(r"a^{2} = x y \\ q = a^{2} x^{2}")
@@ -165,6 +177,9 @@ def test_derivatives_within_formulas():
         (r"{x", 3, "expected '}'"),
         (r"\sum_{ij} x", 6, "expected a letter as the index of the sum"),
         (r"\mathbb{1} x", 12, "condition in brackets"),
+        (r"\|x\|_1", 7, "expected the norm 2 or F"),
+        (r"\Delta C \approx x", 10, "not part of the grammar"),
+        (r"\sum_{j \neq y} s_j", 6, "the index of the sum"),
     ],
 )
 def test_everything_else_is_refused_at_its_column(text, column, words):
@@ -277,6 +292,16 @@ def test_any_text_is_read_or_refused(text):
 def test_statements_read_back(text):
     assert to_text(parse(text)) == text
     assert parse(to_text(parse(text))) == parse(text)
+
+
+def test_latex_of_names():
+    for name, shown in {
+        "w0": "w_{0}", "W_12": "W_{12}", "delta": r"\delta", "y_hat": r"\hat{y}",
+        "w^{l+1}": "w^{l+1}", "a^2": "a^{2}", "sigy": r"\mathrm{sigy}", "δ1": r"\delta_{1}",
+        "z_jk^L": "z_{jk}^{L}",
+    }.items():  # fmt: skip
+        assert to_latex(Name(name)) == shown
+        assert read(rf"\displaystyle {shown}", [name]) == Name(name)
 
 
 def test_latex_of_statements():
