@@ -105,11 +105,10 @@ class _Folder(Plain):
         found = self._run(self.tree.body)
         if found is None:
             raise NotShort
-        for name, what in self.bound.items():
+        for what in self.bound.values():
             local = isinstance(what, Operand) and getattr(what, "local", False)
             if local and what.uses > 1 and not _is_atom(what.node):
                 raise NotShort
-            assert name
         return found
 
     # ----- statements -----

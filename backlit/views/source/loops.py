@@ -10,11 +10,11 @@ from typing import Any
 
 from backlit.program.ir import Instr, Program, Value
 from backlit.views.source.helpers import Helpers
-from backlit.views.source.layout import wrapped
 from backlit.views.source.literals import dtype_name
 from backlit.views.source.naming import RESERVED, Namer
 from backlit.views.source.python_math import call
 from backlit.views.source.tidy import tidied
+from backlit.views.source.wrapping import wrapped
 
 GROUPS = ("scan", "branch", "fused")  # what they give is a tuple
 NESTED = (*GROUPS, "view_put")

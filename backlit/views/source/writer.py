@@ -19,12 +19,13 @@ from backlit.program.ir import Instr, Value
 from backlit.program.parts import needed, read_by
 from backlit.views.source.expressions import Expressions
 from backlit.views.source.gradients import gradients
-from backlit.views.source.helpers import Helpers, copied
-from backlit.views.source.layout import Page
+from backlit.views.source.helpers import Helpers
+from backlit.views.source.layout import Line, Page
 from backlit.views.source.listing import Listing
 from backlit.views.source.literals import array_text, dtype_name, numpy_dtype
 from backlit.views.source.loops import GROUPS
-from backlit.views.source.naming import names_of
+from backlit.views.source.naming import RESERVED, names_of
+from backlit.views.source.rolled import Names, renaming, rolled
 from backlit.views.source.tidy import tidied
 
 LONGEST = 88  # characters of a line that takes in what leads to it
@@ -95,9 +96,35 @@ class Writer:
         self._forward_and_on()
         body, self.page = self.page, Page()
         self._top()
-        self.page.lines += body.lines
+        self.page.lines += self._with_loops(body.lines)
         self._main()
         return self.page.text()
+
+    def _with_loops(self, lines: list[Line]) -> list[Line]:
+        """What recording wrote out step by step, as loops; an update's lines are no steps."""
+        kept = {x.name for x in self.program.outputs if isinstance(x, Value)}
+        kept |= {*self.made.names, self.made.loss}
+        kept |= {g for v, g in self.gradients.totals.items() if v in self.program_inputs}
+        values = {self.names[v] for v in self.names} | self._written
+        names = Names(values | self.helpers.taken | set(RESERVED), values,
+                      {self.names[k] for k in kept if k in self.names})  # fmt: skip
+        names.kept |= {self.gradient_name(v) for v in self.program_inputs
+                       if v in self.gradients.totals and v in self.names}  # fmt: skip
+        made: list[Line] = []
+        renamed: dict[str, str] = {}
+        for title, section in _sections(lines):
+            inside = names.places if title == "backward" else {}
+            section = [renaming(line, renamed | inside) for line in section]
+            if title in ("forward", "backward"):
+                section, news = rolled(section, names, title == "backward")
+                renamed |= news
+            made += section
+            names.lines |= {key: line for line in section for key in line.keys}
+        return made
+
+    @property
+    def program_inputs(self) -> set[str]:
+        return {v.name for v in self.program.inputs}
 
     def _top(self) -> None:
         page = self.page
@@ -176,7 +203,8 @@ class Writer:
                 self.stored[self.names[v.name]] = self.made.arrays[v.name]
                 text = f'data["{self.names[v.name]}"]'
                 remark = remark or f"{dtype_name(v.dtype)[3:]} {v.shape}"
-            self.page.add(f"{self.names[v.name]} = {text}", remark, self._key(v.name))
+            shown = f"{self.names[v.name]} = {text}"
+            self.page.lines.append(Line(shown, remark, (v.name,)))
 
     def _seeds(self) -> None:
         """The gradient of the result by itself, with which the walk begins."""
@@ -190,9 +218,6 @@ class Writer:
                 of = self.gradients.of[v.name][0]
                 shown = self.names[of]
                 self.page.add(f"{self.names[v.name]} = {text}", f"d{shown}/d{shown}: the start")
-
-    def _key(self, name: str) -> str:
-        return f"k_{name}"
 
     # ----- one instruction -----
 
@@ -213,9 +238,8 @@ class Writer:
         if len(target) > LONGEST // 2 and len(names) > 1:
             target = f"({target})"
         text = f"{target} = {ast.unparse(ast.fix_missing_locations(made))}"
-        remark = self._remark(instr)
-        key = self._key(outputs[0].name) if outputs else ""
-        self.page.add(text, remark, key)
+        keys = tuple(v.name for v in outputs)
+        self.page.lines.append(self._with_remark(instr, text, keys))
 
     def _only_adds_axes(self, instr: Instr) -> bool:
         """A single number in the shape (1, 1), only to be repeated: it can be as it is."""
@@ -322,7 +346,8 @@ class Writer:
             source = self._shown(total, Instr("", (), (), backward_of=pull.output))
             target = f"d{self.names[x.name]}"
             self._written.add(target)
-            self.page.add(f"{target} = {source}", self._from(maker))
+            line = Line(f"{target} = {source}", token=self._token(maker))
+            self.page.lines.append(self._from(maker, line))
 
     @property
     def _written(self) -> set[str]:
@@ -332,36 +357,32 @@ class Writer:
 
     # ----- remarks -----
 
-    def _remark(self, instr: Instr) -> str:
-        if instr.outputs and instr.outputs[0] is not None:
-            at = self.gradients.sums.get(instr.outputs[0].name)
-            if at is not None:
-                return self._meeting(at)
-        if instr.backward_of:
-            maker = self.makers.get(instr.backward_of)
-            about = self.names.get(instr.backward_of, instr.backward_of)
-            return self._from(maker) if maker is not None else f"backward of {about}"
-        return self._users_line(instr)
+    def _with_remark(self, instr: Instr, text: str, keys: tuple[str, ...]) -> Line:
+        made = Line(text, keys=keys, token=self._token(instr))
+        value = self.gradients.sums.get(keys[0]) if keys else None
+        if value is not None:
+            made.remark = self.names[value]
+            made.meets = tuple(self.gradients.givers[part, value]
+                               for part in self.gradients.parts[value])  # fmt: skip
+            return made
+        maker = self.makers.get(instr.backward_of)
+        if maker is not None:
+            return self._from(maker, made)
+        about = self.names.get(instr.backward_of, instr.backward_of)
+        made.remark = f"backward of {about}" if about else self._users_line(instr)
+        return made
 
-    def _from(self, maker: Instr) -> str:
+    def _from(self, maker: Instr, made: Line) -> Line:
         """Which line of the forward is differentiated."""
         first = next(v for v in maker.outputs if v is not None)
-        shown = next((line.text for line in reversed(self.page.lines)
-                      if line.key == self._key(first.name)), "")  # fmt: skip
-        if not shown:
-            return f"backward of {self.names[first.name]}"
-        line = self._users_line(maker)
-        place = f" ({line})" if line else ""
-        return f"from line @{self._key(first.name)}@{place}: {shown}"
+        made.about, made.place = first.name, self._users_line(maker)
+        made.remark = f"backward of {self.names[first.name]}"
+        return made
 
-    def _meeting(self, value: str) -> str:
-        """A value that several lines read gets a gradient from each."""
-        keys = [self._key(self.gradients.givers[part, value])
-                for part in self.gradients.parts[value]]  # fmt: skip
-        lines = [f"@{k}@" for k in dict.fromkeys(keys)]
-        if len(lines) == 1:
-            return f"{self.names[value]} is read twice in line {lines[0]}: its gradients add up"
-        return f"{self.names[value]} is read in lines {', '.join(lines)}: its gradients add up"
+    def _token(self, instr: Instr) -> tuple[str, ...]:
+        """Equal for instructions that the same line of the user's made in the same module."""
+        maker = self.makers.get(instr.backward_of, instr)
+        return instr.op, maker.op, str(maker.module), self._users_line(maker)
 
     def _users_line(self, instr: Instr) -> str:
         first = next((v.name for v in instr.outputs if v is not None), "")
@@ -404,5 +425,11 @@ class Writer:
         return self.names[self.gradients.totals[value]]
 
 
-def clone(tree: ast.expr) -> ast.expr:
-    return copied(tree)  # type: ignore[no-any-return]
+def _sections(lines: list[Line]) -> list[tuple[str, list[Line]]]:
+    """Lines by the headings that they stand under."""
+    found: list[tuple[str, list[Line]]] = [("", [])]
+    for line in lines:
+        if line.text.startswith("# ----- "):
+            found.append((line.text[8:-6], []))
+        found[-1][1].append(line)
+    return found
