@@ -42,5 +42,5 @@ def figure(array: np.ndarray) -> str | None:
 def summary(array: np.ndarray) -> str:
     """Shape and norm."""
     size = r" \times ".join(map(str, array.shape))
-    norm = digits(np.linalg.norm(array.astype(np.float64).reshape(-1)))
+    norm = digits(np.sqrt(np.square(array.astype(np.float64)).sum()))
     return rf"\left[{size},\ \left\|\cdot\right\| = {norm}\right]"

@@ -16,13 +16,11 @@ from backlit.views.derive.lines import Element, Line, equation
 from backlit.views.derive.rules import Back
 from backlit.views.derive.terms import PRODUCT, Shown, Symbol, wide
 
-LARGEST = 200_000  # products that are summed
-
 
 def conv_lines(back: Back, i: int, language: str) -> Iterator[Line]:
     """Correlation by indices: each output element reads a window, each gradient returns there."""
     count = len(back.shape(0)) - 2
-    if count > 2 or back.params["groups"] != 1 or back.y.value.size * back.shape(1)[1] > LARGEST:
+    if count > 2 or back.params["groups"] != 1:
         return
     at, tap = "ij"[:count], "uv"[:count]
     window = ",".join(_place(back, k, at[k], tap[k]) for k in range(count))
@@ -43,7 +41,7 @@ def conv_lines(back: Back, i: int, language: str) -> Iterator[Line]:
     else:
         text = rf"\sum_{{{outputs}}} {g}"
         left = Element(target, "o")
-    value = _conv_sums(back, i)
+    value = conv_sums(back, i)
     yield equation(left, [Shown(lambda: text, lambda: value, rank=PRODUCT)], language)
 
 
@@ -55,15 +53,22 @@ def _place(back: Back, k: int, at: str, tap: str) -> str:
     return f"{first} + {second}" + (f" - {padding}" if padding else "")
 
 
+def conv_sums(back: Back, i: int) -> np.ndarray:
+    """The sums as they are written, tap by tap; computed once."""
+    if i not in back.kept:
+        back.kept[i] = _conv_sums(back, i)
+    found: np.ndarray = back.kept[i]
+    return found
+
+
 def _conv_sums(back: Back, i: int) -> np.ndarray:
-    """The sums as they are written, tap by tap."""
     x, w, g = wide(back.wire(0).value), wide(back.wire(1).value), wide(back.g.array)
     if i == 2:
         return g.sum(axis=(0, *range(2, g.ndim)))
     padding = back.params["padding"]
     grown = np.pad(x, [(0, 0), (0, 0), *((p, p) for p in padding)])
     made: Any = np.zeros(grown.shape if i == 0 else w.shape)
-    axes = [0, *range(2, g.ndim)]
+    flat = g.reshape(*g.shape[:2], -1)
     for tap in product(*(range(n) for n in w.shape[2:])):
         whole = (slice(None), slice(None))
         window: Any = whole + _window(back, tap, g.shape[2:])
@@ -71,7 +76,8 @@ def _conv_sums(back: Back, i: int) -> np.ndarray:
         if i == 0:
             made[window] += np.einsum("no...,oc->nc...", g, w[place])
         else:
-            made[place] = np.tensordot(g, grown[window], (axes, axes))
+            seen = grown[window].reshape(*grown.shape[:2], -1)
+            made[place] = np.einsum("nop,ncp->oc", flat, seen)
     if i == 1:
         return made
     inner = tuple(slice(p, p + n) for p, n in zip(padding, x.shape[2:]))

@@ -55,6 +55,7 @@ class Back:
         self.gate, self.notation = gate, notation
         self.params = gate.params
         self.where: list[tuple[Symbol, Term]] = []  # what a rule abbreviates
+        self.kept: dict[int, Any] = {}  # arrays that several lines of one input need
 
     @property
     def g(self) -> Partial:

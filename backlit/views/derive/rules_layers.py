@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from backlit.views.derive.indices_conv import conv_sums
 from backlit.views.derive.operators import one_over
 from backlit.views.derive.rules import Back, lifted, reshaped, rows, rule
 from backlit.views.derive.terms import (
@@ -102,6 +103,23 @@ def _max_pool(back: Back, i: int) -> Term | None:
     )
 
 
+# ----- convolution -----
+
+
+@rule("conv")
+def _conv(back: Back, i: int) -> Term | None:
+    """Correlations of the gradient: with the kernel turned around, and with the input."""
+    if back.params["groups"] != 1:
+        return None
+    if i == 2:
+        return Total(back.g, (0, *range(2, len(back.g.shape))), back.shape(2))
+    sign = r"*^{\top}" if i == 0 else r"\star"
+    return Shown(
+        lambda g, other: rf"{g} {sign} {other}", lambda *_: conv_sums(back, i), back.g,
+        back.x(1 - i), rank=2,
+    )  # fmt: skip
+
+
 # ----- normalization -----
 
 
@@ -115,7 +133,7 @@ def _normalized(back: Back, axes: tuple[int, ...]) -> tuple[Symbol, Symbol, int]
     own = back.y.symbol
     mean = Symbol(rf"\mu_{{{own}}}", mean_wire.array.reshape(kept))
     with np.errstate(divide="ignore"):
-        scale = Symbol(rf"s_{{{own}}}", 1.0 / rstd_wire.array.astype(np.float64).reshape(kept))
+        scale = Symbol(rf"s_{{{own}}}", (1.0 / rstd_wire.array).reshape(kept))
     centred = Plus(x, Minus(mean))
     squares = Times(one_over(count), Total(Times(centred, centred), axes, kept))
     root = Shown(lambda t: rf"\sqrt{{{t} + {eps:g}}}", lambda v: np.sqrt(v + eps), squares)
