@@ -91,9 +91,9 @@ export class CircuitView {
     this.viewport.pan(dx, dy);
   }
 
-  reveal(item: Item): void {
+  reveal(item: Item, least = READABLE): void {
     const box = this.layout?.boxes.get(`i:${item.key}`);
-    if (box) this.viewport.reveal(box);
+    if (box) this.viewport.reveal(box, least);
   }
 
   focus(item: Item | null): void {

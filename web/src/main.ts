@@ -125,6 +125,7 @@ class Page {
     this.chosen = chosen;
     this.tabs.choose(0);
     this.update();
+    if (chosen && "item" in chosen) this.circuit.reveal(chosen.item, 0); // the panel may have grown
   }
 
   // ----- the walk -----

@@ -83,11 +83,11 @@ export class Viewport {
     this.pan(width / 2 - x * this.scale - this.x, height / 2 - y * this.scale - this.y);
   }
 
-  /** Bring an area into view with as little movement as it takes. */
-  reveal(area: Area): void {
+  /** Bring an area into view with as little movement as it takes, and as large as asked. */
+  reveal(area: Area, least = 0): void {
     const { width, height } = this.size;
     const margin = 40;
-    if (this.scale < 0.5) this.scale = 0.8;
+    this.scale = Math.max(this.scale, least);
     const a = this.onScreen(area.x, area.y);
     const b = this.onScreen(area.x + area.width, area.y + area.height);
     this.x += push(a.x, b.x, margin, width - margin);
