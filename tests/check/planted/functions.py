@@ -332,7 +332,8 @@ CASES = [
         [
             bug("missing_factor", "x", "3 * x**2 * g", "x**2 * g"),
             bug("extra_factor", "x", "3 * x**2 * g", "6 * x**2 * g"),
-            bug("wrong_saved_value", "x", "3 * x**2 * g", "3 * x**3 * g"),
+            bug("wrong_saved_value", "x", "3 * x**2 * g", "3 * x**3 * g",
+                also="extra_factor", why="a cube for a square is one factor x too many"),
             bug("not_differentiable", "x", "return x**3", "return (x**3).round()",
                 inputs=drawn(x=lambda rng: rng.uniform(1, 3, 6))),
         ],

@@ -172,7 +172,8 @@ CASES = [
                 "SAVED.update(a=a, b=b)\n    return a * b, SAVED", "a, b = cache",
                 "a, b = cache['a'], cache['b']"),
             bug("wrong_saved_value", "b", "return a * b, (a, b)",
-                "out = a.copy()\n    out *= b\n    return out, (out, b)"),
+                "out = a.copy()\n    out *= b\n    return out, (out, b)",
+                also="extra_factor", why="the product for a is one factor b too many"),
             bug("missing_factor", "a", "da = dout * b", "da = b", also="wrong_saved_value",
                 why="the upstream gradient is left out, or taken as 1"),
         ],
@@ -181,7 +182,8 @@ CASES = [
         "divide", (divide_forward, divide_backward), drawn(a=(3, 4), b=positive(3, 4)),
         [
             bug("sign", "b", "db = -dout", "db = dout"),
-            bug("wrong_saved_value", "b", "-dout * a / b**2", "-dout * q / b**2"),
+            bug("wrong_saved_value", "b", "-dout * a / b**2", "-dout * q / b**2",
+                also="extra_factor", why="the quotient for a is one factor 1/b too many"),
             bug("missing_factor", "b", "-dout * a / b**2", "-dout * a / b",
                 also="wrong_saved_value", why="one of two factors 1/b is left out"),
             bug("missing_factor", "b", "-dout * a / b**2", "-dout / b**2",
@@ -203,7 +205,8 @@ CASES = [
     Case(
         "interpolation", (lerp_forward, lerp_backward), drawn(a=(4,), b=(4,), w=0.3),
         [
-            bug("lost_accumulation", "a", 'dout * (1 - c["w"])', "dout"),
+            bug("lost_accumulation", "a", 'dout * (1 - c["w"])', "dout", also="missing_factor",
+                why="the lost term -w makes the factor 1 - w"),
             bug("sign", "w", '(c["b"] - c["a"])', '(c["a"] - c["b"])'),
             bug("missing_broadcast_sum", "w", 'np.sum(dout * (c["b"] - c["a"]))',
                 'dout * (c["b"] - c["a"])'),

@@ -160,7 +160,8 @@ CASES = [
                 "dblocks = np.ones_like(blocks) / 4 * dout", also="wrong_saved_value index_error",
                 why="the gradient of the mean of the block"),
             bug("wrong_saved_value", "x", "dblocks = mask * dout",
-                "dblocks = mask * blocks * dout"),
+                "dblocks = mask * blocks * dout",
+                also="extra_factor", why="the saved values are a factor too many"),
         ],
     ),
     Case(

@@ -188,7 +188,8 @@ CASES = [
             bug("missing_factor", "x", "2 * x * dout", "x * dout"),
             bug("wrong_axis", "x", "2 * x * dout", "2 * x * dout[:, None]"),
             bug("wrong_saved_value", "x", "return (x**2).sum(axis=0), x",
-                "return (x**2).sum(axis=0), x**2"),
+                "return (x**2).sum(axis=0), x**2",
+                also="extra_factor", why="a square for x is one factor x too many"),
         ],
     ),
     Case(
