@@ -189,15 +189,24 @@ class Circuit:
         webbrowser.open(Path(file.name).as_uri())
         return Path(file.name)
 
-    def __str__(self) -> str:
-        from backlit.views.terminal import text
+    def text(self, digits: int = 4, width: int | None = None) -> str:
+        """The circuit as plain text: what `print` shows, with more digits or another width.
 
-        return text(self.graph, self.grouping, self.title, self.language)
+        >>> bl.see("x * y", x=2, y=3).text(width=80).splitlines()[0]
+        'x * y: mul = 6'
+        """
+        from backlit.views.terminal import Style, text
+
+        style = Style(self.language, digits)
+        return text(self.graph, self.grouping, self.title, style, width)
+
+    def __str__(self) -> str:
+        return self.text()
 
     def __rich_console__(self, console: Any, options: Any) -> Iterator[Any]:
-        from backlit.views.terminal import tables
+        from backlit.views.terminal import Style, tables
 
-        yield from tables(self.graph, self.grouping, self.title, self.language)
+        yield from tables(self.graph, self.grouping, self.title, Style(self.language))
 
     def __repr__(self) -> str:
         gates, wires = len(self.graph.gates), len(self.graph.wires)

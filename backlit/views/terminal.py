@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,38 +42,51 @@ MORE = {"en": "... and {} in closed groups", "zh": "……另有 {} 个在未展
 NARROWEST = 40
 
 
-def text(graph: Graph, grouping: Grouping, title: str, language: str) -> str:
-    """The tables as plain text, as wide as the terminal."""
+@dataclass(frozen=True)
+class Style:
+    """In which language, and with how many digits."""
+
+    language: str = "en"
+    digits: int = 4
+
+    def number(self, value: Any) -> str:
+        return short(value, self.digits)
+
+    def factor(self, value: np.ndarray) -> str:
+        return factor(value, self.digits)
+
+    def shown(self, value: Any) -> str:
+        """A number, or shape and norm of an array."""
+        array = np.asarray(value)
+        if array.ndim == 0:
+            return self.number(array)
+        return f"{shape_text(array.shape)} {length(array, self.digits)}"
+
+
+def text(
+    graph: Graph, grouping: Grouping, title: str, style: Style, width: int | None = None
+) -> str:  # fmt: skip
+    """The tables as plain text, as wide as the terminal if no width is given."""
     from rich.console import Console
 
-    width = max(shutil.get_terminal_size((100, 24)).columns, NARROWEST)
+    width = width or max(shutil.get_terminal_size((100, 24)).columns, NARROWEST)
     held = io.StringIO()
     console = Console(file=held, width=width, color_system=None, highlight=False)
-    for table in tables(graph, grouping, title, language):
+    for table in tables(graph, grouping, title, style):
         console.print(table)
     return "\n".join(line.rstrip() for line in held.getvalue().strip().splitlines())
 
 
-def tables(graph: Graph, grouping: Grouping, title: str, language: str) -> Iterator[Any]:
+def tables(graph: Graph, grouping: Grouping, title: str, style: Style) -> Iterator[Any]:
     """What rich prints: title, gates, leaves."""
     from rich.text import Text
 
-    loss = graph.loss
-    heading = f"{title}: {called(loss)} = {shown(loss.value)}" if title != loss.name else (
-        f"{title} = {shown(loss.value)}")  # fmt: skip
-    yield Text(heading, style="bold")
+    result = f"{called(graph.loss)} = {style.shown(graph.loss.value)}"
+    yield Text(result if title == graph.loss.name else f"{title}: {result}", style="bold")
     yield ""
-    yield _gates(graph, grouping, language)
+    yield _gates(graph, grouping, style)
     yield ""
-    yield _leaves(graph, grouping, language)
-
-
-def shown(value: Any) -> str:
-    """A number, or shape and norm of an array."""
-    array = np.asarray(value)
-    if array.ndim == 0:
-        return short(array)
-    return f"{shape_text(array.shape)} {length(array)}"
+    yield _leaves(graph, grouping, style)
 
 
 def _table(*columns: tuple[str, dict[str, Any]]) -> Any:
@@ -85,11 +99,11 @@ def _table(*columns: tuple[str, dict[str, Any]]) -> Any:
     return table
 
 
-def _gates(graph: Graph, grouping: Grouping, language: str) -> Any:
+def _gates(graph: Graph, grouping: Grouping, style: Style) -> Any:
     from rich.padding import Padding
     from rich.text import Text
 
-    gate, value, gradient, product, *_ = WORDS[language]
+    gate, value, gradient, product, *_ = WORDS[style.language]
     table = _table(
         (gate, {"overflow": "fold", "min_width": 12}),
         (value, {"style": "green", "no_wrap": True}),
@@ -97,7 +111,7 @@ def _gates(graph: Graph, grouping: Grouping, language: str) -> Any:
         (product, {"overflow": "fold"}),
     )
     for depth, item in _rows(graph, grouping):
-        row = _group_row(item, language) if isinstance(item, Group) else _gate_row(item, language)
+        row = _group_row(item, style) if isinstance(item, Group) else _gate_row(item, style)
         table.add_row(Padding(Text(row[0]), (0, 0, 0, 2 * depth)), *map(Text, row[1:]))
     return table
 
@@ -117,36 +131,37 @@ def _rows(graph: Graph, grouping: Grouping) -> Iterator[tuple[int, Gate | Group]
     return walk([*grouping.loose, *grouping.outermost], 0)
 
 
-def _gate_row(gate: Gate, language: str) -> tuple[str, ...]:
+def _gate_row(gate: Gate, style: Style) -> tuple[str, ...]:
     made = gate.output
     flow = pattern(gate)
-    flow = PATTERNS[flow] if flow and language == "zh" else flow
-    back = "\n".join(_steps(gate)) + (f"  ({flow})" if flow else "")
-    gradient = "" if made.grad is None else shown(made.grad)
-    return plain(gate), shown(made.value), gradient, back
+    flow = PATTERNS[flow] if flow and style.language == "zh" else flow
+    back = "\n".join(_steps(gate, style)) + (f"  ({flow})" if flow else "")
+    gradient = "" if made.grad is None else style.shown(made.grad)
+    return plain(gate), style.shown(made.value), gradient, back
 
 
-def _steps(gate: Gate) -> Iterator[str]:
+def _steps(gate: Gate, style: Style) -> Iterator[str]:
     arrived = upstream(gate)
     for i, wire, down in receivers(gate):
         slope = local(gate, i)
         if arrived is None:
             continue
         if down.ndim == 0 and arrived.ndim == 0 and slope is not None and slope.ndim == 0:
-            yield f"{called(wire)}: {short(arrived)} × {factor(slope)} = {short(down)}"
+            product = f"{style.number(arrived)} × {style.factor(slope)}"
+            yield f"{called(wire)}: {product} = {style.number(down)}"
         else:
-            yield f"{called(wire)}: {shown(down)}"
+            yield f"{called(wire)}: {style.shown(down)}"
 
 
-def _group_row(group: Group, language: str) -> tuple[str, ...]:
-    *_, gates, parameters = WORDS[language]
+def _group_row(group: Group, style: Style) -> tuple[str, ...]:
+    *_, gates, parameters = WORDS[style.language]
     inner = group.all_gates
     held = f"{group.parameters:,} {parameters}" if group.parameters else ""
     if group.open:
         return f"▾ {group.title}", "", "", held
     made = [w for g in inner for w in g.outputs if w is not None and _leaves_group(w, inner)]
-    gradient = "" if not made or made[-1].grad is None else shown(made[-1].grad)
-    value = shown(made[-1].value) if made else ""
+    gradient = "" if not made or made[-1].grad is None else style.shown(made[-1].grad)
+    value = style.shown(made[-1].value) if made else ""
     count = f"{len(inner)} {gates}"
     return f"▸ {group.title}", value, gradient, f"{count}, {held}" if held else count
 
@@ -157,11 +172,11 @@ def _leaves_group(wire: Wire, inner: list[Gate]) -> bool:
     return ends or any(g.id not in held for g, _ in wire.readers)
 
 
-def _leaves(graph: Graph, grouping: Grouping, language: str) -> Any:
+def _leaves(graph: Graph, grouping: Grouping, style: Style) -> Any:
     """What gets a gradient; parameters of closed groups are only counted."""
     from rich.text import Text
 
-    _, value, gradient, _, name, parts, *_ = WORDS[language]
+    _, value, gradient, _, name, parts, *_ = WORDS[style.language]
     visible = {item.id for _, item in _rows(graph, grouping) if isinstance(item, Gate)}
     shown_here = [w for w in graph.leaves if any(g.id in visible for g, _ in w.readers)]
     forks = any(len(w.contributions) > 1 for w in shown_here)
@@ -173,18 +188,18 @@ def _leaves(graph: Graph, grouping: Grouping, language: str) -> Any:
     table = _table(*columns, *([(parts, {"overflow": "fold"})] if forks else []))
     for wire in shown_here:
         assert wire.grad is not None
-        row = [called(wire), shown(wire.value), shown(wire.grad)]
-        table.add_row(*map(Text, [*row, *([_sum(wire)] if forks else [])]))
+        row = [called(wire), style.shown(wire.value), style.shown(wire.grad)]
+        table.add_row(*map(Text, [*row, *([_sum(wire, style)] if forks else [])]))
     hidden = len(graph.leaves) - len(shown_here)
     if hidden:
-        table.add_row(Text(MORE[language].format(hidden)))
+        table.add_row(Text(MORE[style.language].format(hidden)))
     return table
 
 
-def _sum(wire: Wire) -> str:
+def _sum(wire: Wire, style: Style) -> str:
     found = [part for _, _, part in wire.contributions]
     if len(found) < 2:
         return ""
     if any(part.ndim for part in found):
-        return " + ".join(map(length, found))
-    return " + ".join([short(found[0]), *(factor(p) for p in found[1:])])
+        return " + ".join(length(part, style.digits) for part in found)
+    return " + ".join([style.number(found[0]), *map(style.factor, found[1:])])

@@ -18,15 +18,15 @@ from backlit.views.numbers import norm
 Pair = tuple[str, str]
 
 
-def short(value: Any) -> str:
-    """A number in at most four significant digits."""
+def short(value: Any, digits: int = 4) -> str:
+    """A number in at most so many significant digits; 17 of them are exact."""
     held = np.asarray(value)[()]
     if isinstance(held, bool | np.bool_ | int | np.integer):
         return str(int(held))
     number = float(held)
     if math.isnan(number) or math.isinf(number):
         return str(number)
-    text = f"{number:.4g}"
+    text = repr(number).removesuffix(".0") if digits >= 17 else f"{number:.{digits}g}"
     return "0" if text in ("0", "-0") else text.replace("e-0", "e-").replace("e+0", "e")
 
 
@@ -40,11 +40,11 @@ def shape_text(shape: Sequence[int]) -> str:
     return size(shape) if len(shape) > 1 else f"({size(shape)})"
 
 
-def length(array: np.ndarray) -> str:
+def length(array: np.ndarray, digits: int = 4) -> str:
     """The norm of an array, `‖2.3‖`; whole numbers and truths have none worth showing."""
     if array.dtype.kind in "iub":
         return str(array.dtype)
-    return f"‖{short(norm(array.reshape(-1).astype(np.float64)))}‖"
+    return f"‖{short(norm(array.reshape(-1).astype(np.float64)), digits)}‖"
 
 
 def called(wire: Wire) -> str:
@@ -70,9 +70,9 @@ def amount(gradient: np.ndarray) -> Pair:
     return f"of norm {length}", f"（范数 {length}）"
 
 
-def factor(array: np.ndarray) -> str:
+def factor(array: np.ndarray, digits: int = 4) -> str:
     """A number as a factor: in parentheses where it is negative."""
-    text = short(array)
+    text = short(array, digits)
     return f"({text})" if text.startswith("-") else text
 
 
