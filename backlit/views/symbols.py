@@ -54,7 +54,8 @@ def wire_tex(wire: Wire) -> str:
     """The name of a wire as LaTeX; a number written in the program is itself."""
     if wire.kind == "constant" and isinstance(wire.value, int | float):
         return fm.number(wire.value)
-    return tex(wire.name)
+    name = tex(wire.name)
+    return f"{{{name}}}" if "^" in name else name  # operators add exponents of their own
 
 
 def gate_tex(gate: Gate) -> str:
