@@ -291,6 +291,78 @@ def test_recurrent_operators_keep_their_loop():
     np.testing.assert_allclose(found["dweight_hh_l0"], net.weight_hh_l0.grad.numpy(), rtol=1e-12)
 
 
+def lstm_cell(x, cell):
+    h = c = bl.zeros(2, 4, dtype=bl.float64)
+    for t in range(6):
+        h, c = cell(x[t], (h, c))
+    return (h * h).sum()
+
+
+def gru_cell(x, cell):
+    h, seen = bl.zeros(2, 4, dtype=bl.float64), []
+    for row in x.unbind(0):
+        h = cell(row, h)
+        seen.append(h)
+    return bl.stack(seen).pow(2).mean()
+
+
+def rnn_cell(x, cell):
+    h = bl.zeros(2, 4, dtype=bl.float64)
+    for t in reversed(range(6)):
+        h = cell(x[t], h)
+    return h.sum()
+
+
+@pytest.mark.parametrize("run", [lstm_cell, gru_cell, rnn_cell])
+def test_a_python_loop_that_was_unrolled_is_a_loop_again(run):
+    bl.manual_seed(0)
+    cell = {"lstm": nn.LSTMCell, "gru": nn.GRUCell, "rnn": nn.RNNCell}[run.__name__[:-5]]
+    cell = cell(3, 4).double()
+    x = bl.randn(6, 2, 3).double().requires_grad_()
+    loss = run(x, cell)
+    text = bl.see.source(loss)
+    found = text.run()
+    loss.backward()
+    assert text.count("for t in range(") + text.count("for t in reversed(range(") == 2
+    assert text.count("@ weight_hh.T") == 1
+    assert found["loss"] == loss.item()
+    np.testing.assert_allclose(found["dx"], x.grad.numpy(), rtol=1e-13, atol=1e-15)
+    for name, p in cell.named_parameters():
+        np.testing.assert_allclose(found[f"d{name}"], p.grad.numpy(), rtol=1e-13, atol=1e-15)
+
+
+def test_a_loop_over_layers_keeps_each_gradient():
+    bl.manual_seed(0)
+    weights = [bl.randn(4, 4).double().requires_grad_() for _ in range(5)]
+    h = bl.randn(2, 4).double()
+    for w in weights:
+        h = bl.tanh(h @ w)
+    del w  # a second name of the last
+    loss = h.sum()
+    text = bl.see.source(loss)
+    found = text.run()
+    loss.backward()
+    assert "for t in range(5):" in text
+    for i, w in enumerate(weights):
+        np.testing.assert_array_equal(found[f"dweights{i}"], w.grad.numpy())
+
+
+def test_a_number_that_counts_is_the_loops_variable():
+    x = scalar(0.5)
+    y = x
+    for n in range(1, 7):
+        y = y * x + n
+    found = bl.see.source(y).run()
+    (g,) = bl.autograd.grad(y, [x])
+    assert found["dx"] == pytest.approx(g.item(), rel=1e-15)
+
+
+def test_blocks_of_different_modules_stay_apart():
+    net = nn.Sequential(*(nn.Linear(4, 4) for _ in range(5))).double()
+    text = bl.see.source(net(bl.randn(2, 4).double()).sum())
+    assert "for " not in text
+
+
 # ----- files -----
 
 

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from backlit.views.source.layout import Line
 from backlit.views.source.naming import RESERVED
@@ -34,10 +35,11 @@ class Names:
     kept: set[str] = field(default_factory=set)
     lines: dict[str, Line] = field(default_factory=dict)  # by what they make
     places: dict[str, str] = field(default_factory=dict)  # of names that are kept: within a list
+    homes: dict[str, str] = field(default_factory=dict)  # of values within loops: their list
 
     def free(self, wanted: str) -> str:
         """A name that is not in use."""
-        tried = [wanted, f"{wanted}s", *(f"{wanted}s_{i}" for i in range(2, 999))]
+        tried = [wanted, f"{wanted}s", *(f"{wanted}_{i}" for i in range(2, 999))]
         name = next(n for n in tried if n not in self.taken and n not in RESERVED)
         self.taken.add(name)
         return name
@@ -85,7 +87,7 @@ def _summed(text: str) -> str:
     def shorter(found: re.Match[str]) -> str:
         name, first = found[1], int(found[2])
         places = [first, *map(int, re.findall(r"\[(\d+)\]", found[3]))]
-        steps = {b - a for a, b in zip(places, places[1:])}
+        steps = {b - a for a, b in pairwise(places)}
         if steps == {-1}:
             return f"sum({name}[{places[-1]}:{first + 1}][::-1])"
         return f"sum({name}[{first}:{places[-1] + 1}])" if steps == {1} else found[0]
@@ -136,7 +138,7 @@ def _runs(shapes: list[tuple]) -> Iterable[tuple[int, int, int]]:
     for i, shape in enumerate(shapes):
         if shape[0]:
             places.setdefault(shape, []).append(i)
-    gaps = Counter(b - a for at in places.values() for a, b in zip(at, at[1:]))
+    gaps = Counter(b - a for at in places.values() for a, b in pairwise(at))
     periods = {p for p, n in gaps.items() if n >= FEWEST - 1}
     for period in sorted(p for p in periods if p <= len(shapes) // FEWEST):
         start = 0
@@ -208,7 +210,7 @@ class _Loop:
             for q in range(len(tokens)):
                 column = self._column(r, q)
                 if len(set(column)) > 1 and all(map(_NUMBER.fullmatch, column)):
-                    steps = {int(b) - int(a) for a, b in zip(column, column[1:])}
+                    steps = {int(b) - int(a) for a, b in pairwise(column)}
                     if steps in ({1}, {-1}):
                         seen[int(column[0]), steps.pop()] += 1
         if seen:
@@ -221,9 +223,7 @@ class _Loop:
     def written(self) -> tuple[list[Line], dict[str, str]]:
         """The loop with what it needs before and after, and the new names of its values."""
         roles = self._roles()
-        for family in self.families.values():
-            base = Counter(re.sub(r"_\d+$", "", m) for m in family.members).most_common(1)[0][0]
-            family.name = self.names.free(base)
+        self._name_families()
         variable = self.names.free("t") if "t" in self.names.taken else "t"
         body = [self._body_line(r, roles, variable) for r in range(len(self.tokens[0]))]
         low = min(self.first, self.first + self.step * (self.count - 1))
@@ -242,6 +242,27 @@ class _Loop:
         for given, name in self.lists.items():
             news |= {x: f"{name}[{i}]" for i, x in enumerate(given) if x not in self.names.kept}
         return [*before, Line(head), *body, *after], news
+
+    def _name_families(self) -> None:
+        """After the user's name, the gradient of a list after the list, else after the operator;
+        several of one operator get letters."""
+        wanted = [self._wanted(f.members) for f in self.families.values()]
+        counts, seen = Counter(wanted), Counter[str]()
+        for family, base in zip(self.families.values(), wanted):
+            seen[base] += 1
+            letter = f"_{chr(96 + seen[base])}" if 1 < counts[base] <= 26 else ""
+            family.name = self.names.free(base + letter)
+            self.names.homes |= dict.fromkeys(family.members, family.name)
+
+    def _wanted(self, members: list[str]) -> str:
+        own = next((m for m in members if m in self.names.kept), None)
+        if own is not None:
+            return own
+        for m in members:
+            for about, part in ((m[1:], ""), (m[1:].rpartition("_")[0], m[m.rfind("_") :])):
+                if m.startswith("d") and about in self.names.homes:
+                    return f"d{self.names.homes[about]}{part}"
+        return Counter(re.sub(r"(_\d+)+$", "", m) for m in members).most_common(1)[0][0]
 
     def _kept(self) -> list[str]:
         return [m for f in self.families.values() for m in f.members if m in self.names.kept]
@@ -283,7 +304,7 @@ class _Loop:
 
     def _role(self, column: list[str]) -> tuple:
         if all(map(_NUMBER.fullmatch, column)):
-            steps = {int(b) - int(a) for a, b in zip(column, column[1:])}
+            steps = {int(b) - int(a) for a, b in pairwise(column)}
             if len(steps) != 1:
                 raise _Unequal
             return "count", int(column[0]), steps.pop()
@@ -319,7 +340,18 @@ class _Loop:
             elif tokens[q] in self.places:  # made in one step, read by all
                 raise _Unequal
         keys = tuple(k for block in self.blocks for k in block[r].keys)
-        return replace(self.blocks[0][r], text="".join(tokens), keys=keys, indent=4)
+        remark = self._remark(r, variable)
+        return replace(self.blocks[0][r], text="".join(tokens), keys=keys, indent=4, remark=remark)
+
+    def _remark(self, r: int, variable: str) -> str:
+        """The value that a remark is about, as the body calls it."""
+        texts = [_TOKEN.findall(block[r].remark) for block in self.blocks]
+        shown = list(texts[0])
+        for q, column in enumerate(zip(*texts)):
+            if len(set(column)) > 1 and all(map(_NUMBER.fullmatch, column)):
+                role = "count", int(column[0]), int(column[1]) - int(column[0])
+                shown[q] = self._shown(role, variable, shown, q)
+        return "".join(shown)
 
     def _shown(self, role: tuple, t: str, tokens: list[str], q: int) -> str:
         low = min(self.first, self.first + self.step * (self.count - 1))

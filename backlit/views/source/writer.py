@@ -235,9 +235,10 @@ class Writer:
             self._take_over(v, instr, made)
         names = [self._new_name(v) for v in instr.outputs]
         target = ", ".join(names) + ("," if self._is_tuple(instr) else "")
-        if len(target) > LONGEST // 2 and len(names) > 1:
+        shown = ast.unparse(ast.fix_missing_locations(made))
+        if len(target) > LONGEST // 2 and len(names) > 1 and len(target) + len(shown) > LONGEST:
             target = f"({target})"
-        text = f"{target} = {ast.unparse(ast.fix_missing_locations(made))}"
+        text = f"{target} = {shown}"
         keys = tuple(v.name for v in outputs)
         self.page.lines.append(self._with_remark(instr, text, keys))
 
