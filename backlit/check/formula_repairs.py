@@ -39,8 +39,12 @@ Edit = tuple[str, Expression, str]  # cause, the changed claim, what was changed
 
 @dataclass
 class Place:
-    """Values, the gradient from above, and what the engine says there."""
+    """Values, the gradient from above, and what the engine says there.
 
+    Numbers that are constants differ from place to place, lest a 2 among them pass for a factor.
+    """
+
+    constants: dict[str, np.ndarray]
     values: dict[str, np.ndarray]
     above: np.ndarray
     truth: np.ndarray
@@ -90,12 +94,25 @@ def _places(subject: Any, name: str) -> list[Place]:
     for values in (subject.values, nearby(subject, rng), nearby(subject, rng)):
         if values is None:
             continue
-        shape = np.shape(subject.outputs(values)[0])
+        constants = subject.constants if values is subject.values else _moved(subject, rng)
+        here = subject.with_formula(subject.formula, constants)
+        try:
+            shape = np.shape(here.outputs(values)[0])
+        except BacklitError:
+            continue
         above = rng.standard_normal(shape) if shape else np.ones(())
-        truth = _engine(subject.formula, subject, values, above, name)
-        if truth is not None:
-            found.append(Place(values, above, truth))
+        truth = _engine(subject.formula, here, values, above, name)
+        if truth is not None and np.isfinite(truth).all():
+            found.append(Place(dict(constants), values, above, truth))
     return found
+
+
+def _moved(subject: Any, rng: np.random.Generator) -> dict[str, Any]:
+    """The constants, with numbers moved a little; arrays may be labels and stay."""
+    return {
+        n: v if np.ndim(v) else v + 0.1 * (1 + abs(v)) * rng.standard_normal()
+        for n, v in subject.constants.items()
+    }
 
 
 def _engine(formula: Formula, subject: Any, values: dict[str, np.ndarray], above: np.ndarray,
@@ -118,8 +135,8 @@ def _fits(subject: Any, formula: Formula, name: str, places: list[Place]) -> boo
     """Whether the changed formula's claim is right everywhere."""
     last = max(k for k, s in enumerate(formula.statements) if s.claim and s.target == name)
     kept = tuple(s for k, s in enumerate(formula.statements) if not s.claim or k <= last)
-    changed = subject.with_formula(Formula(kept, formula.text))
     for p in places:
+        changed = subject.with_formula(Formula(kept, formula.text), p.constants)
         try:
             with np.errstate(all="ignore"):
                 claim = changed.claims(p.values, [p.above])[name]
@@ -201,7 +218,7 @@ def _edits(tree: Expression, known: dict[str, tuple[int, ...]], factors: list[Ex
             words = f"with the factor {to_text(factor)}"
             yield "missing_factor", _replaced(tree, path, Binary("*", term, factor)), words
         for number in (2, 3):
-            twice = _replaced(tree, path, Binary("*", term, Number(number)))
+            twice = _replaced(tree, path, Binary("*", Number(number), term))
             yield "missing_factor", twice, f"with the factor {number} at {to_text(term)}"
             half = _replaced(tree, path, Binary("/", term, Number(number)))
             yield "extra_factor", half, f"without the factor {number} at {to_text(term)}"
@@ -374,11 +391,12 @@ def _cutting_explains(subject: Any, name: str, places: list[Place],
     moved = False
     for p in places:
         plain = Formula(tuple(s for s in subject.formula.statements if not s.claim), "")
-        given = {**subject.constants, **p.values}
+        given = {**p.constants, **p.values}
         value = evaluate(plain, given, unused=True).values[cut].detach().numpy()
-        trial = subject.with_formula(formula, {FROZEN.format(cut): value})
+        here = subject.with_formula(subject.formula, p.constants)
+        trial = subject.with_formula(formula, {**p.constants, FROZEN.format(cut): value})
         without = _engine(formula, trial, p.values, p.above, name)
-        claim = subject.claims(p.values, [p.above])[name]
+        claim = here.claims(p.values, [p.above])[name]
         if without is None or not _same(claim, without):
             return False
         moved = moved or not _same(without, p.truth)

@@ -87,10 +87,11 @@ def _summed_to(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return gradient.sum(axis=axes, keepdims=False).reshape(shape) if lead >= 0 else gradient
 
 
-def examine(text: str, inputs: Any, *, wrt: str | Iterable[str] | None = None,
+def examine(text: Any, inputs: Any, *, wrt: str | Iterable[str] | None = None,
             seed: int = 0) -> Diagnosis:  # fmt: skip
     """The doctor for a printed derivative: claims in `text`, checked at `inputs` and nearby.
 
+    `text` may also be a pair, the formula and its claims: `("x * y", {"x": "y"})`.
     `inputs`: a dictionary, or a sequence in the order in which the formula reads its names.
     `wrt` chooses among the claimed names; all if left out. Raises FormulaError for what is not
     in the grammar, ArgumentError where nothing is claimed.
@@ -100,6 +101,7 @@ def examine(text: str, inputs: Any, *, wrt: str | Iterable[str] | None = None,
     >>> found.wrong, found.causes[0].name
     (['y'], 'sign')
     """
+    text = _joined(text)
     if not isinstance(inputs, Mapping):
         inputs = dict(zip(parse(text).free_names(), inputs))
     given = {n: np.array(_plain(v), np.float64) for n, v in inputs.items()}
@@ -113,6 +115,16 @@ def examine(text: str, inputs: Any, *, wrt: str | Iterable[str] | None = None,
     for of, names, cut in _groups(formula, values, given, _chosen(formula, wrt)):
         _add(total, _examined(cut, of, names, values, repairs, seed))
     return total
+
+
+def _joined(text: Any) -> str:
+    """One text: formula and claims may come apart, the claims by the names of the inputs."""
+    if isinstance(text, str):
+        return text
+    formula, claims = text
+    if isinstance(claims, Mapping):
+        claims = "; ".join(f"d{name.removeprefix('d')} = {c}" for name, c in claims.items())
+    return f"{formula}; {claims}"
 
 
 def _plain(value: Any) -> Any:
@@ -188,11 +200,11 @@ def _examined(
             found.causes = [c for c in found.causes if c not in own]
             continue
         new = repairs.causes(subject, name)
-        if new and not any(c.confidence > SURE for c in own):
+        sure = [c for c in own if c.confidence > SURE]
+        if new and (not sure or sure[0].name == new[0].name):  # the mended line says more
             mended += new
-            found.causes = [c for c in found.causes if c not in own or c.confidence >= 0.5]
-    sure = [c for c in found.causes if c.confidence > SURE]
-    found.causes = [*sure, *mended, *(c for c in found.causes if c not in sure)]
+            found.causes = [c for c in found.causes if c not in own or 0.5 <= c.confidence <= SURE]
+    found.causes = [*mended, *found.causes]
     return found
 
 

@@ -33,7 +33,7 @@ def doctor(subject: Any, inputs: Any, *, wrt: Any = None, seed: int = 0) -> Diag
     >>> found.wrong, found.causes[0].name
     (['w'], 'sign')
     """
-    if isinstance(subject, str):
+    if isinstance(subject, str) or (isinstance(subject, tuple) and isinstance(subject[0], str)):
         from backlit.check.formulas import examine
 
         return examine(subject, inputs, wrt=wrt, seed=seed)

@@ -74,7 +74,7 @@ def _made(tape: Tape, call: Call) -> Any:
 
 def places(bench: Bench) -> Iterator[tuple[Site, list[Call], int | None]]:
     """Where a contribution passes: (site, calls, argument), None for the result."""
-    for site, calls in sites(bench.first):
+    for site, calls in sites(bench):
         call = calls[0]
         if call.name in TERMS:
             if not _in_place(call):
@@ -132,7 +132,7 @@ def factors(bench: Bench) -> Iterator[Trial]:
 
 def removals(bench: Bench) -> Iterator[Trial]:
     """A product without one of its operands."""
-    for site, calls in sites(bench.first):
+    for site, calls in sites(bench):
         call = calls[0]
         if call.name not in PRODUCTS or _in_place(call):
             continue
@@ -159,7 +159,7 @@ def _turn(x: Any) -> Any:
 
 def transposes(bench: Bench) -> Iterator[Trial]:
     """A matrix product with operands or result transposed or swapped; other axis orders."""
-    for site, calls in sites(bench.first):
+    for site, calls in sites(bench):
         call = calls[0]
         if call.name in ("matmul", "dot", "mm", "bmm", "outer"):
             for a, b, swap, out in itertools.product((0, 1), repeat=4):
@@ -236,7 +236,7 @@ def _einsums(site: Site, call: Call) -> Iterator[Trial]:
 
 def axes(bench: Bench) -> Iterator[Trial]:
     """A reduction along another axis, and a new axis at another place."""
-    for site, calls in sites(bench.first):
+    for site, calls in sites(bench):
         call = calls[0]
         if call.name in REDUCERS:
             yield from _other_axes(bench, site, call)
@@ -309,7 +309,7 @@ def _other_places(site: Site, call: Call) -> Iterator[Trial]:
 
 def sums(bench: Bench) -> Iterator[Trial]:
     """A sum over a broadcast axis that was left out, or replaced by one of its elements."""
-    for site, calls in sites(bench.first):
+    for site, calls in sites(bench):
         call = calls[0]
         if call.name in ("getitem", "select"):
             value = _value_at(bench.first, call, 0)
@@ -337,7 +337,7 @@ def sums(bench: Bench) -> Iterator[Trial]:
 
 def _operands(bench: Bench) -> Iterator[tuple[Site, list[Call], int]]:
     """Arguments of arithmetic that come from the tape."""
-    for site, calls in sites(bench.first):
+    for site, calls in sites(bench):
         call = calls[0]
         if call.name in ("zeros_like", "ones_like", "zeros", "copy", "astype", "reshape"):
             continue
@@ -354,7 +354,7 @@ def _operands(bench: Bench) -> Iterator[tuple[Site, list[Call], int]]:
 
 def stores(bench: Bench) -> Iterator[Trial]:
     """`+=` for `=`, and repeated indices that all count."""
-    for site, calls in sites(bench.first):
+    for site, calls in sites(bench):
         if calls[0].name != "setitem":
             continue
         fancy = _fancy(bench.first, calls[0])
@@ -682,7 +682,7 @@ def _spreads(small: tuple, large: tuple) -> bool:
 
 def indices(bench: Bench) -> Iterator[Trial]:
     """Slices and whole numbers that are off: by one or two, scaled, reversed."""
-    for site, calls in sites(bench.first):
+    for site, calls in sites(bench):
         call = calls[0]
         if call.name not in ("getitem", "setitem", "add.at", "index", "select"):
             continue

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backlit.check.doctor.subjects import Subject
-from backlit.check.doctor.tape import Call, Edit, Tape
+from backlit.check.doctor.tape import Call, Edit, Tape, slots_of, written
 from backlit.check.doctor.truth import Point
 from backlit.check.doctor.whole import Case, Find, describe
 
@@ -85,6 +85,7 @@ class Bench:
         self.first = taped[0][1]
         self.left = WORK
         self.cost = len(self.first.calls) - self.first.half + 20
+        self.needed = set().union(*(self.first.parents(n) for n in case.wrong))
 
     @property
     def tired(self) -> bool:
@@ -114,16 +115,12 @@ class Bench:
     def _right(self, p: Point, found: dict[str, Any] | None) -> set[str]:
         if found is None:
             return set()
-        names = set()
-        for name in p.values:
-            value = found[name]
-            value = np.zeros(p.values[name].shape) if value is None else value
-            if name in self.case.wrong:
-                if p.fits(name, value):
-                    names.add(name)
-            elif not p.explains(name, value):
-                return set()
-        return names
+        full = {
+            n: np.zeros(v.shape) if found[n] is None else found[n] for n, v in p.values.items()
+        }
+        names = {n for n in self.case.wrong if p.fits(n, full[n])}
+        others = [n for n in full if n not in self.case.wrong]
+        return names if names and all(p.explains(n, full[n]) for n in others) else set()
 
     def fitted(self, trial_of: Callable[[float], Trial]) -> Iterator[tuple[Any, list[float]]]:
         """Factors at a site, per point, that mend inputs: all wrong ones, else single ones.
@@ -166,12 +163,13 @@ class Bench:
         return c if worst <= limit else None
 
 
-def sites(tape: Tape) -> Iterator[tuple[Site, list[Call]]]:
-    """Backward sites, all callers together first."""
-    for key, calls in tape.sites.items():
-        yield Site(key), calls
-    for key, calls in tape.narrow_sites.items():
-        yield Site(key, True), calls
+def sites(bench: Bench) -> Iterator[tuple[Site, list[Call]]]:
+    """Backward sites that the wrong gradients depend on, all callers together first."""
+    tape, needed = bench.first, bench.needed
+    for narrow, groups in ((False, tape.sites), (True, tape.narrow_sites)):
+        for key, calls in groups.items():
+            if any(needed.intersection(slots_of(c.made)) or needed & written(c) for c in calls):
+                yield Site(key, narrow), calls
 
 
 def causes(case: Case, taped: list[tuple[Point, Tape]], known: float) -> list[Find]:
@@ -182,7 +180,7 @@ def causes(case: Case, taped: list[tuple[Point, Tape]], known: float) -> list[Fi
     finds: list[Find] = []
     for earliest, family in edits.FAMILIES:
         best = min([known, *(f.order for f in finds if len(f.inputs) == len(case.wrong))])
-        if bench.tired or best < earliest - 0.15:
+        if bench.tired or best < earliest - 0.06:
             break
         finds += _first(bench, family)
     return finds

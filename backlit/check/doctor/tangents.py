@@ -56,7 +56,7 @@ class Place:
 
 
 class Slopes:
-    """Slopes of the weighted outputs along joint random directions, with edits."""
+    """Slopes of the weighted outputs along joint random directions, with edits, per point."""
 
     def __init__(self, case: Case, taped: list[tuple[Point, Tape]]):
         rng = np.random.default_rng(5)
@@ -70,28 +70,45 @@ class Slopes:
                 }
                 moves.append({n: np.where(case.usable(p, n), m, 0.0) for n, m in move.items()})
             self.directions.append(moves)
-        self.claimed = self._against(lambda p, n: case.claim(p, n))
-        self.true = self._against(lambda p, n: p.truth[n])
-        self.cost = sum(t.half for _, t in taped) * DIRECTIONS * 2 + 1
+        points = range(len(taped))
+        self.claimed = [self._against(k, lambda p, n: case.claim(p, n)) for k in points]
+        self.true = [self._against(k, lambda p, n: p.truth[n]) for k in points]
+        self.top = max(np.abs([*self.claimed, *self.true]).max(), 1e-300)
+        self.cost = taped[0][1].half * DIRECTIONS * 2 + 1
 
-    def _against(self, gradient: Any) -> np.ndarray:
+    def _against(self, k: int, gradient: Any) -> np.ndarray:
+        p = self.taped[k][0]
         return np.array([
             sum(float((gradient(p, n)[m[n] != 0] * m[n][m[n] != 0]).sum()) for n in p.values)
-            for (p, _), moves in zip(self.taped, self.directions)
-            for m in moves
+            for m in self.directions[k]
         ])  # fmt: skip
 
-    def along(self, edits_for: Any) -> np.ndarray:
+    def along(self, k: int, edits: dict[int, Edit] | None) -> np.ndarray:
+        """The slopes at the k-th point."""
+        p, tape = self.taped[k]
         found = []
-        for (p, tape), moves in zip(self.taped, self.directions):
-            edits = edits_for(tape)
-            for move in moves:
-                up, down = (
-                    _weighted(tape, p, {n: v + t * move[n] for n, v in p.values.items()}, edits)
-                    for t in (STEP, -STEP)
-                )
-                found.append((up - down) / (2 * STEP))
+        for move in self.directions[k]:
+            up, down = (
+                _weighted(tape, p, {n: v + t * move[n] for n, v in p.values.items()}, edits)
+                for t in (STEP, -STEP)
+            )
+            found.append((up - down) / (2 * STEP))
         return np.array(found)
+
+    def share(self, edits_for: Any) -> float | None:
+        """What the claims hold of the contribution that the edits take away, if one number."""
+        share = None
+        for k, (_, tape) in enumerate(self.taped):
+            without = self.along(k, edits_for(tape))
+            part = self.true[k] - without
+            size = float((part * part).sum())
+            if share is None:
+                if not np.isfinite(size) or size < (1e-8 * self.top) ** 2:
+                    return None
+                share = float(((self.claimed[k] - without) * part).sum()) / size
+            if np.abs(self.claimed[k] - without - share * part).max() > 2e-5 * self.top:
+                return None
+        return share
 
 
 def _weighted(tape: Tape, p: Point, values: dict, edits: dict[int, Edit] | None) -> float:
@@ -105,9 +122,9 @@ def causes(case: Case, taped: list[tuple[Point, Tape]], subject: Subject) -> lis
         return []
     try:
         slopes = Slopes(case, taped)
-        if not np.allclose(slopes.along(lambda t: None), slopes.true, rtol=1e-5,
-                           atol=1e-6 * (1 + np.abs(slopes.true).max())):  # fmt: skip
-            return []
+        for k in range(len(taped)):
+            if np.abs(slopes.along(k, None) - slopes.true[k]).max() > 1e-5 * slopes.top:
+                return []
     except FAULTS:
         return []
     finds: list[Find] = []
@@ -160,17 +177,10 @@ def _held(case: Case, slopes: Slopes, key: Any, place: Place) -> Find | None:
         return _holding(tape, Place(calls[place.part], place.position, place.inner))
 
     try:
-        without = slopes.along(edits_for)
+        c = slopes.share(edits_for)
     except FAULTS:
         return None
-    part = slopes.true - without
-    size = float((part * part).sum())
-    if not np.isfinite(size) or size < 1e-16 * float((slopes.true**2).sum()) + 1e-18:
-        return None
-    c = float(((slopes.claimed - without) * part).sum()) / size
-    off = np.abs(slopes.claimed - without - c * part).max()
-    top = max(np.abs(slopes.true).max(), np.abs(slopes.claimed).max())
-    if abs(c - 1) < 1e-4 or off > 2e-5 * top:
+    if c is None or abs(c - 1) < 1e-4:
         return None
     return _meaning(case, c, place.calls[0])
 
@@ -240,11 +250,11 @@ def _stepped(case: Case, slopes: Slopes, key: Any, calls: list[Call]) -> list[Fi
         return {call.number: through for call in same}
 
     try:
-        found = slopes.along(edits_for)
+        for k, (_, tape) in enumerate(slopes.taped):
+            found = slopes.along(k, edits_for(tape))
+            if np.abs(found - slopes.claimed[k]).max() > 2e-5 * slopes.top:
+                return []
     except FAULTS:
-        return []
-    top = max(np.abs(slopes.claimed).max(), 1e-12)
-    if np.abs(found - slopes.claimed).max() > 2e-5 * top:
         return []
     text = f"the gradient passes straight through {calls[0].site}, whose slope is 0"
     return [Find("not_differentiable", tuple(case.wrong), text, 0.9, 0.9)]

@@ -115,10 +115,16 @@ class Point:
     high: dict[str, np.ndarray] = field(default_factory=dict)
     known: dict[str, np.ndarray] = field(default_factory=dict)  # mask of elements differenced
     floor: dict[str, float] = field(default_factory=dict)  # what rounding alone makes
+    _allowed: dict[str, np.ndarray] = field(default_factory=dict)
     disagrees: list[str] = field(default_factory=list)  # inputs that fail along a direction
 
     def allowed(self, name: str) -> np.ndarray:
         """The largest deviation of a right claim, per element."""
+        if name not in self._allowed:
+            self._allowed[name] = self._slack(name)
+        return self._allowed[name]
+
+    def _slack(self, name: str) -> np.ndarray:
         sizes = [np.abs(t).max(initial=0.0) for t in self.truth.values()]
         scale = max(np.abs(self.truth[name]).max(initial=0.0), 1e-3 * max(sizes, default=0.0))
         coarse = 1e3 if getattr(self.claims.get(name), "dtype", None) == np.float32 else 1.0
@@ -154,11 +160,12 @@ class Point:
         candidate = np.asarray(candidate)
         if candidate.shape != target.shape or target.shape != self.values[name].shape:
             return False
-        usable = self.known[name] & ~self.kinks[name]
-        gap = np.abs(candidate - target)[usable]
-        slack = np.broadcast_to(self.allowed(name), target.shape)[usable]
-        grown = slack + 3 * TOLERANCE * np.abs(np.asarray(target, float)).max(initial=0.0)
-        return bool(np.all(gap <= grown))
+        if not target.size:
+            return True
+        size = 3 * TOLERANCE * float(np.abs(target).max())
+        far = np.abs(candidate - target) > self.allowed(name) + size
+        far |= np.isnan(candidate)
+        return not (far & self.known[name] & ~self.kinks[name]).any()
 
 
 def weighted(outputs: list[np.ndarray], seeds: list[np.ndarray]) -> np.ndarray:
