@@ -49,17 +49,16 @@ def show(which: str | None = None, *, html: str | Path | None = None, console: A
     ...
     """
     chosen = [find(which)] if which is not None else [*ERRATA, *CONTROLS]
-    if html is not None:
-        from backlit.errata.page import to_html
-
-        Path(html).write_text(to_html(chosen), encoding="utf-8")
-        return
     from rich.console import Console
 
+    from backlit.errata.page import to_html
     from backlit.errata.terminal import print_list, print_page
 
     console = console or Console()
-    if which is None:
+    if html is not None:
+        Path(html).write_text(to_html(chosen), encoding="utf-8")
+        console.print(f"{len(chosen)} {'page' if len(chosen) == 1 else 'pages'} in {html}")
+    elif which is None:
         print_list(chosen, console)
     else:
         print_page(chosen[0], console)

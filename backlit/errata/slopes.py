@@ -9,7 +9,7 @@ import numpy as np
 
 import backlit as bl
 from backlit.errata.erratum import Erratum, Words
-from backlit.errata.judge import Derivative, Experiment, compute, slope_of
+from backlit.errata.judge import Derivative, Equals, Experiment, compute, slope_of
 
 NEURON = {"w": [0.5, -0.25], "x": [1.0, 2.0], "b": 0.1, "t": 1.0}
 FORWARD = "z = w @ x + b; y = sigmoid(z); L = 1/2 * (y - t)^2; "
@@ -134,7 +134,9 @@ ERRATA = (
         (Experiment("sigma(z) = sum z^k / k!", approaches_sigmoid, (series_of_exp,)),
          Experiment("sigma(z) = -z + z^2/2 - ...", approaches_sigmoid, (series_of_minus,))),
         (Experiment("sigma(z) = 1/2 + z/4 - z^3/48 + z^5/480 - 17 z^7/80640 + ...",
-                    approaches_sigmoid, (series_of_sigmoid,)),),
+                    approaches_sigmoid, (series_of_sigmoid,)),
+         Equals("1/2 + z/4 - z^3/48 + z^5/480 - 17*z^7/80640 + 31*z^9/1451520"
+                " - 691*z^11/319334400", "sigmoid(z)", ({"z": 0.5}, {"z": -0.5}), 1e-10)),
     ),
     Erratum(
         "E10", "S0",

@@ -62,6 +62,7 @@ class Grammar:
         self.place = 0
         self.declared = dict.fromkeys(declared)  # values, and what was assigned so far
         self.used: dict[str, None] = {}
+        self.assigned: set[str] = set()
         self.free: set[str] = set()  # indices that the left side or a sum has named
         self.depth = 0
         self.closer = ""  # of the innermost bars
@@ -107,7 +108,7 @@ class Grammar:
             if self.next.kind == "newline":
                 self.take()
                 continue
-            found.append(self.statement())
+            found.extend(self.statement())
             if self.next.kind not in ("newline", "end"):
                 self.refuse("expected an operator or the end", hint=self.missing_product())
         if not any(not s.claim for s in found):
@@ -124,17 +125,76 @@ class Grammar:
         starts = self.next.kind in ("name", "number") or self.sees("(")
         return "write products out: 2 * x; they may be left out in LaTeX only" if starts else None
 
-    def statement(self) -> Statement:
+    def statement(self) -> list[Statement]:
+        """One statement; two where a derivative is claimed of an expression, not of a name."""
         at = self.next.at
         self.free = set()
         if not self.has_left_side():
-            value = self.expression()
-            return Statement(None, value, at=at)
+            return [Statement(None, self.expression(), at=at)]
         head = self.derivative()
         if head is not None:
-            return self.finish(head.of, head.wrt, head.indices, at)
+            return [self.finish(head.of, head.wrt, head.indices, at)]
+        differentiated = self.operator_applied() or self.slope()
+        if differentiated is not None:
+            return self.claim_of(*differentiated, at)
         name, indices = self.left_name()
-        return self.finish(None, name, indices, at)
+        return [self.finish(None, name, indices, at)]
+
+    def claim_of(self, value: Expression, wrt: str, indices: tuple[str, ...],
+                 at: int) -> list[Statement]:  # fmt: skip
+        """`d/dx (x^2) = 2 * x`: the expression gets a name, and the claim is about it."""
+        if isinstance(value, Name) and value.name in self.assigned:
+            return [self.finish(value.name, wrt, indices, at)]
+        taken = {t.text for t in self.tokens} | {*self.declared, *self.used}
+        letters = (f"{letter}{k}" for k in ("", *range(1, 100)) for letter in "fghL")
+        name = next(n for n in letters if n not in taken)
+        named = Statement(name, value, at=at)
+        self.declared.setdefault(name)
+        return [named, self.finish(name, self.known(wrt) or wrt, indices, at)]
+
+    def operator_applied(self) -> tuple[Expression, str, tuple[str, ...]] | None:
+        """What stands behind `d/dx`, and the name; None with nothing taken."""
+        start = self.place
+        found = self.operator()
+        if found is None:
+            self.place = start
+            return None
+        value = self.product()
+        if not self.sees("=", "+="):
+            self.refuse("expected '='", hint="put what is differentiated in parentheses")
+        return value, *found
+
+    def operator(self) -> tuple[str, tuple[str, ...]] | None:
+        """The name in `d/dx` or `∂/∂x`."""
+        d = self.next.text == "d" and "d" not in self.declared
+        if not (d or self.sees("∂")):
+            return None
+        self.take()
+        wrt = self.differential_of() if self.skip("/") else None
+        if wrt is None:
+            return None
+        return wrt, self.index_letters() if self.sees("[") else ()
+
+    def slope(self) -> tuple[Expression, str, tuple[str, ...]] | None:
+        """`f'(x)` before an equals sign, as a claim about f or about the function f."""
+        start = self.place
+        token = self.next
+        if token.kind in ("name", "command"):
+            name = self.head_name()
+            if self.sees("'") and self.peek().text == "(":
+                self.take()
+                argument = self.group("(", ")")
+                function = functions.canonical(name)
+                if isinstance(argument, Name) and name in self.assigned:
+                    return Name(name, at=token.at), argument.name, ()
+                if isinstance(argument, Name) and function:
+                    return Call(function, (argument,), at=token.at), argument.name, ()
+                self.refuse("expected the derivative of a function or of an assigned name", token)
+        self.place = start
+        return None
+
+    def head_name(self) -> str:
+        return names.plain(self.take().text)
 
     def has_left_side(self) -> bool:
         """Whether an equals sign comes before the end of the statement."""
@@ -165,6 +225,7 @@ class Grammar:
             self.declared.setdefault(short)
         else:
             self.declared.setdefault(name)
+            self.assigned.add(name)
         return Statement(name, value, indices, claim, of, adds, at)
 
     @staticmethod

@@ -301,6 +301,20 @@ class LatexGrammar(Grammar):
             return base + tail, tuple(sub.replace(",", ""))
         return (f"{base}_{sub}" if sub else base) + tail, ()
 
+    def head_name(self) -> str:
+        known = self.next.kind == "name" or self.starts_name() or self.next.text in _WORDS
+        return self.base_name() if known else self.take().text[1:]
+
+    def operator(self) -> tuple[str, tuple[str, ...]] | None:
+        """The name in `\\frac{d}{dx}` or `\\frac{\\partial}{\\partial x}`."""
+        if self.next.text not in _FRACTIONS:
+            return None
+        self.take()
+        if not (self.skip("{") and self._sign_of_a_differential() and self.skip("}")):
+            return None
+        wrt = self._differential() if self.skip("{") else None
+        return wrt if wrt is not None and self.skip("}") else None
+
     def derivative(self) -> Derivative | None:
         start = self.place
         found = self._fraction() if self.next.text in _FRACTIONS else self._in_line()
@@ -337,12 +351,7 @@ class LatexGrammar(Grammar):
 
     def _differential(self) -> tuple[str, tuple[str, ...]] | None:
         """The name and indices in `\\partial f_i` or `df`."""
-        upright = self.next.text == r"\mathrm" and self.raw_ahead(1) == "d"
-        if upright:
-            self.place += self.raw_end(1)
-        elif self.next.text == "d" and "d" not in self.declared:
-            self.take()
-        elif not self.skip("∂"):
+        if not self._sign_of_a_differential():
             return None
         if not self.starts_name() and self.next.text not in _WORDS + _LETTERS + _ACCENTS:
             return None
@@ -353,3 +362,13 @@ class LatexGrammar(Grammar):
         sub, _, layer = sub.partition("^")
         whole = self.known(f"{base}^{layer}" if layer else base)
         return (whole, tuple(sub)) if whole and sub.isalpha() else (name, ())
+
+    def _sign_of_a_differential(self) -> bool:
+        """Take `d`, `\\mathrm{d}` or `\\partial`."""
+        if self.next.text == r"\mathrm" and self.raw_ahead(1) == "d":
+            self.place += self.raw_end(1)
+            return True
+        if self.next.text == "d" and "d" not in self.declared:
+            self.take()
+            return True
+        return self.skip("∂")

@@ -42,9 +42,33 @@ def test_causes_of_scalars(claim, cause):
     r"f = \frac{1}{2}(y - t)^2; dy = y - t\,",
     "f = 1/2*(y - t)^2; ∂f/∂y = y - t",
     "f = 1/2*(y - t)^2; dy = (y - t) * df",
+    "d/dy (1/2*(y - t)^2) = y - t",
+    r"\frac{\partial}{\partial y} \frac{1}{2}(y - t)^2 = y - t",
+    r"\frac{d}{dy} \left(\frac{1}{2}(y - t)^2\right) = y - t",
+    ("1/2*(y - t)^2", {"y": "y - t"}),
+    ("f = 1/2*(y - t)^2", "df/dy = y - t"),
 ])  # fmt: skip
 def test_every_spelling_of_a_claim(text):
     assert bl.check.doctor(text, AT).ok
+
+
+@pytest.mark.parametrize("text", [
+    "sigma'(z) = sigma(z) * (1 - sigma(z))", r"\sigma'(z) = \sigma(z)(1 - \sigma(z))",
+    r"\tanh'(z) = 1 - \tanh^2(z)", "f(z) = z^3; f'(z) = 3 * z^2", "d/dz z^3 = 3 * z^2",
+])  # fmt: skip
+def test_derivatives_of_functions(text):
+    assert bl.check.doctor(text, {"z": 0.7}).ok
+    wrong = bl.check.doctor(text + " * 2" if "\\" not in text else text + " + z", {"z": 0.7})
+    assert not wrong.ok and wrong.causes
+
+
+def test_a_constant_does_not_pass_for_a_factor():
+    text = "f = (w*x - t)^2; df/dw = "
+    values = {"w": 1.0, "x": 2.0, "t": 0.5}
+    without_x = bl.check.doctor(text + "2 * (w*x - t)", values).causes[0]
+    assert without_x.name == "missing_factor" and "the factor x" in without_x.evidence
+    without_two = bl.check.doctor(text + "(w*x - t) * x", values).causes[0]
+    assert without_two.name == "missing_factor" and "the factor 2" in without_two.evidence
 
 
 def test_wrt_chooses():

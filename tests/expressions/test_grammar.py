@@ -134,6 +134,26 @@ def test_claims(text):
     assert claim == Statement("x", y, claim=True, of="f")
 
 
+@pytest.mark.parametrize("text", [
+    "d/dx (x * y) = y", "∂/∂x (x * y) = y", r"\frac{d}{dx} xy = y",
+    r"\frac{\partial}{\partial x}(x y) = y", r"\frac{\mathrm{d}}{\mathrm{d}x}(x y) = y",
+])  # fmt: skip
+def test_claims_about_expressions_give_them_a_name(text):
+    made, claim = parse(text).statements
+    assert (made.target, claim.target, claim.of, claim.value) == ("f", "x", "f", y)
+    assert parse(f"f = x * y; {text}").statements[1].target == "g"
+
+
+@pytest.mark.parametrize("text", ["f(x) = x^3; f'(x) = 3 * x^2", r"f(x) = {x}^3; f'(x) = 3x^2"])
+def test_claims_in_lagranges_notation(text):
+    made, claim = parse(text).statements
+    assert (made.target, claim.of, claim.target) == ("f", "f", "x")
+    with pytest.raises(FormulaError, match="derivative of a function"):
+        parse("q'(x) = 3")
+    with pytest.raises(FormulaError, match="parentheses"):
+        parse("d/dx x^2 + x = 2 * x + 1")
+
+
 def test_short_claims_and_staged_code():
     formula = parse("q = x + y; f = q * z; dq = z; dx = dq; dx += 0 * dq")
     assert [(s.target, s.claim, s.adds) for s in formula.statements] == [
