@@ -147,7 +147,8 @@ def removals(bench: Bench) -> Iterator[Trial]:
                 result = call.function(*args, **kwargs)
                 return np.array(np.broadcast_to(args[keep], np.shape(result)))
 
-            yield _simple(site, "extra_factor", 1.7, words, edit)
+            order = 1.45 if isinstance(gone, (int, float)) else 1.7
+            yield _simple(site, "extra_factor", order, words, edit)
 
 
 # ----- transpositions -----
@@ -242,6 +243,30 @@ def axes(bench: Bench) -> Iterator[Trial]:
             yield from _other_axes(bench, site, call)
         elif call.name == "getitem":
             yield from _other_places(site, call)
+    yield from _axes_together(bench)
+
+
+def _axes_together(bench: Bench) -> Iterator[Trial]:
+    """The same other axis in all reductions that have the same one."""
+    groups: dict[Any, list[Site]] = {}
+    for site, calls in sites(bench):
+        axis = next((calls[0].kwargs[k] for k in AXES if k in calls[0].kwargs), None)
+        if isinstance(axis, int) and calls[0].name in REDUCERS and not site.narrow:
+            groups.setdefault(axis, []).append(site)
+    for old, found in groups.items():
+        for new in (0, 1, 2, -1) if len(found) > 1 else ():
+            if new == old:
+                continue
+
+            def make(tape: Tape, found: list = found, new: int = new) -> dict[int, Edit]:
+                edits = {}
+                for site in found:
+                    calls = site.calls(tape)
+                    key = next(k for k in AXES if k in calls[0].kwargs)
+                    edits.update(_everywhere(calls, _axis_edit(key, False, new, None)))
+                return edits
+
+            yield Trial("wrong_axis", 1.58, f"axis {new} in all reductions", found[0], make)
 
 
 def _other_axes(bench: Bench, site: Site, call: Call) -> Iterator[Trial]:
@@ -322,6 +347,9 @@ def sums(bench: Bench) -> Iterator[Trial]:
 
                     yield _simple(site, "missing_broadcast_sum", 1.55,
                                   f"the sum over axis {axis} here", edit)  # fmt: skip
+            if any(isinstance(k, slice) and (k.step or 1) > 1 for k in _listed(call.args[1])):
+                yield _simple(site, "missing_broadcast_sum", 1.55, "the sum over each block",
+                              _block_sum)  # fmt: skip
     for site, calls, position in _operands(bench):
         value = _value_at(bench.first, calls[0], position)
         n = np.ndim(value)
@@ -333,6 +361,17 @@ def sums(bench: Bench) -> Iterator[Trial]:
                 edit = _with(position, lambda v, dims=dims, keep=keep: v.sum(dims, keepdims=keep))
                 yield _simple(site, "missing_broadcast_sum", 1.65,
                               f"a sum over axes {dims} here", edit)  # fmt: skip
+
+
+def _block_sum(call: Call, args: list, kwargs: dict, env: list) -> Any:
+    keys = _listed(args[1])
+    steps = [k.step or 1 if isinstance(k, slice) else 1 for k in keys]
+    total: Any = 0
+    for offsets in itertools.product(*(range(n) for n in steps)):
+        moved = [slice((k.start or 0) + o, k.stop, k.step) if isinstance(k, slice) else k
+                 for k, o in zip(keys, offsets)]  # fmt: skip
+        total = total + args[0][tuple(moved)]
+    return total
 
 
 def _operands(bench: Bench) -> Iterator[tuple[Site, list[Call], int]]:
@@ -489,12 +528,12 @@ def saved_values(bench: Bench) -> Iterator[Trial]:
             stale = len(old) == len(new) > 1 or _same_place(tape, old[0], new)
             swaps = dict(zip(old, new if len(new) == len(old) else new * len(old)))
             kind = _kind_of_value(tape, old[0], new[0], stale and len(old) == 1)
-            yield Trial(kind, 1.7, f"reading {what} instead of {words}", None,
+            yield Trial(kind, 1.6, f"reading {what} instead of {words}", None,
                         lambda tape: {}, swaps=swaps)  # fmt: skip
         if len(old) > 1:
             for by in (1, -1):
                 swaps = dict(zip(old[by:], old)) if by > 0 else dict(zip(old, old[1:]))
-                yield Trial("stale_saved_value", 1.72, f"reading {words} one step apart", None,
+                yield Trial("stale_saved_value", 1.62, f"reading {words} one step apart", None,
                             lambda tape: {}, swaps=swaps)  # fmt: skip
     for site, calls, position in _operands(bench):
         arg = calls[0].args[position]
@@ -512,7 +551,7 @@ def saved_values(bench: Bench) -> Iterator[Trial]:
                     continue
                 stale = _same_place(tape, arg.slot, slots)
                 kind = _kind_of_value(tape, arg.slot, slots[0], stale)
-                yield Trial(kind, 1.75, f"{words} in place of the value read here", site,
+                yield Trial(kind, 1.65, f"{words} in place of the value read here", site,
                             _replaced(site, position, slots, turn))  # fmt: skip
 
 
@@ -524,11 +563,13 @@ def _alike(tape: Tape, a: int, b: int) -> bool:
 def _kind_of_value(tape: Tape, old: int, new: int, stale: bool) -> str:
     if _two_valued(tape.values[old]) and _two_valued(tape.values[new]):
         return "mask_not_reused"
+    if getattr(tape.values[old], "dtype", np.dtype(float)).kind in "iu":
+        return "index_error"
     return "stale_saved_value" if stale else "wrong_saved_value"
 
 
 def _same_place(tape: Tape, slot: int, others: list[int]) -> bool:
-    made = {c.made: (c.site.code, c.site.instruction) for c in tape.calls if isinstance(c.made, int)}
+    made = {c.made: c.site for c in tape.calls if isinstance(c.made, int)}
     return slot in made and made.get(others[0]) == made[slot]
 
 
@@ -572,9 +613,9 @@ def masks(bench: Bench) -> Iterator[Trial]:
                 yield Trial("mask_not_reused", 1.72, f"the mask of {words}", site,
                             _masked(site, position, slots, of, True))  # fmt: skip
     for site, calls, position in places(bench):
-        value = _value_at(tape, calls[0], position)
+        shape = _shape_at(tape, calls[0], position)
         for words, slots, of in found:
-            if np.shape(tape.values[slots[0]]) == np.shape(value):
+            if np.shape(tape.values[slots[0]]) == shape:
                 yield Trial("mask_not_reused", 1.74, f"the mask of {words}", site,
                             _masked(site, position, slots, of, False))  # fmt: skip
                 one = _one_where(of)
@@ -592,6 +633,15 @@ def masks(bench: Bench) -> Iterator[Trial]:
                             lambda tape: {}, finish)  # fmt: skip
 
 
+def _shape_at(tape: Tape, call: Call, position: int | None) -> tuple:
+    """The shape of a contribution; of a number that is stored, that of the place."""
+    value = _value_at(tape, call, position)
+    if call.name == "setitem" and np.ndim(value) == 0 and isinstance(call.args[0], Ref):
+        key = resolve(call.args[1], tape.values)
+        return np.shape(tape.values[call.args[0].slot][key])
+    return np.shape(value)
+
+
 def _masks(bench: Bench) -> list[tuple[str, list[int], Callable[[Any], Any]]]:
     tape, found = bench.first, []
     for words, slots in _stock(bench):
@@ -600,6 +650,12 @@ def _masks(bench: Bench) -> list[tuple[str, list[int], Callable[[Any], Any]]]:
             continue
         if _two_valued(value):
             found.append((words, slots, lambda v: v))
+            if value.dtype != bool:
+                found.append((f"{words} != 0", slots, lambda v: v != 0))
+            for name, p in bench.case.scalars.items():
+                if 0 < p < 1 and value.dtype == bool:
+                    for k, shown in ((1 / p, f"1/{name}"), (1 / (1 - p), f"1/(1 - {name})")):
+                        found.append((f"{words} times {shown}", slots, lambda v, k=k: v * k))
         elif value.dtype.kind == "f" and (value > 0).any() and (value <= 0).any():
             found.append((f"{words} > 0", slots, lambda v: v > 0))
     for call in tape.calls[: tape.half]:
@@ -757,6 +813,8 @@ def _moved(d: int, start: bool = True, stop: bool = True) -> Callable[[Any], Any
             low = d if start and part.start is None and d > 0 else low
             high = part.stop + d if stop and part.stop is not None else part.stop
             high = d if stop and part.stop is None and d < 0 else high
+            if high is not None and high >= 0 > (part.stop or 0):
+                high = None  # moved over the end
             return slice(low, high, part.step)
         if isinstance(part, (bool, np.bool_)) or part is None or part is Ellipsis:
             return part
@@ -811,7 +869,7 @@ FAMILIES: tuple[tuple[float, Callable[[Bench], Iterator[Trial]]], ...] = (
     (1.4, transposes),
     (1.5, axes),
     (1.55, sums),
-    (1.7, saved_values),
+    (1.6, saved_values),
     (1.7, removals),
     (1.72, masks),
     (1.9, values),

@@ -41,10 +41,14 @@ def causes(subject: Subject, groups: list[list[Point]], wrong: list[str]) -> lis
     unlike = _differs(p.claims, subject.claims(p.values, p.seeds))
     if unlike:
         text = f"two equal backward calls gave different gradients of {', '.join(unlike)}"
-        return [Find("non_determinism", tuple(unlike), text, 0.95, 0.1)]
+        finds.append(Find("non_determinism", tuple(unlike), text, 0.9, 0.1))
+        if _forward_is_random(subject):
+            text += ": it draws random numbers of its own instead of reusing the forward's"
+            finds.append(Find("mask_not_reused", tuple(unlike), text, 0.9, 0.05))
+        return finds
     redrawn = _differs(p.claims, _quietly(subject, p, reseed=1234567))
     if redrawn:
-        random = _forward_is_random(subject, p)
+        random = _forward_is_random(subject)
         name = "mask_not_reused" if random else "non_determinism"
         text = f"the backward draws random numbers of its own for {', '.join(redrawn)}" + (
             " instead of reusing the forward's" if random else ""
@@ -148,15 +152,10 @@ def _quietly(subject: Subject, p: Point, **protocol: Any) -> dict[str, Any]:
         return p.claims
 
 
-def _forward_is_random(subject: Subject, p: Point) -> bool:
+def _forward_is_random(subject: Subject) -> bool:
     """Whether the forward itself draws random numbers."""
-    random = getattr(subject, "outputs_reseeded", None)
-    if random is None:
-        return True
-    return any(
-        not np.array_equal(a, b, equal_nan=True)
-        for a, b in zip(random(p.values), subject.outputs(p.values))
-    )
+    chance = getattr(subject, "chance", None)
+    return chance is None or bool(chance.used)
 
 
 def _differs(a: dict[str, Any], b: dict[str, Any]) -> list[str]:

@@ -167,7 +167,7 @@ def sites(bench: Bench) -> Iterator[tuple[Site, list[Call]]]:
     """Backward sites that the wrong gradients depend on, all callers together first."""
     tape, needed = bench.first, bench.needed
     for narrow, groups in ((False, tape.sites), (True, tape.narrow_sites)):
-        for key, calls in groups.items():
+        for key, calls in sorted(groups.items(), key=lambda g: len(g[1])):
             if any(needed.intersection(slots_of(c.made)) or needed & written(c) for c in calls):
                 yield Site(key, narrow), calls
 
@@ -180,8 +180,9 @@ def causes(case: Case, taped: list[tuple[Point, Tape]], known: float) -> list[Fi
     finds: list[Find] = []
     for earliest, family in edits.FAMILIES:
         best = min([known, *(f.order for f in finds if len(f.inputs) == len(case.wrong))])
-        if bench.tired or best < earliest - 0.06:
+        if best < earliest - 0.06:
             break
+        bench.left = WORK // 6
         finds += _first(bench, family)
     return finds
 
@@ -224,7 +225,7 @@ def meaning(bench: Bench, factors: list[float], call: Call | None) -> tuple[str,
         return "extra_factor", 4.4, "leaving out this term"
     if c < 0:
         return "sign", 4.0, f"multiplying by {c:.6g}"
-    order = 1.8 if "(" in (words := describe(bench.case, c)) or _round(c) else 4.1
+    order = 1.45 if "(" in (words := describe(bench.case, c)) or _round(c) else 4.1
     if _written(call, c):
         return "extra_factor", order - 0.1, f"without the factor {1 / c:.6g}, it"
     extra = c > 1 and any(abs(c - n) < 1e-6 * n for n in bench.case.sizes if n > 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -103,8 +104,10 @@ class Slopes:
             part = self.true[k] - without
             size = float((part * part).sum())
             if share is None:
-                if not np.isfinite(size) or size < (1e-8 * self.top) ** 2:
+                if not np.isfinite(size):
                     return None
+                if size < (1e-8 * self.top) ** 2:
+                    return 1.0
                 share = float(((self.claimed[k] - without) * part).sum()) / size
             if np.abs(self.claimed[k] - without - share * part).max() > 2e-5 * self.top:
                 return None
@@ -128,17 +131,30 @@ def causes(case: Case, taped: list[tuple[Point, Tape]], subject: Subject) -> lis
     except FAULTS:
         return []
     finds: list[Find] = []
+    alone: list[tuple[Any, Place]] = []
+    neutral: list[tuple[Any, Place]] = []  # held, they change nothing: `x - x.max()`
     left = WORK
     for key, calls in taped[0][1].forward_sites.items():
-        left -= slopes.cost
-        if left < 0:
-            break
         finds += _stepped(case, slopes, key, calls)
         for place in _places(calls):
             left -= slopes.cost
-            found = _held(case, slopes, key, place)
-            if found is not None:
+            if left < 0:
+                return finds
+            found = _held(case, slopes, [(key, place)])
+            if isinstance(found, Find):
                 finds.append(found)
+            elif place.part == slice(None):
+                (neutral if found == 1.0 else alone).append((key, place))
+    if any(f.order < 3 for f in finds):
+        return finds
+    pairs = [(a, b) for a, b in combinations(alone, 2) if a[0] != b[0]]
+    for group in [*([(a,) for a in alone] if neutral else []), *pairs]:
+        left -= slopes.cost
+        if left < 0:
+            break
+        found = _held(case, slopes, [*group, *neutral])
+        if isinstance(found, Find) and found.name == "detached_path":
+            return [*finds, found]
     return finds
 
 
@@ -169,20 +185,23 @@ def _operands(calls: list[Call], part: slice) -> Iterator[Place]:
                     yield Place(calls, position, inner, part)
 
 
-def _held(case: Case, slopes: Slopes, key: Any, place: Place) -> Find | None:
-    """What holding one operand explains."""
+def _held(case: Case, slopes: Slopes, held: list[tuple[Any, Place]]) -> Find | float | None:
+    """What holding operands explains; 1.0 where it changes nothing."""
 
     def edits_for(tape: Tape) -> dict[int, Edit]:
-        calls = tape.forward_sites.get(key, [])
-        return _holding(tape, Place(calls[place.part], place.position, place.inner))
+        edits: dict[int, Edit] = {}
+        for key, place in held:
+            calls = tape.forward_sites.get(key, [])[place.part]
+            edits.update(_holding(tape, Place(calls, place.position, place.inner)))
+        return edits
 
     try:
         c = slopes.share(edits_for)
     except FAULTS:
         return None
     if c is None or abs(c - 1) < 1e-4:
-        return None
-    return _meaning(case, c, place.calls[0])
+        return c and 1.0
+    return _meaning(case, c, held[0][1].calls[0])
 
 
 def _holding(tape: Tape, place: Place) -> dict[int, Edit]:
