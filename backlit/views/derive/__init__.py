@@ -37,7 +37,7 @@ def derive(
     if order not in (1, 2):
         raise ArgumentError(f"order must be 1 or 2, got {order!r}")
     graph = record(subject, *inputs, gradient=gradient, **values).graph
-    notation = Notation(graph, gradient is not None)
+    notation = Notation(graph, gradient is not None or graph.loss.shape != ())
     targets = targets_of(graph, wrt)
     lines = list(Chain(graph, notation, targets, numbers, language, form).lines())
     if order == 2:

@@ -19,7 +19,7 @@ from backlit.views.derive.indices import Sums
 from backlit.views.derive.layers import Layer
 from backlit.views.derive.lines import Element, Line, equation, heading, in_numbers, words
 from backlit.views.derive.notation import Notation
-from backlit.views.derive.operators import _of_arrays
+from backlit.views.derive.operators import of_arrays
 from backlit.views.derive.patterns import closed_form, penalty
 from backlit.views.derive.rules import Back
 from backlit.views.derive.terms import (
@@ -116,7 +116,7 @@ class Network:
         names, place = self.notation.in_formula(gate), gate.inputs.index(layer.z)
         text = Tex.of(gate.op.local(fm.LATEX, place, names, gate.params))
         value = self.slope(layer)
-        return Shown(lambda: Tex(_of_arrays(text.text), text.rank), lambda: value.value)
+        return Shown(lambda: Tex(of_arrays(text.text), text.rank), lambda: value.value)
 
 
 class Activation:

@@ -127,7 +127,7 @@ class Derivation:
 
     >>> derivation = bl.see.derive("(x + y) * z", x=-2, y=5, z=-4)
     >>> derivation.ok, derivation.error, derivation.lines[-1].text
-    (True, 0.0, '∂f/∂z = 1 · 3 = 3')
+    (True, 0.0, '∂f/∂y = -4 · 1 = -4')
     """
 
     lines: list[Line]

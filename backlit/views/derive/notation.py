@@ -23,7 +23,8 @@ class Notation:
         self.graph = graph
         self.symbols: dict[int, str] = {id(graph.loss): symbol} if symbol else {}
         self.scalar = all(w.shape == () for w in graph.wires)  # a circuit of numbers
-        self._count, self._seeded = 0, seeded
+        self._counts: dict[str, int] = {}
+        self._seeded = seeded
         self._taken = {name_tex(w.name) for w in graph.wires if w.given}
         for wire in graph.wires:
             if id(wire) not in self.symbols:
@@ -48,8 +49,8 @@ class Notation:
     def fresh(self, letter: str = "v") -> str:
         """A symbol that nothing else has."""
         while True:
-            self._count += 1
-            made = f"{letter}_{{{self._count}}}"
+            self._counts[letter] = self._counts.get(letter, 0) + 1
+            made = f"{letter}_{{{self._counts[letter]}}}"
             if made not in self._taken:
                 self._taken.add(made)
                 return made

@@ -55,7 +55,7 @@ class Applied(Term):
                 shown = [_loose(s) if isinstance(s, Tex) else s for s in shown]
             made = _formula_tex(self.op, shown, self.params)
             arrays = sum(not p.scalar for p in self.parts)
-            return Tex(_of_arrays(made.text), made.rank) if arrays and not numbers else made
+            return Tex(of_arrays(made.text), made.rank) if arrays and not numbers else made
         return _rule_tex(self.op, shown, self.params)
 
     def compute(self) -> Any:
@@ -143,7 +143,7 @@ def of_gate(gate: Gate, notation: Notation, output: int = 0) -> Term:
     return Symbol(called, wire.array)  # a user's function: its forward is the program itself
 
 
-def _of_arrays(text: str) -> str:
+def of_arrays(text: str) -> str:
     """Products of arrays are element by element; a number in front of one scales it."""
     return re.sub(r"(?<![\d.]) \\cdot|(?<=_\d) \\cdot", r" \\odot", text)
 
@@ -184,7 +184,7 @@ class Local(Term):
         made = Tex.of(self.gate.op.local(fm.LATEX, self.i, names, self.gate.params))
         made = Tex(_finite(made.text), made.rank)
         if any(w is not None and w.shape for w in self.gate.outputs):
-            return Tex(_of_arrays(made.text), made.rank)
+            return Tex(of_arrays(made.text), made.rank)
         return made
 
     def compute(self) -> Any:
@@ -204,7 +204,8 @@ class Local(Term):
 
 
 def _mul(params: dict[str, Any], args: Sequence[Any]) -> Term:
-    return Times(*args)
+    a, b = args
+    return Times(b, a) if b.scalar and not a.scalar else Times(a, b)
 
 
 def _add(params: dict[str, Any], args: Sequence[Any]) -> Term:

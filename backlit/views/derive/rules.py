@@ -81,7 +81,8 @@ class Back:
 
     @cached_property
     def _recorded(self) -> dict[int, Term]:
-        return recorded(self.gate, self.notation)
+        terms, self.where = recorded(self.gate, self.notation)
+        return terms
 
     def contribution(self, i: int) -> Term:
         """What input `i` gets from this gate."""
