@@ -7,12 +7,13 @@ done elsewhere: page/ (HTML), still.py (SVG and PNG), terminal.py. Read next: sn
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from backlit.errors import ArgumentError, ArgumentTypeError, IndexOutOfRange
+from backlit.views.chapters import chapters, source_of
 from backlit.views.elements import Index
 from backlit.views.graph import Graph
 from backlit.views.groups import Grouping, grouping
@@ -50,7 +51,9 @@ def circuit(
     recorded = record(subject, *inputs, gradient=gradient, **values)
     grouped = grouping(recorded.graph, open)
     chosen = _chosen(recorded.graph, elements or {})
-    return Circuit(recorded, grouped, title or _title(subject), language, chosen)
+    made = Circuit(recorded, grouped, title or _title(subject), language, chosen)
+    made.source = lambda: source_of(recorded, subject, *inputs, gradient=gradient, **values)
+    return made
 
 
 def _language(language: str) -> None:
@@ -103,6 +106,7 @@ class Circuit:
         self.language = language
         self.chosen = chosen or {}
         self.title = title or recorded.graph.loss.name
+        self.source: Callable[[], str | None] = lambda: None
 
     @property
     def graph(self) -> Graph:
@@ -122,6 +126,7 @@ class Circuit:
             "title": self.title,
             "circuit": drawn,
             "loss": writer.wire_id(self.graph.loss),
+            **chapters(self.recorded, self.source),
         }
 
     def snapshot(self) -> dict[str, Any]:

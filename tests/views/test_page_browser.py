@@ -374,13 +374,14 @@ def test_inline_in_a_notebook(browser: Chromium) -> None:
 
 
 def test_derivation_and_source(browser: Chromium) -> None:
+    lines = [
+        {"tex": "x", "text": "By x", "kind": "heading", "error": None, "ok": True},
+        {"tex": r"\frac{\partial f}{\partial x} = z", "text": "df/dx = z", "kind": "symbols",
+         "error": 1e-17, "ok": True},
+        {"tex": "= 5", "text": "= 5", "kind": "numbers", "error": 9.0, "ok": False},
+    ]  # fmt: skip
     snapshot = drawn(c1).snapshot() | {
-        "derivation": [
-            {"tex": r"\frac{\partial f}{\partial x} = z", "text": "df/dx = z", "kind": "symbols",
-             "error": 1e-17},
-            {"tex": "= 5", "text": "= 5", "kind": "numbers", "error": 9.0},
-            {"tex": "= -4", "text": "= -4", "kind": "numbers", "error": None},
-        ],
+        "derivation": {"en": lines, "zh": lines[:1]},
         "source": "def backward():\n    dz = q  # of f = q * z\n",
     }  # fmt: skip
     with browser.open(snapshot) as page:
@@ -388,7 +389,9 @@ def test_derivation_and_source(browser: Chromium) -> None:
         page.keyboard.press("ArrowRight")
         marks = page.locator(".derivation .check").all_inner_texts()
         assert [m[0] for m in marks] == ["✓", "✗"] and "1e−17" in marks[0]
-        page.keyboard.press("ArrowRight")
+        does(page, page.locator(".language").click)
+        assert page.locator(".derivation > *").all_inner_texts() == ["By x"]
+        page.get_by_role("tab", name="源码").click()
         assert page.locator(".source li").count() == 2
         assert "dz = q" in page.locator(".source").inner_text()
 

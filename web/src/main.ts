@@ -71,7 +71,9 @@ class Page {
     const { derivation, source } = this.snapshot;
     const tabs: Tab[] = [
       { word: "details", make: () => panelOf(this.chosen, this.model, actions) }];
-    if (derivation?.length) tabs.push({ word: "derivation", make: () => derivationPage(derivation) });
+    if (derivation) {
+      tabs.push({ word: "derivation", make: () => derivationPage(derivation[spoken()]) });
+    }
     if (source) tabs.push({ word: "source", make: () => sourcePage(source) });
     tabs.push({ word: "keys", make: keysPage });
     return tabs;

@@ -6,23 +6,25 @@ import { exact, short } from "./numbers";
 import type { Line } from "./snapshot";
 import { spoken, t } from "./words";
 
-// An error of rounding; float32 programs are checked in their own precision.
-const TOLERANCE = 1e-5;
-
 export function derivationPage(lines: Line[]): HTMLElement {
-  const list = h("ol", { class: "derivation" });
+  const list = h("div", { class: "derivation" });
   for (const line of lines) {
-    const item = h("li", { class: line.kind, title: line.text }, formula(line.tex, true));
-    if (line.error !== null) {
-      const good = line.error <= TOLERANCE;
-      item.append(h("p", { class: good ? "check good" : "check wrong" },
-        good ? "✓ " : "✗ ", `${t("checked")} `,
-        h("span", { class: "number", title: exact(line.error), "data-value": exact(line.error),
-          "data-role": "error" }, short(line.error))));
-    }
-    list.append(item);
+    if (line.kind === "heading") list.append(h("h3", {}, line.text));
+    else if (line.kind === "words") list.append(h("p", {}, line.text));
+    else list.append(equation(line));
   }
   return list;
+}
+
+function equation(line: Line): HTMLElement {
+  const made = h("div", { class: `equation ${line.kind}`, title: line.text }, formula(line.tex, true));
+  if (line.error !== null) {
+    made.append(h("p", { class: line.ok ? "check good" : "check wrong" },
+      line.ok ? "✓ " : "✗ ", `${t("checked")} `,
+      h("span", { class: "number", title: exact(line.error), "data-value": exact(line.error),
+        "data-role": "error" }, short(line.error))));
+  }
+  return made;
 }
 
 export function sourcePage(source: string): HTMLElement {

@@ -9,8 +9,8 @@ export interface Snapshot {
   title: string;
   circuit: Circuit;
   loss: string;
-  derivation?: Line[] | null;
-  source?: string | null;
+  derivation?: { en: Line[]; zh: Line[] };
+  source?: string;
 }
 
 export interface Circuit {
@@ -90,8 +90,9 @@ export interface Group {
 export interface Line {
   tex: string;
   text: string;
-  kind: "symbols" | "numbers";
-  error: number | null;
+  kind: "heading" | "words" | "symbols" | "numbers";
+  error: Num | null; // of the equation, where the line is one
+  ok: boolean;
 }
 
 export const FORMAT = "backlit.snapshot";
