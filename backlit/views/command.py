@@ -10,7 +10,8 @@ from pathlib import Path
 
 from backlit.errors import ArgumentError
 from backlit.views.circuit import circuit
-from backlit.views.record import record
+
+OPTIONS = {"language", "title", "elements", "open", "gradient"}
 
 
 def see_command(
@@ -32,8 +33,11 @@ def see_command(
     """
     from rich.console import Console
 
-    recorded = record(formula, **read_values(assignments))
-    made = circuit(recorded, language=language, title=formula)
+    values = read_values(assignments)
+    taken = sorted(values.keys() & OPTIONS)
+    if taken:
+        raise ArgumentError(f"{taken[0]} can't be the name of a value here", hint="rename it")
+    made = circuit(formula, language=language, **values)  # type: ignore[arg-type]
     console = Console(highlight=False)
     console.print(made)
     if steps:

@@ -20,6 +20,14 @@ def check(snapshot: dict[str, Any]) -> None:
     assert isinstance(snapshot["title"], str) and snapshot["title"]
     circuit(snapshot["circuit"], {})
     assert snapshot["loss"] in {w["id"] for w in snapshot["circuit"]["wires"]}
+    assert set(snapshot) <= {
+        "format", "version", "title", "circuit", "loss", "derivation", "source",
+    }  # fmt: skip
+    for lines in snapshot.get("derivation", {}).values():
+        for line in lines:
+            assert line["kind"] in ("heading", "words", "symbols", "numbers")
+            assert isinstance(line["ok"], bool) and (line["tex"] or line["text"])
+    compile(snapshot.get("source", ""), "<source>", "exec")
 
 
 def circuit(found: dict[str, Any], outer: dict[str, dict]) -> None:
