@@ -28,7 +28,7 @@ def each(cases: list[Case]) -> Any:
 
 def pair_of(case: Case, *planted_error: Any) -> tuple:
     subject = case.subject(*planted_error)
-    if case.kind == "pair":
+    if case.is_pair:
         return subject
     return as_torch_pair(subject) if case in THEIRS else as_pair(subject)
 

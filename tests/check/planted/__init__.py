@@ -12,7 +12,7 @@ from planted.case import Case
 
 PAIRS = ("circuits", "layers", "networks", "losses", "softmaxes", "norms", "convs", "pools",
          "recurrent", "attention", "gates", "indexing", "shapes", "products",
-         "course", "fragile")  # fmt: skip
+         "course", "positional", "fragile")  # fmt: skip
 OURS = ("functions", "compositions")
 
 

@@ -71,7 +71,8 @@ def bug(cause: str, wrong: str, *changes: str, also: str = "", why: str = "",
 class Case:
     """Source that is right: `code` holds functions and classes, the last ones are the subject.
 
-    `kind`: "pair" (the last two are forward and backward), "callable" or "function" (the last one).
+    `kind`: "pair" (the last two are forward and backward), "positional" (such a pair, with inputs
+    in a list and gradients in a tuple), "callable" or "function" (the last one).
     `claims`: inputs that get a gradient (default: all arrays of floats).
     """
 
@@ -83,6 +84,10 @@ class Case:
     claims: str = ""
     smooth: bool = True  # differences settle at the drawn points
     systematic: bool = True
+
+    @property
+    def is_pair(self) -> bool:
+        return self.kind in ("pair", "positional")
 
     def rng(self, seed: int = 0) -> np.random.Generator:
         return np.random.default_rng([zlib.crc32(self.name.encode()), seed])
@@ -118,7 +123,7 @@ class Case:
         linecache.cache[name] = (len(text), None, text.splitlines(True), name)
         exec(compile(text, name, "exec"), space)
         made = [space[x.__name__] for x in self.code]
-        built = tuple(made[-2:]) if self.kind == "pair" else made[-1]
+        built = tuple(made[-2:]) if self.is_pair else made[-1]
         return planted.wrap(built) if planted is not None and planted.wrap else built
 
 

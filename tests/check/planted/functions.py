@@ -236,9 +236,9 @@ CASES = [
         [
             bug("mask_not_reused", "x", "        g[x < 0] = 0\n", "", also="missing_factor",
                 why="the mask is the local derivative: not applying it is leaving that out"),
-            bug("mask_not_reused", "x", "g[x < 0] = 0", "g[g < 0] = 0", also="wrong_saved_value",
+            bug("wrong_saved_value", "x", "g[x < 0] = 0", "g[g < 0] = 0", also="mask_not_reused",
                 why="a mask of the gradient in place of the saved one"),
-            bug("mask_not_reused", "x", "g[x < 0]", "g[x > 0]", also="wrong_saved_value",
+            bug("wrong_saved_value", "x", "g[x < 0]", "g[x > 0]", also="mask_not_reused",
                 why="the mask is turned around"),
             bug("kink", "", inputs=drawn(x=lambda rng: np.array([0.0, -1.0, 0.0, 2.0]))),
         ],

@@ -218,8 +218,8 @@ CASES = [
         [
             bug("mask_not_reused", "b", "db = dout * ~mask", "db = dout", also="missing_factor",
                 why="the mask is the local derivative"),
-            bug("mask_not_reused", "a b", "da = dout * mask", "da = dout * ~mask",
-                "db = dout * ~mask", "db = dout * mask", also="wrong_saved_value",
+            bug("wrong_saved_value", "a b", "da = dout * mask", "da = dout * ~mask",
+                "db = dout * ~mask", "db = dout * mask", also="mask_not_reused",
                 why="the mask is turned around"),
             bug("mask_not_reused", "a b", "da = dout * mask", "da = dout / 2",
                 "db = dout * ~mask", "db = dout / 2", also="missing_factor",
@@ -231,8 +231,8 @@ CASES = [
         [
             bug("mask_not_reused", "x", "dx = dout * ((x > low) & (x < high))", "dx = dout",
                 also="missing_factor", why="the mask is the local derivative"),
-            bug("mask_not_reused", "x", "((x > low) & (x < high))", "(x < high)",
-                also="wrong_saved_value", why="half of the mask"),
+            bug("wrong_saved_value", "x", "((x > low) & (x < high))", "(x < high)",
+                also="mask_not_reused", why="half of the mask"),
             bug("wrong_saved_value", "x", "return np.clip(x, low, high), (x,",
                 "return np.clip(x, low, high), (2 * x,", also="mask_not_reused",
                 why="the mask of another value"),

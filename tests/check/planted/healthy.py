@@ -51,7 +51,7 @@ def healthy(module: str, seeds: int = 1) -> Iterator[Healthy]:
 
 
 def varied(case: Case) -> Iterator[Healthy]:
-    if case.kind == "pair":
+    if case.is_pair:
         yield Healthy(case, "float32", changed(case, to_float32))
         yield Healthy(case, "grid", changed(case, to_grid))
     for b in case.bugs:

@@ -221,8 +221,8 @@ CASES = [
         [
             bug("mask_not_reused", "y t", "np.where(small, r, np.sign(r))", "r",
                 also="wrong_saved_value", why="without the mask the large residuals are used"),
-            bug("mask_not_reused", "y t", "np.where(small, r, np.sign(r))",
-                "np.where(small, np.sign(r), r)", also="wrong_saved_value",
+            bug("wrong_saved_value", "y t", "np.where(small, r, np.sign(r))",
+                "np.where(small, np.sign(r), r)", also="mask_not_reused",
                 why="the mask is turned around"),
             bug("sign", "t", '"t": -dout', '"t": dout'),
         ],

@@ -113,7 +113,8 @@ def disagreeing(pair: tuple, inputs: Inputs, names: list[str], other: Inputs) ->
         cache = forward(**copied(inputs))[1]
         if between:
             forward(**copied(other))
-        return backward(np.array(dout) if shape else dout, cache)
+        grads = backward(np.array(dout) if shape else dout, cache)
+        return grads if isinstance(grads, dict) else dict(zip(names, grads))
 
     wrong = set()
     for claimed in (replay(lambda: claims(False)), replay(lambda: claims(True))):

@@ -58,10 +58,10 @@ class Score:
         return [v for v in self.verdicts if not getattr(v, what)]
 
 
-def given(case: Case, inputs: Inputs) -> Inputs:
+def given(case: Case, inputs: Inputs) -> Any:
     """Arrays for a pair, tensors for everything else."""
-    if case.kind == "pair":
-        return inputs
+    if case.is_pair:
+        return inputs if case.kind == "pair" else list(inputs.values())
     if case.name.startswith("torch: "):
         import torch
 

@@ -196,7 +196,8 @@ CASES = [
         "mean of each row", (mean_forward, mean_backward), drawn(x=(4, 4)),
         [
             bug("missing_factor", "x", " / shape[1]", ""),
-            bug("wrong_axis", "x", "dout[:, None]", "dout[None, :]"),
+            bug("wrong_axis", "x", "dout[:, None]", "dout[None, :]", also="transposed",
+                why="along the other axis of a square: the transposed gradient"),
             bug("extra_factor", "x", " / shape[1]", " / shape[1] ** 2"),
             bug("missing_factor", "x", " / shape[1]", " / shape[0]", inputs=drawn(x=(6, 4)),
                 also="wrong_axis", why="the count of the other axis: the factor is 4/6"),
