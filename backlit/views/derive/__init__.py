@@ -24,7 +24,7 @@ def derive(
     """
     from backlit.views.derive.bp import Network, bp_lines
     from backlit.views.derive.chain import Chain, targets_of
-    from backlit.views.derive.layers import layered
+    from backlit.views.derive.layers import asked, layered
     from backlit.views.derive.notation import Notation
     from backlit.views.derive.proofs import Proofs
     from backlit.views.derive.second import second_lines
@@ -32,20 +32,24 @@ def derive(
     from backlit.views.record import record
 
     check_language(language)
-    if form not in ("matrix", "index"):
-        raise ArgumentError(f"form must be 'matrix' or 'index', got {form!r}")
-    if order not in (1, 2):
-        raise ArgumentError(f"order must be 1 or 2, got {order!r}")
+    _check("form", form, ("matrix", "index"))
+    _check("order", order, (1, 2))
     graph = record(subject, *inputs, gradient=gradient, **values).graph
     notation = Notation(graph, gradient is not None or graph.loss.shape != ())
     targets = targets_of(graph, wrt)
     lines = list(Chain(graph, notation, targets, numbers, language, form).lines())
     if order == 2:
         lines += second_lines(graph, notation, targets, numbers, language)
-    layers = layered(graph)
+    layers = asked(layered(graph), targets)
     if layers:
-        network = Network(layers, notation)
+        network = Network(layers, notation, targets)
         lines += bp_lines(network, numbers, language)
         if proofs:
             lines += Proofs(network, language).lines()
     return Derivation(lines, graph, graph.title)
+
+
+def _check(name: str, value: Any, known: tuple) -> None:
+    if value not in known:
+        shown = " or ".join(map(repr, known))
+        raise ArgumentError(f"{name} must be {shown}, got {value!r}")

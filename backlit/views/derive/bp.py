@@ -43,7 +43,8 @@ from backlit.views.graph import Wire
 class Network:
     """A chain of layers in the notation of the four equations."""
 
-    def __init__(self, layers: list[Layer], notation: Notation):
+    def __init__(self, layers: list[Layer], notation: Notation, targets: list[Wire]):
+        self.targets = {id(w) for w in targets}
         self.layers = layers
         names: dict[int, str] = {}
         for layer in layers:
@@ -154,11 +155,11 @@ def bp_lines(network: Network, numbers: bool, language: str) -> Iterator[Line]:
         yield from both(network.delta(layer), bp2(network, layer, following))
     for layer in reversed(network.layers):
         shown = word("layer", language, layer=layer.number)
-        if layer.bias is not None and layer.bias.grad is not None:
+        if layer.bias is not None and id(layer.bias) in network.targets:
             yield words(f"BP3, {shown}")
             left = network.by("b", layer, layer.bias.grad)
             yield from both(left, [with_others(network, layer.bias, layer, bp3(network, layer))])
-        if layer.weight.grad is not None:
+        if id(layer.weight) in network.targets:
             yield words(f"BP4, {shown}")
             left = network.by("W", layer, layer.weight.grad)
             yield from both(left, [with_others(network, layer.weight, layer, bp4(network, layer))])
@@ -281,9 +282,11 @@ def element_lines(network: Network, language: str) -> Iterator[Line]:
         made = Sums("k", f"{n}j", (w, "kj"), (delta, f"{n}k"), (slope, f"{n}j"))
         yield equation(Element(network.delta(layer), f"{n}j"), [made], language)
     for layer in reversed(network.layers):
-        if len(layer.weight.readers) != 1 or layer.weight.grad is None:
+        grad = layer.weight.grad
+        if len(layer.weight.readers) != 1 or id(layer.weight) not in network.targets:
             continue
-        grad = layer.weight.grad.T if layer.turned else layer.weight.grad
+        assert grad is not None
+        grad = grad.T if layer.turned else grad
         left = Element(network.by("w", layer, grad), "jk")
         a, delta = network.before(layer), network.delta(layer)
         yield equation(left, [Sums(n, "jk", (a, f"{n}k"), (delta, f"{n}j"))], language)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+from backlit.errors import GradError
 from backlit.views.derive import indices, rules_layers  # noqa: F401  # registers its rules
 from backlit.views.derive.differences import unlike
 from backlit.views.derive.figures import digits
@@ -160,4 +161,11 @@ def targets_of(graph: Graph, wrt: Any) -> list[Wire]:
     if wrt is None:
         return graph.leaves
     listed = wrt if isinstance(wrt, list | tuple) else [wrt]
-    return [graph.wire(w) for w in listed]
+    found = [graph.wire(w) for w in listed]
+    for wire in found:
+        if wire.grad is None:
+            raise GradError(
+                f"{wire.name}: no gradient flows there",
+                hint="make it with requires_grad=True, and use it in what is differentiated",
+            )
+    return found

@@ -65,6 +65,15 @@ def layered(graph: Graph) -> list[Layer]:
     return best if trained or len(best) > 1 else []
 
 
+def asked(layers: list[Layer], targets: list[Wire]) -> list[Layer]:
+    """The layers from the first on that is asked about; none where no layer is."""
+    wanted = {id(w) for w in targets}
+    for k, layer in enumerate(layers):
+        if wanted & {id(w) for w in (layer.weight, layer.bias, layer.z) if w is not None}:
+            return layers[k:]
+    return []
+
+
 def _depends(wire: Wire, leaf: Wire) -> bool:
     """Whether a value was computed from a leaf: a product with itself is no layer."""
     stack, seen = [wire], {id(wire)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,16 @@ class Line:
     """
 
     tex: str
-    text: str
     kind: str
     error: float | None = None
     ok: bool = True
     sides: list[str] = field(default_factory=list, repr=False)  # LaTeX between equals signs
+    spoken: str = field(default="", repr=False)  # a sentence's own text
+
+    @cached_property
+    def text(self) -> str:
+        """The line as plain text."""
+        return self.spoken or plain(self.tex)
 
 
 class Element(Symbol):
@@ -47,12 +53,12 @@ class Element(Symbol):
 
 
 def heading(text: str) -> Line:
-    return Line(rf"\textbf{{{_escaped(text)}}}", text, "heading")
+    return Line(rf"\textbf{{{_escaped(text)}}}", "heading", spoken=text)
 
 
 def words(text: str, tex: str | None = None) -> Line:
     """A sentence; `tex` where it has formulas in it."""
-    return Line(tex or rf"\text{{{_escaped(text)}}}", text, "words")
+    return Line(tex or rf"\text{{{_escaped(text)}}}", "words", spoken=text)
 
 
 def _escaped(text: str) -> str:
@@ -111,11 +117,10 @@ def _unlike(sides: list[str]) -> list[str]:
 
 
 def _line(sides: list[str], kind: str, error: float, ok: bool, language: str) -> Line:
-    tex, text = " = ".join(sides), " = ".join(plain(s) for s in sides)
+    tex = " = ".join(sides)
     if not ok:
-        note = word("broken", language, error=error)
-        tex, text = rf"{tex} \quad \text{{✗ {note}}}", f"{text}    ✗ {note}"
-    return Line(tex, text, kind, error, ok, sides)
+        tex += rf" \quad \text{{✗ {word('broken', language, error=error)}}}"
+    return Line(tex, kind, error, ok, sides)
 
 
 @dataclass

@@ -20,44 +20,49 @@ from backlit.views.graph import Gate, Graph, Wire
 MOST, LONGEST = 6, 9
 
 Step = tuple[Gate, Wire]
+Known = dict[int, list[list[Step]] | None]
 
 
 def path_lines(
     graph: Graph, notation: Notation, targets: list[Wire], numbers: bool, language: str
 ) -> Iterator[Line]:
     """One equation for each target that is reached by few paths, none of them trivial."""
-    found = {id(w): paths(graph, w) for w in targets}
+    found = {id(w): paths(graph, w, {}) for w in targets}
     shown = [w for w in targets if _worth(found[id(w)])]
     if shown:
         yield heading(word("paths", language))
     for wire in shown:
         left = notation.grad(wire)
-        terms = [_multiplied(path, notation) for path in found[id(wire)]]
+        terms = [_multiplied(path, notation) for path in found[id(wire)] or ()]
         made = Plus(*terms) if len(terms) > 1 else terms[0]
         yield equation(left, [made], language)
         if numbers:
             yield in_numbers(left, [made], language)
 
 
-def _worth(found: list[list[Step]]) -> bool:
-    lengths = [len(path) for path in found]
-    return 0 < len(found) <= MOST and 2 < max(lengths) + len(found) - 1 <= LONGEST
+def _worth(found: list[list[Step]] | None) -> bool:
+    if not found or len(found) > MOST:
+        return False
+    return 2 < max(map(len, found)) + len(found) - 1 <= LONGEST
 
 
-def paths(graph: Graph, wire: Wire) -> list[list[Step]]:
-    """Every way from the loss to a wire; a gate that reads a wire twice is one step."""
+def paths(graph: Graph, wire: Wire, known: Known) -> list[list[Step]] | None:
+    """Every way from the loss to a wire, or None for too many or too long ones; a gate that
+    reads a wire twice is one step. `known` has those of other wires."""
     if wire is graph.loss:
         return [[]]
+    if id(wire) in known:
+        return known[id(wire)]
+    known[id(wire)] = None  # while it is not known to be few
+    if len(known) > MOST * LONGEST:
+        return None
     made: list[list[Step]] = []
-    seen: set[int] = set()
-    for gate, _, _ in wire.contributions:
-        if id(gate) in seen:
-            continue
-        seen.add(id(gate))
-        for path in paths(graph, gate.output):
-            made.append([*path, (gate, wire)])
-            if len(made) > MOST:
-                return made
+    for gate in dict.fromkeys(gate for gate, _, _ in wire.contributions):
+        above = paths(graph, gate.output, known)
+        made.extend([*path, (gate, wire)] for path in above or ())
+        if above is None or len(made) > MOST or any(len(p) > LONGEST for p in made):
+            return None
+    known[id(wire)] = made
     return made
 
 

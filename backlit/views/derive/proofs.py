@@ -62,7 +62,7 @@ class Proofs:
                 yield from self._bp2(layer, following)
         for layer in reversed(layers):
             yield from self._bp3(layer)
-            if layer.weight.grad is not None and len(layer.weight.readers) == 1:
+            if id(layer.weight) in self.network.targets and len(layer.weight.readers) == 1:
                 yield from self._bp4(layer)
 
     def _elements(self) -> int:
@@ -136,7 +136,7 @@ class Proofs:
     def _bp3(self, layer: Layer) -> Iterator[Line]:
         """dC/db_j = sum_k delta_k dz_k/db_j with dz_k/db_j = [k = j]."""
         net, n, bias = self.network, self.n, layer.bias
-        if bias is None or bias.grad is None or len(bias.readers) != 1:
+        if bias is None or id(bias) not in self.network.targets or len(bias.readers) != 1:
             return
         if bias.shape != layer.z.shape[-1:]:
             return

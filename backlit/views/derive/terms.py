@@ -212,6 +212,9 @@ def _turned(x: np.ndarray) -> np.ndarray:
     return np.swapaxes(x, -1, -2) if x.ndim > 1 else x
 
 
+LONGEST = 10  # terms of a sum that are all written
+
+
 class Plus(Term):
     """A sum; parts that are negative are written with a minus."""
 
@@ -220,7 +223,10 @@ class Plus(Term):
 
     def tex(self, numbers: bool = False) -> Tex:
         text = self.parts[0].tex(numbers).at(SUM)
-        for part in self.parts[1:]:
+        shown_parts = self.parts[1:]
+        if len(self.parts) > LONGEST:
+            shown_parts = (*self.parts[1:4], ELLIPSIS, self.parts[-1])
+        for part in shown_parts:
             sign, part = ("-", part.parts[0]) if isinstance(part, Minus) else ("+", part)
             made = part.tex(numbers)
             shown = made.at(PRODUCT) if sign == "-" else made.text
@@ -232,6 +238,9 @@ class Plus(Term):
 
     def bounds(self) -> Any:
         return _sum([p.bound for p in self.parts])
+
+
+ELLIPSIS = Symbol(r"\cdots", 0.0)
 
 
 def _sum(values: Sequence[Any]) -> Any:
