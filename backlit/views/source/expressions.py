@@ -95,7 +95,8 @@ class Expressions:
                 args.append(Constant(x))
         if len(instr.outputs) == 1:
             try:
-                return short(function, args, _plain_params(instr.params), self.helpers, owner)
+                made = short(function, args, dict(instr.params), self.helpers, owner)
+                return _bare(made) if instr.outputs[0] and instr.outputs[0].shape else made
             except NotShort:
                 pass
         name = self.helpers.need(function, owner or _named_by(op, function))
@@ -112,8 +113,11 @@ def _named_by(op: type[Operator], function: Any) -> type[Operator] | None:
     return op if function.__qualname__.split(".")[0] == op.__name__ else None
 
 
-def _plain_params(params: dict[str, Any]) -> dict[str, Any]:
-    return dict(params)
+def _bare(node: ast.expr) -> ast.expr:
+    """Without np.asarray, which is for results of no axes."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "np.asarray":
+        return node.args[0] if len(node.args) == 1 and not node.keywords else node
+    return node
 
 
 def _as_type(node: ast.expr, dtype: np.dtype) -> ast.expr:

@@ -15,7 +15,7 @@ import numpy as np
 
 from backlit.ops.op import Operator
 from backlit.views.source.helpers import Helpers, Plain, copied, plain, stored, tree_of
-from backlit.views.source.literals import Unprintable, index, literal
+from backlit.views.source.literals import Text, Unprintable, index, literal
 
 LONGEST = 76  # characters of a call written out
 _SHAPE = ("shape", "dtype", "ndim", "size", "itemsize")
@@ -86,9 +86,10 @@ class _Folder(Plain):
         names = [a.arg for a in given.args]
         if names and names[0] == "cls" and self.names.owner is not None:
             names.pop(0)
-        if given.vararg is not None:
-            raise NotShort
         bound: dict[str, Any] = dict(zip(names, args))
+        if given.vararg is not None:
+            rest = tuple(a if isinstance(a, Operand) else a.value for a in args[len(names) :])
+            bound[given.vararg.arg], args = Constant(rest), args[: len(names)]
         defaults = dict(zip(names[::-1], given.defaults[::-1]))
         named = {a.arg: d for a, d in zip(given.kwonlyargs, given.kw_defaults)}
         for name, default in (defaults | named).items():
@@ -131,9 +132,13 @@ class _Folder(Plain):
                 self._assign(statement.target, ast.BinOp(old, statement.op, statement.value))
             elif isinstance(statement, ast.ImportFrom):
                 self.names.imports(statement)
-            elif not _is_docstring(statement):
+            elif not _is_docstring(statement) and not self._is_check(statement):
                 raise NotShort
         return None
+
+    def _is_check(self, statement: ast.stmt) -> bool:
+        """Whether it only refuses bad input."""
+        return isinstance(statement, ast.Expr) and super().visit_Expr(copied(statement)) is None
 
     def _assign(self, target: ast.expr, value: ast.expr) -> None:
         known, found = self.constant(value)
@@ -168,7 +173,12 @@ class _Folder(Plain):
     # ----- what is known -----
 
     def constant(self, node: ast.expr) -> tuple[bool, Any]:
-        """Whether an expression has a value now, and the value."""
+        """Whether an expression has a value now that can be written down, and the value."""
+        known, value = self._evaluated(node)
+        return known and _is_plain(value), value
+
+    def _evaluated(self, node: ast.expr) -> tuple[bool, Any]:
+        """The same for any value; operands may be parts of it, as they are."""
         if isinstance(node, ast.Starred):
             return False, None
         node = _AskedTypes(self.bound).visit(copied(node))
@@ -187,7 +197,7 @@ class _Folder(Plain):
                 value = eval(code, {**self.function.__globals__, **self.names.imported, **space})
         except Exception:  # it needs the array itself
             return False, None
-        return _is_plain(value), value
+        return True, value
 
     def _closed(self, node: ast.AST, hidden: set[str]) -> bool:
         """Whether no array is read, only shapes and dtypes."""
@@ -256,7 +266,7 @@ class _Folder(Plain):
             what.uses += 1
             return copied(what.node)  # type: ignore[no-any-return]
         if isinstance(what, Constant):
-            return literal(what.value)
+            return literal(self._placed(what.value))
         return super().visit_Name(node)
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
@@ -277,10 +287,19 @@ class _Folder(Plain):
         return self.visit(kept[0]) if len(kept) == 1 else self.generic_visit(node)  # type: ignore
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
-        known, value = self.constant(node.slice)
-        if known:
-            return ast.Subscript(self.visit(node.value), index(value), ast.Load())
+        known, value = self._evaluated(node.slice)
+        if known and _is_index(value):
+            return ast.Subscript(self.visit(node.value), index(self._placed(value)), ast.Load())
         return self.generic_visit(node)  # type: ignore[return-value]
+
+    def _placed(self, value: Any) -> Any:
+        """An index with the texts of the operands in it."""
+        if isinstance(value, tuple):
+            return tuple(map(self._placed, value))
+        if isinstance(value, Operand):
+            value.uses += 1
+            return Text(copied(value.node))
+        return value
 
     def _comprehension(self, node: Any) -> Any:
         made = {n for g in node.generators for n in stored(g.target)}
@@ -407,6 +426,12 @@ def _asked_about(node: ast.AST) -> str | None:
     else:
         return None
     return what.id if isinstance(what, ast.Name) else None
+
+
+def _is_index(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(map(_is_index, value))
+    return isinstance(value, Operand) or _is_plain(value)
 
 
 def _without(node: Any, names: set[str]) -> list[ast.AST]:

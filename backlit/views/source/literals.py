@@ -21,6 +21,13 @@ class Unprintable(Exception):
     """A value or function that has no text of its own."""
 
 
+class Text:
+    """An expression that is written already, as a part of a value."""
+
+    def __init__(self, node: ast.expr):
+        self.node = node
+
+
 def numpy_dtype(given: Any) -> np.dtype:
     """The dtype that a printed file computes in."""
     found = given.numpy if isinstance(given, dt.dtype) else np.dtype(given)
@@ -34,6 +41,8 @@ def dtype_name(given: Any) -> str:
 
 def literal(value: Any) -> ast.expr:
     """A value as an expression. Raises Unprintable."""
+    if isinstance(value, Text):
+        return value.node
     if value is None or value is Ellipsis or isinstance(value, (bool, str)):
         return ast.Constant(value)
     if isinstance(value, (dt.dtype, np.dtype)) or _is_scalar_type(value):

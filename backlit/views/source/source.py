@@ -71,9 +71,11 @@ def source(subject: Any, *inputs: Any, path: Any = None, fused: bool = False,
     of the backward names the line that it differentiates. `path` saves the file; `fused` prints
     a compiled step as it is after all passes. 16-bit floats are computed in float32.
 
-    >>> print(bl.see.source("(x + y) * z", x=-2, y=5, z=-4).split("backward -----")[1][:40])
-    <BLANKLINE>
-    df = 1.0  # df by itself
+    >>> text = bl.see.source("x * y", x=2.0, y=3.0)
+    >>> print(text.split("backward -----\\n")[1].split("\\n\\n")[0])
+    df = 1.0  # df/df: the start
+    dx = df * y  # from line 10: f = x * y
+    dy = df * x  # from line 10: f = x * y
     """
     if inputs and isinstance(inputs[0], (str, os.PathLike)) and not isinstance(subject, str):
         path, inputs = inputs[0], inputs[1:]

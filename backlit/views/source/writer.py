@@ -55,6 +55,10 @@ class Writer:
         self.instrs = self._kept()
         self.uses = Counter(v.name for i in self.instrs for v in read_by(i))
         self.uses.update(x.name for x in self.program.outputs if isinstance(x, Value))
+        self.readers: dict[str, list[Instr]] = {}
+        for instr in self.instrs:
+            for v in dict.fromkeys(read_by(instr)):
+                self.readers.setdefault(v.name, []).append(instr)
         self.waiting: dict[str, ast.expr] = {}  # to be written into the line that reads it
         self.stored: dict[str, np.ndarray] = {}
         self.plain = self._is_plain()
@@ -166,6 +170,7 @@ class Writer:
         self.section = ""
         last_backward = max((n for n, i in enumerate(self.instrs) if i.backward_of), default=-1)
         position = {id(i): n for n, i in enumerate(self.program.instrs)}
+        self.order = position
         pulls = list(self.made.pulls)
         for n, instr in enumerate(self.instrs):
             while pulls and pulls[0].position <= position[id(instr)]:
@@ -247,16 +252,16 @@ class Writer:
         x, made = instr.inputs[0] if instr.inputs else None, instr.outputs[0]
         if instr.op != "reshape" or not isinstance(x, Value) or x.shape != () or made is None:
             return False
-        readers = [i for i in self.instrs if made in i.inputs]
-        return bool(instr.backward_of) and [i.op for i in readers] == ["expand"]
+        readers = [i.op for i in self.readers.get(made.name, ())]
+        return bool(instr.backward_of) and readers == ["expand"]
 
     def _take_over(self, v: Value, instr: Instr, made: ast.expr) -> None:
         """`w = w - lr * dw`: a new content has the old one's name, where nothing reads that."""
         old = self.made.refills.get(v.name)
         if old is None:
             return
-        later = self.instrs[self.instrs.index(instr) + 1 :]
-        if any(x.name == old for i in later for x in read_by(i)):
+        readers = self.readers.get(old, ())
+        if readers and self.order[id(readers[-1])] > self.order[id(instr)]:
             return
         name = self.names[old]
         waiting = [n for tree in self.waiting.values() for n in ast.walk(tree)]
@@ -301,7 +306,7 @@ class Writer:
             return False
         if any(v.name in parts for parts in self.gradients.parts.values()):
             return False
-        reader = next((i for i in self.instrs if v in i.inputs), None)
+        reader = next(iter(self.readers.get(v.name, ())), None)
         if reader is None or reader.backward_of != instr.backward_of:
             return v.name in self.gradients.sums and reader is not None
         text = ast.unparse(ast.fix_missing_locations(made))
@@ -309,13 +314,7 @@ class Writer:
         return len(text) - spare <= LONGEST - 20 and self._reads_once(reader, v)
 
     def _updates(self, instr: Instr) -> bool:
-        return bool(self.made.refills) and bool(self.made.pulls) and instr in self._update_part()
-
-    def _update_part(self) -> list[Instr]:
-        if not hasattr(self, "_late"):
-            last = max((n for n, i in enumerate(self.instrs) if i.backward_of), default=-1)
-            self._late = self.instrs[last + 1 :]
-        return self._late
+        return self.section == "update"
 
     def _reads_once(self, reader: Instr, v: Value) -> bool:
         """Whether the text of an instruction holds an operand once."""
