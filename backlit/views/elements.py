@@ -19,6 +19,7 @@ from backlit.views.derivatives import row
 from backlit.views.graph import Gate, Wire
 from backlit.views.names import tex
 from backlit.views.numbers import exact, largest_element
+from backlit.views.sentences import pattern
 from backlit.views.sentences.words import called, factor, short
 from backlit.views.symbols import symbol
 
@@ -205,8 +206,8 @@ def _product(
     texts = (
         {"en": f"One product: {short(x)} × {factor(w)} = {short(value)}.",
          "zh": f"一个乘积：{short(x)} × {factor(w)} = {short(value)}。"},
-        {"en": f"The multiply gate swaps: {'; '.join(got)}.",
-         "zh": f"乘法门交换两个输入：{'；'.join(zh)}。"},
+        {"en": f"The multiply gate {'swaps' if all(flows) else 'scales'}: {'; '.join(got)}.",
+         "zh": f"乘法门{'交换两个输入' if all(flows) else '按比例缩放'}：{'；'.join(zh)}。"},
     )  # fmt: skip
     made.gate("mul", "×", rf"{shown[0]} \cdot {shown[1]}", (left, right), out, upstream, back,
               "swaps" if all(flows) else "scales", texts)  # fmt: skip
@@ -253,8 +254,8 @@ def _row(made: Circuit, gate: Gate, target: Wire, place: int, at: Index, upstrea
     name, value = element_name(target, at), target.array[at]
     out = made.wire(name, element_tex(target, at), "value", value, upstream, made=True)
     latex = rf"{element_tex(target, at)} = {_applied(gate, made)}"
-    made.gate(gate.op.name, symbol(gate), latex, inputs, out, upstream, back, None,
-              _row_texts(gate, name, value, len(entries), count, upstream))  # fmt: skip
+    made.gate(gate.op.name, symbol(gate), latex, inputs, out, upstream, back, pattern(gate),
+              _row_texts(gate, name, value, back, count, upstream))  # fmt: skip
 
 
 def _applied(gate: Gate, made: Circuit) -> str:
@@ -315,22 +316,30 @@ def _partial(target: Wire, at: Index, wire: Wire, where: Index) -> str:
 
 
 def _row_texts(
-    gate: Gate, name: str, value: Any, shown: int, count: int, upstream: Any
-) -> tuple[dict[str, str], dict[str, str]]:
-    title = gate.op.name.replace("_", " ")
-    some = count > shown
+    gate: Gate, name: str, value: Any, back: list[tuple[int, Any, Any, str]], count: int,
+    upstream: Any,
+) -> tuple[dict[str, str], dict[str, str]]:  # fmt: skip
+    title, made, arrived = gate.op.name.replace("_", " "), short(value), short(upstream)
+    if count == 1:
+        _, slope, down, _ = back[0]
+        step = f"{arrived} × {factor(slope)} = {short(down)}"
+        return (
+            {"en": f"{name} = {made} is made of one element by the {title} gate.",
+             "zh": f"{title} 门由一个元素得到 {name} = {made}。"},
+            {"en": f"It gets upstream × local = {step}.",
+             "zh": f"它得到 上游 × 局部导数 = {step}。"},
+        )  # fmt: skip
+    some = (f"; the {ROW} with the largest local derivatives are shown",
+            f"，这里显示局部导数最大的 {ROW} 个") if count > ROW else ("", "")  # fmt: skip
     return (
-        {"en": f"{name} = {short(value)} is made of {count} elements"
-               + (f"; the {shown} with the largest local derivatives are shown." if some else "."),
-         "zh": f"{name} = {short(value)} 由 {count} 个元素得到"
-               + (f"，这里显示局部导数最大的 {shown} 个。" if some else "。")},
-        {"en": f"Each gets upstream {short(upstream)} × its local derivative: one row of the "
-               f"{title} gate's Jacobian.",
-         "zh": f"每个元素得到 上游 {short(upstream)} × 局部导数：{title} 门雅可比矩阵的一行。"},
+        {"en": f"{name} = {made} is made of {count} elements{some[0]}.",
+         "zh": f"{name} = {made} 由 {count} 个元素得到{some[1]}。"},
+        {"en": f"Each gets upstream {arrived} × its local derivative: one row of the {title} "
+               f"gate's Jacobian.",
+         "zh": f"每个元素得到 上游 {arrived} × 局部导数：{title} 门雅可比矩阵的一行。"},
     )  # fmt: skip
 
 
-_WINDOWS = {"max_pool": ("avg_pool", ("kernel", "stride", "padding", "ceil_mode"))}
 _OVER = ("amax", "amin", "max_dim", "min_dim")
 
 

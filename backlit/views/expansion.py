@@ -181,11 +181,6 @@ def _value(name: str, wire: Wire) -> Value:
     return Value(name, tuple(wire.shape), dt.of_array(wire.array))
 
 
-def _linear(x: Any, w: Any, b: Any) -> Any:
-    y = x @ w.mT
-    return y if b is None else y + b
-
-
 def _batch_norm(x: Any, w: Any, b: Any, *, eps: float) -> Any:
     axes = (0, *range(2, len(x.shape)))
     shape = (1, -1, *[1] * (len(x.shape) - 2))
@@ -224,7 +219,6 @@ def _rnn(*inputs: Any, relu: bool, reverse: bool) -> Any:
 
 
 SPELLED: dict[str, Callable[..., Any]] = {
-    "linear": _linear,
     "batch_norm": _batch_norm,
     "lstm": _lstm,
     "gru": _gru,

@@ -94,6 +94,18 @@ def test_no_gradient_is_said() -> None:
     assert "fc1.weight gets" in backward_text(graph.gates[0])["en"]
 
 
+def test_matrix_gates_say_who_gets_what() -> None:
+    graph = two_layer(lambda loss: record(loss).graph)[0]
+    linear = graph.gates[2]
+    assert forward_text(linear)["en"].startswith("The linear gate multiplies relu (5×4) by the")
+    told = backward_text(linear)["en"]
+    assert "relu gets G·fc2.weight; fc2.weight gets Gᵀ·relu, summed over the samples" in told
+    x = bl.randn(3, 2, requires_grad=True)
+    graph = record((x - x.mean(1, keepdim=True)).square().sum()).graph
+    assert "unchanged, and with its sign turned to mean" in backward_text(graph.gates[1])["en"]
+    assert "each of 2 elements of x gets 1/2 of it" in backward_text(graph.gates[0])["en"]
+
+
 def test_patterns() -> None:
     x, y = scalars(1, 2)
     m = bl.ones(2, 2, requires_grad=True)

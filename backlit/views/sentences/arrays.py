@@ -24,7 +24,7 @@ from backlit.views.sentences.words import (
 # What a gate does forward; {0}, {1}, ... are its inputs as named, {y} its first output.
 FORWARD: dict[str, Pair] = {
     "linear": ("multiplies {0} by the weights {1}", "用权重 {1} 乘 {0}"),
-    "matmul": ("is the matrix product of {0} and {1}", "是 {0} 与 {1} 的矩阵乘积"),
+    "matmul": ("forms the matrix product of {0} and {1}", "计算 {0} 与 {1} 的矩阵乘积"),
     "conv": ("slides the filters {1} over {0}", "让滤波器 {1} 在 {0} 上滑动"),
     "batch_norm": ("brings every channel of {0} to mean 0 and variance 1 over the batch",
                    "按批把 {0} 的每个通道归一化到均值 0、方差 1"),
@@ -132,7 +132,10 @@ def forward(gate: Gate) -> Pair | None:
         told = words[0].format(*shown), words[1].format(*shown)
     except IndexError:
         return None
-    return f"{name} {told[0]}{extra[0]}: {made}.", f"{name} {told[1]}{extra[1]}：{made}。"
+    return (
+        f"The {name} gate {told[0]}{extra[0]}: {made}.",
+        f"{name} 门{told[1]}{extra[1]}：{made}。",
+    )
 
 
 def backward(gate: Gate) -> Pair | None:

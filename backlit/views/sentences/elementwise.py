@@ -90,7 +90,7 @@ def distributes(gate: Gate) -> Pair:
     for i, w, _ in receivers(gate):
         if i in turned:
             parts.append((f"with its sign turned to {called(w)}", f"变号后传给 {called(w)}"))
-    told = " and ".join(p[0] for p in parts), "，".join(p[1] for p in parts)
+    told = ", and ".join(p[0] for p in parts), "，".join(p[1] for p in parts)
     text = (
         f"The {name[0]} hands its upstream gradient {arrived[0]} {told[0]}.",
         f"{name[1]}把上游梯度 {arrived[1]} {told[1]}。",
