@@ -14,7 +14,7 @@ from backlit.views.source.literals import dtype_name
 from backlit.views.source.naming import RESERVED, Namer
 from backlit.views.source.python_math import call
 from backlit.views.source.tidy import tidied
-from backlit.views.source.wrapping import wrapped
+from backlit.views.source.wrapping import WIDTH, wrapped
 
 GROUPS = ("scan", "branch", "fused")  # what they give is a tuple
 NESTED = (*GROUPS, "view_put")
@@ -41,7 +41,7 @@ def body_text(
         shown = ast.unparse(ast.fix_missing_locations(made))
         about = f"  # backward of {names.get(instr.backward_of, instr.backward_of)}"
         lines += wrapped(f"{target}{comma} = {shown}", 4)
-        if instr.backward_of and len(lines[-1]) + len(about) <= 100:
+        if instr.backward_of and len(lines[-1]) + len(about) <= WIDTH:
             lines[-1] += about
     lines += wrapped(f"return {_tuple([_shown(x, names) for x in body.outputs])}", 4)
     return "\n".join(lines)

@@ -85,7 +85,8 @@ class Writer:
         floats = [v for v in values if v.dtype.kind != "b"]
         if not all(numpy_dtype(v.dtype) == np.float64 for v in floats if v in self.program.inputs):
             return False
-        if not all(REGISTRY[i.op].elementwise or i.op == "cast" for i in self.instrs):
+        operators = [REGISTRY.get(i.op) for i in self.instrs]
+        if not all(op and (op.elementwise or op.name == "cast") for op in operators):
             return False
         from dataclasses import replace
 
@@ -179,6 +180,11 @@ class Writer:
             self._line(instr)
         while pulls:
             self._passed_on(pulls.pop(0))
+        for new, old in self.made.refills.items():
+            if self.names.get(new, self.names[old]) != self.names[old] and new in self.makers:
+                self.page.add(
+                    f"{self.names[old]} = {self.names[new]}", "where the next step begins"
+                )
 
     def _open(self, section: str) -> None:
         if section != self.section:
