@@ -411,6 +411,27 @@ for (const line of JSON.parse(readFileSync("lines.json", "utf8")))
     assert done.returncode == 0, done.stderr[-500:]
 
 
+CIRCUITS = {
+    "C1": ("(x + y) * z", {"x": -2, "y": 5, "z": -4}),
+    "C4": ("1 / (1 + exp(-(w0*x0 + w1*x1 + w2)))", NEURON),
+    "C8": ("(x + sigma(y)) / (sigma(x) + (x + y)^2)", {"x": 3, "y": -4}),
+    "C13": ("2 * (x*y + max(z, w))", {"x": 3, "y": -4, "z": 2, "w": -1}),
+    "more": ("tanh(x*y) - sqrt(y^2 + 1) / ln(3 - x)", {"x": -0.5, "y": -2}),
+    "powers": ("x^3 - 2^y + (x / y)^2 - abs(y)", {"x": -1.5, "y": -2}),
+}
+
+
+@pytest.mark.parametrize("name", CIRCUITS)
+def test_printed_numbers_are_read_back(name: str) -> None:
+    """What stands in a line, read by the LaTeX grammar, is what the line says."""
+    text, values = CIRCUITS[name]
+    d = holds(bl.see.derive(text, order=2, **values))
+    for x in d.lines:
+        if x.kind == "numbers":
+            sides = [float(bl.expressions.run(side)[0]) for side in x.sides[1:]]
+            np.testing.assert_allclose(sides, sides[-1], rtol=4e-3, atol=1e-3, err_msg=x.text)
+
+
 def test_terms_write_what_they_compute() -> None:
     from backlit.views.derive.terms import Minus, Number, Plus, Symbol, Transposed
 

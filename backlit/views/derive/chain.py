@@ -17,7 +17,7 @@ from backlit.views.derive.differences import unlike
 from backlit.views.derive.figures import digits
 from backlit.views.derive.lines import Line, equation, heading, in_numbers, words
 from backlit.views.derive.notation import Notation
-from backlit.views.derive.operators import of_gate
+from backlit.views.derive.operators import of_gate, shown_outputs
 from backlit.views.derive.paths import local, path_lines
 from backlit.views.derive.patterns import closed_form, with_penalty
 from backlit.views.derive.rules import Back
@@ -52,9 +52,9 @@ class Chain:
     # ----- forward -----
 
     def _values(self, gate: Gate) -> Iterator[Line]:
-        for k, wire in enumerate(gate.outputs):
-            if wire is None or (k and wire.grad is None and not wire.readers):
-                continue
+        for k in shown_outputs(gate):
+            wire = gate.outputs[k]
+            assert wire is not None
             left = Symbol(self.notation.symbol(wire), wire.array)
             yield from self._both(left, [of_gate(gate, self.notation, k)])
 

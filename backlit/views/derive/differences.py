@@ -44,6 +44,9 @@ def unlike(gate: Gate) -> float | None:
 
 def _fits(gate: Gate) -> bool:
     wires = [w for w in (*gate.inputs, *gate.outputs) if w is not None]
+    rounded = any(w.array.dtype.kind in "fV" and w.array.dtype.itemsize == 2 for w in wires)
+    if rounded or gate.op.name == "cast":  # what rounds goes in steps
+        return False
     return sum(w.array.size for w in wires) <= LARGEST and all(
         np.isfinite(w.array).all() for w in wires if w.array.dtype.kind == "f"
     )

@@ -16,24 +16,16 @@ import numpy as np
 from backlit.ops import formula as fm
 from backlit.ops.formula import Tex
 from backlit.ops.op import REGISTRY, Operator
+from backlit.views.derive.forms import FORMS
 from backlit.views.derive.notation import Notation
 from backlit.views.derive.terms import (
     ATOM,
     SIGN,
-    Matmul,
-    Minus,
     Number,
-    Plus,
     Shown,
-    Spread,
     Symbol,
     Term,
-    Times,
-    Total,
-    Transposed,
     number_tex,
-    size_tex,
-    total_to,
     wide,
 )
 from backlit.views.graph import Gate
@@ -123,7 +115,7 @@ def _argument(made: Tex, name: str | None, pattern: str) -> str:
 
 def applied(op: Any, params: dict[str, Any], args: Sequence[Term | None], output: int = 0) -> Term:
     """The term of an application, with a notation of its own where there is one."""
-    special = _SPECIAL.get(op.name)
+    special = FORMS.get(op.name)
     if special is not None:
         made = special(params, args)
         if made is not None:
@@ -135,7 +127,8 @@ def of_gate(gate: Gate, notation: Notation, output: int = 0) -> Term:
     """What a gate computes, from the symbols of its inputs."""
     args = [notation.wire(w) for w in gate.inputs]
     if gate.op.name in REGISTRY:
-        return applied(gate.op, gate.params, args, output)
+        made = applied(gate.op, gate.params, args, output)
+        return made if len(shown_outputs(gate)) < 2 else numbered(made, output)
     names = ", ".join(str(a.tex()) for a in args if a is not None)
     called = rf"\operatorname{{{gate.op.name}}}".replace("_", r"\_") + fm.parenthesize(names)
     wire = gate.outputs[output]
@@ -152,6 +145,19 @@ def _finite(text: str) -> str:
     """Without conditions that always hold."""
     text = re.sub(r" \\land \S+ \\le \\infty", "", text)
     return re.sub(r"\S+ \\ge -\\infty \\land ", "", text)
+
+
+def shown_outputs(gate: Gate) -> list[int]:
+    """The outputs that somebody reads, or that get a gradient; the first at least."""
+    return [
+        k for k, w in enumerate(gate.outputs)
+        if w is not None and (not k or w.grad is not None or w.readers)
+    ]  # fmt: skip
+
+
+def numbered(made: Term, output: int) -> Term:
+    """One of several results."""
+    return Shown(lambda t: rf"\left({t}\right)_{{{output}}}", lambda v: v, made)
 
 
 class Local(Term):
@@ -183,6 +189,8 @@ class Local(Term):
                      for k, v in values.items()}  # fmt: skip
         made = Tex.of(self.gate.op.local(fm.LATEX, self.i, names, self.gate.params))
         made = Tex(_finite(made.text), made.rank)
+        if numbers and r"\begin{cases}" in made.text:  # the case that holds
+            return number_tex(self.value)
         if any(w is not None and w.shape for w in self.gate.outputs):
             return Tex(of_arrays(made.text), made.rank)
         return made
@@ -198,107 +206,3 @@ class Local(Term):
     def mask(self) -> Any:
         """Where the input takes part at all, or None."""
         return self.gate.op.mask(fm.NUMPY, self.i, self.gate.named_values())
-
-
-# ----- notations that depend on shapes -----
-
-
-def _mul(params: dict[str, Any], args: Sequence[Any]) -> Term:
-    a, b = args
-    return Times(b, a) if b.scalar and not a.scalar else Times(a, b)
-
-
-def _add(params: dict[str, Any], args: Sequence[Any]) -> Term:
-    return Plus(*args)
-
-
-def _sub(params: dict[str, Any], args: Sequence[Any]) -> Term:
-    return Plus(args[0], Minus(args[1]))
-
-
-def _matmul(params: dict[str, Any], args: Sequence[Any]) -> Term:
-    return Matmul(*args)
-
-
-def _linear(params: dict[str, Any], args: Sequence[Any]) -> Term:
-    x, w, b = args
-    made: Term = Matmul(w, x) if x.value.ndim == 1 else Matmul(x, Transposed(w))
-    return made if b is None else Plus(made, b)
-
-
-def _permute(params: dict[str, Any], args: Sequence[Any]) -> Term | None:
-    dims = params["dims"]
-    swapped = (*range(len(dims) - 2), len(dims) - 1, len(dims) - 2)
-    if len(dims) > 1 and dims == swapped:
-        return Transposed(args[0])
-    shown = ", ".join(map(str, dims))
-    return Shown(
-        lambda x: rf"\operatorname{{permute}}_{{{shown}}}\left({x}\right)",
-        lambda x: x.transpose(dims), args[0], linear=True,
-    )  # fmt: skip
-
-
-def _kept(params: dict[str, Any], x: Term) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    from backlit.ops.reduce import reduced
-
-    dims = params["dims"]
-    return dims, reduced(x.shape, dims, params.get("keepdim", False))
-
-
-def _sum(params: dict[str, Any], args: Sequence[Any]) -> Term:
-    dims, shape = _kept(params, args[0])
-    return Total(args[0], dims, shape) if dims else args[0]
-
-
-def _mean(params: dict[str, Any], args: Sequence[Any]) -> Term | None:
-    dims, shape = _kept(params, args[0])
-    count = int(np.prod([args[0].shape[d] for d in dims], dtype=int))
-    if not dims or not count:
-        return None
-    return Times(one_over(count), Total(args[0], dims, shape))
-
-
-def one_over(count: int) -> Term:
-    """The factor of a mean."""
-    return Shown(lambda: rf"\frac{{1}}{{{count}}}", lambda: np.asarray(1.0 / count))
-
-
-def _neg(params: dict[str, Any], args: Sequence[Any]) -> Term:
-    return Minus(args[0])
-
-
-def _expand(params: dict[str, Any], args: Sequence[Any]) -> Term:
-    return Spread(args[0], params["shape"])
-
-
-def _sum_to(params: dict[str, Any], args: Sequence[Any]) -> Term:
-    return total_to(args[0], tuple(params["shape"]))
-
-
-def _reshape(params: dict[str, Any], args: Sequence[Any]) -> Term:
-    shape = tuple(params["shape"])
-    size = size_tex(shape)
-    return Shown(
-        lambda x: rf"\operatorname{{reshape}}_{{{size}}}\left({x}\right)",
-        lambda x: x.reshape(shape), args[0], linear=True,
-    )  # fmt: skip
-
-
-def _clamp(params: dict[str, Any], args: Sequence[Any]) -> Term | None:
-    """Without the limit that is infinite."""
-    x, low, high = args
-    ends = [isinstance(a, Number) and np.isinf(a.number) for a in (low, high)]
-    if ends[1] and not ends[0]:
-        return _limited("max", np.maximum, x, low)
-    return _limited("min", np.minimum, x, high) if ends[0] and not ends[1] else None
-
-
-def _limited(name: str, function: Any, x: Term, limit: Term) -> Term:
-    return Shown(lambda a, b: rf"\{name}\left({a}, {b}\right)", function, x, limit)
-
-
-_SPECIAL = {
-    "add": _add, "sub": _sub, "mul": _mul, "matmul": _matmul, "linear": _linear,
-    "permute": _permute, "sum": _sum, "mean": _mean, "neg": _neg, "expand": _expand,
-    "clamp": _clamp, "sum_to": _sum_to, "reshape": _reshape,
-}  # fmt: skip

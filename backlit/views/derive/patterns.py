@@ -11,8 +11,8 @@ from functools import partial
 
 import numpy as np
 
+from backlit.views.derive.forms import one_over
 from backlit.views.derive.notation import Notation, is_number
-from backlit.views.derive.operators import one_over
 from backlit.views.derive.rules import softmax
 from backlit.views.derive.terms import Minus, Plus, Shown, Symbol, Term, Times, added
 from backlit.views.graph import Gate, Wire

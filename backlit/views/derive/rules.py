@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from backlit.ops import formula as fm
+from backlit.views.derive.forms import one_over
 from backlit.views.derive.notation import Notation
-from backlit.views.derive.operators import Local, one_over
+from backlit.views.derive.operators import Local
 from backlit.views.derive.recorded import recorded
 from backlit.views.derive.terms import (
     Matmul,

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from backlit.views.derive.forms import one_over
 from backlit.views.derive.indices_conv import conv_sums
-from backlit.views.derive.operators import one_over
 from backlit.views.derive.rules import Back, lifted, reshaped, rows, rule
 from backlit.views.derive.terms import (
     Matmul,
