@@ -73,6 +73,12 @@ EXAMPLES = [c1, c5, c8, c13, two_layer, lstm, lenet]
 # ----- numbers -----
 
 
+STATISTICS = {
+    "norm": np.linalg.norm, "min": np.min, "max": np.max, "mean": np.mean, "low": np.min,
+    "high": np.max, "zeros": lambda wide: (wide == 0).mean(),
+}  # fmt: skip
+
+
 def _shown(page: Any, where: str) -> list[dict[str, str]]:
     """Every number under a selector: what is written, its exact text, and what it is of."""
     return page.eval_on_selector_all(
@@ -92,9 +98,10 @@ def _agrees(shown: dict[str, str], array: Any) -> bool:
         same = said == float(array[index])
     else:
         wide = array.astype(np.float64)
-        truth = {"norm": np.linalg.norm, "min": np.min, "max": np.max, "mean": np.mean}[kind](wide)
+        truth = STATISTICS[kind](wide)
         same = bool(np.isclose(said, truth, rtol=1e-12, atol=1e-15))
-    written = float(shown["text"].removeprefix("‖·‖ ").replace("−", "-"))
+    text = shown["text"].removeprefix("‖·‖ ").replace("−", "-")
+    written = float(text[:-2]) / 100 if text.endswith("%") else float(text)
     return same and bool(np.isclose(written, said, rtol=5.01e-4, atol=0))
 
 
@@ -103,7 +110,7 @@ def _of_wire(graph: Graph, shown: dict[str, str]) -> Any:
     if shown["role"] == "part":
         parts = [g.downstream[i] for g, i in found.readers if f"g{g.id}" == shown["reader"]]
         exact = float(shown["value"])
-        return next((p for p in parts if p is not None and _norm(p) == exact), parts[0])
+        return next(p for p in parts if p is not None and np.isclose(_norm(p), exact, rtol=1e-9))
     return found.value if shown["role"] == "value" else found.grad
 
 
@@ -124,6 +131,30 @@ def test_example(browser: Chromium, make: Any) -> None:
             page.keyboard.press("Enter")
             page.wait_for_selector(f'[data-panel="g{gate.id}"]')
             _check_gate(gate, _shown(page, ".rule"))
+
+
+@pytest.mark.parametrize("make", [c13, two_layer], ids=lambda f: f.__name__)
+def test_numbers_of_every_wire(browser: Chromium, make: Any) -> None:
+    """Statistics, the ends of histograms and single elements, and the parts that copies add up."""
+    circuit = drawn(make, open="all")
+    kinds = set()
+    with browser.open(circuit.snapshot()) as page:
+        for w in circuit.graph.wires:
+            line = page.locator(f'.circuit .wire[data-wire="w{w.id}"]')
+            if not line.count():
+                continue
+            line.first.dispatch_event("click")
+            page.wait_for_selector(f'[data-panel="w{w.id}"]')
+            shown = _shown(page, ".panel")
+            held = [s for s in shown if "gate" not in s]
+            assert len(held) >= 1 + (w.grad is not None)
+            assert not [s for s in held if not _agrees(s, _of_wire(circuit.graph, s))]
+            kinds |= {s["kind"].split(":")[0] for s in held}
+            parts = [float(s["value"]) for s in shown if "gate" in s]
+            truth = [_norm(part) for _, _, part in w.contributions]
+            assert np.allclose(parts, truth, rtol=1e-12, atol=0) and len(parts) == len(truth)
+    if make is two_layer:
+        assert kinds >= {"norm", "min", "max", "mean", "zeros", "low", "high", "element"}
 
 
 def _check_wires(graph: Graph, shown: list[dict[str, str]]) -> None:
@@ -371,6 +402,14 @@ def test_inline_in_a_notebook(browser: Chromium) -> None:
         frame = page.frame_locator("iframe")
         frame.locator(".circuit .number").first.wait_for()
         assert frame.locator(".circuit .forward .number").count() == 5
+
+
+def test_without_a_worker(browser: Chromium) -> None:
+    with browser.open(drawn(c1).snapshot()) as page:
+        page.add_init_script("delete window.Worker")
+        page.reload()
+        settled(page)
+        assert page.locator(".gate").count() == 2
 
 
 def test_derivation_and_source(browser: Chromium) -> None:

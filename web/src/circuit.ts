@@ -36,12 +36,13 @@ export class CircuitView {
   private placer: Placer;
   private asked = 0;
 
-  constructor(private model: Model, engine: string, private touches: Touches) {
+  constructor(private model: Model, engine: Promise<string>, private touches: Touches) {
     this.placer = new Placer(engine);
     this.svg.append(this.scene);
     this.overview = new Overview((x, y) => this.viewport.center(x, y));
     this.element = h("div", { class: "stage" }, this.svg, this.overview.element);
     this.viewport = new Viewport(this.svg, this.scene, (seen) => this.overview.mark(seen));
+    new ResizeObserver(() => this.viewport.untouched && this.home()).observe(this.element);
     this.svg.addEventListener("click", (e) => this.click(e));
     this.svg.addEventListener("dblclick", (e) => this.doubleClick(e));
   }
@@ -50,7 +51,12 @@ export class CircuitView {
   async show(view: Visible, direction: Direction, keep: Item | null): Promise<boolean> {
     const turn = ++this.asked;
     this.element.setAttribute("aria-busy", "true");
-    const layout = await this.placer.place(view, direction, measure);
+    let layout: Layout;
+    try {
+      layout = await this.placer.place(view, direction, measure);
+    } catch (error) {
+      return this.refused(error as Error);
+    }
     if (turn !== this.asked) return false; // something newer was asked for meanwhile
     const before = keep && this.corner(keep);
     const focused = (document.activeElement as HTMLElement | null)?.dataset?.item;
@@ -65,9 +71,16 @@ export class CircuitView {
     else this.home();
     if (keep) this.reveal(keep);
     if (focused !== undefined) this.focus(this.model.items.get(focused) ?? null);
+    this.element.querySelector(".alarm")?.remove();
     this.element.removeAttribute("aria-busy");
     this.element.dataset.drawn = String(turn);
     return true;
+  }
+
+  private refused(error: Error): false {
+    this.element.removeAttribute("aria-busy");
+    this.element.append(h("p", { class: "alarm", role: "alert" }, `${t("noLayout")} ${error.message}`));
+    return false;
   }
 
   private corner(item: Item): { x: number; y: number } | null {

@@ -41,14 +41,18 @@ export function full(numbers: Numbers, where: Where): HTMLElement {
     const n = numbers[name];
     if (n !== undefined) table.append(h("dt", {}, t(name)), h("dd", {}, number(n, where, name)));
   }
-  if (numbers.zeros) table.append(h("dt", {}, t("zeros")), h("dd", {}, percent(numbers.zeros)));
+  if (numbers.zeros) {
+    const share = number(numbers.zeros, where, "zeros");
+    share.textContent = percent(numbers.zeros);
+    table.append(h("dt", {}, t("zeros")), h("dd", {}, share));
+  }
   if (numbers.bad) {
     table.append(h("dt", {}, t("bad")), h("dd", { class: "alarm" }, count(numbers.bad)));
   }
-  return h("div", { class: "figure" }, table, pictures(numbers), elements(numbers, where));
+  return h("div", { class: "figure" }, table, pictures(numbers, where), elements(numbers, where));
 }
 
-function pictures(numbers: Numbers): HTMLElement | null {
+function pictures(numbers: Numbers, where: Where): HTMLElement | null {
   const { image, histogram } = numbers;
   if (!image && !histogram) return null;
   const row = h("div", { class: "pictures" });
@@ -59,11 +63,11 @@ function pictures(numbers: Numbers): HTMLElement | null {
       height: Math.round((width * image.height) / image.width),
     }));
   }
-  if (histogram) row.append(histogramFigure(numbers));
+  if (histogram) row.append(histogramFigure(numbers, where));
   return row;
 }
 
-function histogramFigure(numbers: Numbers): HTMLElement {
+function histogramFigure(numbers: Numbers, where: Where): HTMLElement {
   const { low, high, counts } = numbers.histogram!;
   const label = `${t("histogram")} ${t("from")} ${short(low)} ${t("to")} ${short(high)}`;
   const drawn = drawPicture({ histogram: numbers.histogram! }, 0, 0, 100);
@@ -71,7 +75,7 @@ function histogramFigure(numbers: Numbers): HTMLElement {
     viewBox: "0 0 100 101", preserveAspectRatio: "none", class: "histogram", role: "img",
     "aria-label": `${label}: ${counts.join(", ")}`,
   }, drawn);
-  const ends = h("figcaption", {}, h("span", {}, short(low)), h("span", {}, short(high)));
+  const ends = h("figcaption", {}, number(low, where, "low"), number(high, where, "high"));
   const figure = h("figure", {}, ends);
   figure.prepend(svg);
   return figure;

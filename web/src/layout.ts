@@ -42,7 +42,9 @@ const OPTIONS = {
 const ORDERED = { "elk.layered.considerModelOrder.strategy": "NODES_AND_EDGES" };
 // The straighter placement takes seconds where many wires are long; the other takes none.
 const STRAIGHT = { "elk.layered.nodePlacement.strategy": "NETWORK_SIMPLEX" };
-const QUICK = { "elk.layered.nodePlacement.strategy": "BRANDES_KOEPF" };
+const QUICK = {
+  "elk.layered.nodePlacement.strategy": "BRANDES_KOEPF", "elk.layered.thoroughness": "3",
+};
 const MANY = 60;
 const INLINE = { "elk.edgeLabels.inline": "true", "elk.edgeLabels.placement": "CENTER" };
 
@@ -105,7 +107,7 @@ export function answer(placed: ElkNode, view: Visible, labels: Map<string, Label
 export class Placer {
   private elk: Promise<ELK> | null = null;
 
-  constructor(private engine: string) {}
+  constructor(private engine: Promise<string>) {}
 
   async place(view: Visible, direction: Direction, measure: Measure): Promise<Layout> {
     this.elk ??= this.start();
@@ -115,10 +117,11 @@ export class Placer {
   }
 
   private async start(): Promise<ELK> {
+    const engine = await this.engine;
     try {
-      return await withWorker(this.engine);
+      return await withWorker(engine);
     } catch {
-      return inThisThread(this.engine);
+      return inThisThread(engine);
     }
   }
 }

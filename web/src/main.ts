@@ -44,7 +44,7 @@ class Page {
   private search: Search;
   private head = h("header", { class: "head" });
 
-  constructor(private snapshot: Snapshot, private model: Model, engine: string) {
+  constructor(private snapshot: Snapshot, private model: Model, engine: Promise<string>) {
     this.open = startsOpen(model);
     this.view = visible(model, this.open);
     this.steps = stepsOf(this.view, model);
@@ -302,16 +302,24 @@ function placeOf(past: Step | undefined, steps: Step[]): number {
   return done.length;
 }
 
-function main(): void {
-  const text = (id: string) => document.getElementById(id)!.textContent!;
+/** A text that the file holds as base64 of gzip. */
+async function unpacked(id: string): Promise<string> {
+  const packed = document.getElementById(id)!.textContent!;
+  const bytes = Uint8Array.from(atob(packed), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+async function main(): Promise<void> {
   const body = document.getElementById("page")!;
   speak((document.documentElement.lang || "en") as Language);
   try {
-    const snapshot = read(text("snapshot"));
-    void new Page(snapshot, build(snapshot), text("layout-engine")).start(body);
+    const snapshot = read(document.getElementById("snapshot")!.textContent!);
+    const page = new Page(snapshot, build(snapshot), unpacked("layout-engine"));
+    await page.start(body);
   } catch (error) {
     clear(body, h("p", { class: "alarm", role: "alert" }, (error as Error).message));
   }
 }
 
-main();
+void main();

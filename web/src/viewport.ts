@@ -16,6 +16,7 @@ export class Viewport {
   scale = 1;
   private inFrame = window.self !== window.top; // a notebook's page scrolls with the wheel
   private pointers = new Map<number, { x: number; y: number }>();
+  untouched = true; // nothing was moved since the last fit
   moved = 0; // how far the pointer went since it was pressed: a drag is no click
 
   constructor(
@@ -33,7 +34,8 @@ export class Viewport {
     return { width: this.svg.clientWidth || 800, height: this.svg.clientHeight || 600 };
   }
 
-  private apply(): void {
+  private apply(fitted = false): void {
+    this.untouched = fitted;
     this.scene.setAttribute("transform", `translate(${this.x} ${this.y}) scale(${this.scale})`);
     const { width, height } = this.size;
     const [x, y] = [-this.x / this.scale, -this.y / this.scale];
@@ -54,7 +56,7 @@ export class Viewport {
     const wide = area.width > area.height;
     this.x = place(width, area.width, wide) - area.x * this.scale;
     this.y = place(height, area.height, !wide) - area.y * this.scale;
-    this.apply();
+    this.apply(true);
   }
 
   zoom(factor: number, at?: { x: number; y: number }): void {

@@ -78,7 +78,7 @@ const WORDS = {
   kindParameter: ["parameter", "参数"],
   kindConstant: ["constant", "常量"],
   kindValue: ["value", "中间值"],
-  newest: ["laying out", "正在排布"],
+  noLayout: ["This could not be laid out:", "无法排布："],
   toPanel: ["Skip to the details", "跳到详情"],
   localJacobian: ["whole Jacobian", "整个雅可比矩阵"],
   symbolsLine: ["with symbols", "符号"],
