@@ -46,6 +46,8 @@ class Applied(Term):
             if numbers:
                 shown = [_loose(s) if isinstance(s, Tex) else s for s in shown]
             made = _formula_tex(self.op, shown, self.params)
+            if numbers and r"\begin{cases}" in made.text:  # the case that holds
+                return number_tex(self.value)
             arrays = sum(not p.scalar for p in self.parts)
             return Tex(of_arrays(made.text), made.rank) if arrays and not numbers else made
         return _rule_tex(self.op, shown, self.params)
@@ -189,7 +191,7 @@ class Local(Term):
                      for k, v in values.items()}  # fmt: skip
         made = Tex.of(self.gate.op.local(fm.LATEX, self.i, names, self.gate.params))
         made = Tex(_finite(made.text), made.rank)
-        if numbers and r"\begin{cases}" in made.text:  # the case that holds
+        if numbers and r"\begin{cases}" in made.text:
             return number_tex(self.value)
         if any(w is not None and w.shape for w in self.gate.outputs):
             return Tex(of_arrays(made.text), made.rank)
