@@ -335,7 +335,10 @@ class _Folder(Plain):
             if ast.unparse(node.func) == "np.matmul" and len(node.args) == 2:
                 made = ast.BinOp(node.args[0], ast.MatMult(), node.args[1])
                 return self.generic_visit(made)  # type: ignore[return-value]
-        return super().visit_Call(node)
+        made = super().visit_Call(node)
+        if isinstance(made, ast.Call):
+            made.args = [a for given in made.args for a in _unpacked(given)]
+        return made
 
     def _nested(self, function: Any, node: ast.Call) -> ast.expr | None:
         """A call of another short function, written out."""
@@ -426,6 +429,13 @@ def _asked_about(node: ast.AST) -> str | None:
     else:
         return None
     return what.id if isinstance(what, ast.Name) else None
+
+
+def _unpacked(given: ast.expr) -> list[ast.expr]:
+    """`*(2, 3)` as two arguments."""
+    if isinstance(given, ast.Starred) and isinstance(given.value, ast.Tuple):
+        return given.value.elts
+    return [given]
 
 
 def _is_index(value: Any) -> bool:

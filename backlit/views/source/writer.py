@@ -182,9 +182,7 @@ class Writer:
             self._passed_on(pulls.pop(0))
         for new, old in self.made.refills.items():
             if self.names.get(new, self.names[old]) != self.names[old] and new in self.makers:
-                self.page.add(
-                    f"{self.names[old]} = {self.names[new]}", "where the next step begins"
-                )
+                self.page.add(f"{self.names[old]} = {self.names[new]}", "for the next step")
 
     def _open(self, section: str) -> None:
         if section != self.section:
