@@ -121,7 +121,7 @@ def elementwise(back: Back, i: int) -> Term:
 def masked(back: Back, i: int, mask: Any) -> Term:
     """1 where the mask holds, 0 elsewhere."""
     text = back.gate.op.mask(fm.LATEX, i, back.notation.in_formula(back.gate))
-    return Shown(lambda: rf"\mathbf{{1}}\left[{text}\right]", lambda: np.asarray(mask))
+    return Symbol(rf"\mathbf{{1}}\left[{text}\right]", mask)
 
 
 # ----- products of matrices -----
