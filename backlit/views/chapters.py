@@ -77,7 +77,8 @@ def _lines(recorded: Recorded, language: str) -> list[dict[str, Any]]:
 def _short(make: Callable[[], Any]) -> Any:
     """What a face makes; None where it refuses this computation or has very much to say."""
     try:
-        made = make()
+        with np.errstate(all="ignore"):  # what is not finite is shown, not warned of
+            made = make()
     except BacklitError:
         return None
     return made if made is not None and len(str(made)) <= LETTERS else None

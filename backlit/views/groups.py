@@ -152,7 +152,8 @@ def _class_names(gate: Gate) -> Iterator[str]:
 def choose_open(made: Grouping, opened: str | int | None = "auto") -> None:
     """Open groups: "all", "none", those above a depth, or "auto".
 
-    "auto" opens level by level as long as at most VISIBLE gates and closed groups show.
+    "auto" opens level by level as long as at most VISIBLE gates and closed groups show; where
+    not all can be open, single layers stay closed, which gives an overview of the model.
     """
     if isinstance(opened, bool) or not (
         opened in ("auto", "all", "none", None) or isinstance(opened, int)
@@ -169,10 +170,17 @@ def choose_open(made: Grouping, opened: str | int | None = "auto") -> None:
         else:
             wanted = opened != "none" and _shown(made, level) <= VISIBLE
         if not wanted:
+            if opened not in ("all", "none") and not isinstance(opened, int):
+                _close_layers(made)
             return
         for group in level:
             group.open = True
         level, depth = [inner for group in level for inner in group.groups], depth + 1
+
+
+def _close_layers(made: Grouping) -> None:
+    for group in made.groups:
+        group.open = group.open and bool(group.groups)
 
 
 def _shown(made: Grouping, level: list[Group]) -> int:

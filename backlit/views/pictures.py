@@ -37,6 +37,8 @@ def picture(array: np.ndarray, role: str) -> dict[str, Any] | None:
     if array.ndim != 4:
         return None
     if role == "filters":
+        if array.shape[1] == 3:
+            return _colour_filters(_wide(array[:16]))
         return _shaded(_grid(_wide(array[:16, :16])), "filters")
     if array.shape[1] in (1, 3) and min(array.shape[2:]) >= 8:
         return _image(_wide(array[0]))
@@ -79,6 +81,18 @@ def _grid(bank: np.ndarray) -> np.ndarray:
         across = int(np.ceil(np.sqrt(bank.shape[0])))
         return _tiles(bank[:, 0], across)
     return _frames([[_fitted(bank[i, j], side) for j in range(columns)] for i in range(rows)])
+
+
+def _colour_filters(bank: np.ndarray) -> dict[str, Any]:
+    """Filters of three channels as colours, 0 in grey."""
+    across = int(np.ceil(np.sqrt(len(bank))))
+    planes = [_tiles(bank[:, c], across) for c in range(3)]
+    values = np.stack([np.ma.getdata(p) for p in planes], axis=-1)
+    shown = ~np.ma.getmaskarray(planes[0])[..., None] & np.isfinite(values)
+    largest = float(np.max(np.abs(values[shown]), initial=0.0)) or 1.0
+    pixels = np.full(values.shape, 255, np.uint8)
+    pixels[shown] = np.rint(values[shown] / largest * _STEPS + _STEPS).astype(np.uint8)
+    return _encoded(pixels, None, "filters", None)
 
 
 def _frames(rows: list[list[np.ndarray]]) -> np.ma.MaskedArray:

@@ -71,6 +71,10 @@ class Place:
     width: float = 0.0
     height: float = 0.0
 
+    @property
+    def is_circle(self) -> bool:
+        return self.width == self.height == CIRCLE
+
 
 def scene(graph: Graph, grouping: Grouping, title: str) -> Scene:
     """All shapes of the picture."""
@@ -254,7 +258,7 @@ def _draw_place(made: Scene, p: Place, layout: Layout, top: float) -> None:
         made.texts.append(Text(left + 2, middle + 4.5, p.label[0], NUMBER, INK))
     else:
         closed = p.kind == "group"
-        corner = p.height / 2 if p.width <= p.height else 8.0
+        corner = p.height / 2 if p.is_circle else 8.0
         made.boxes.append(
             Box(left, middle - p.height / 2, p.width, p.height, CLOSED if closed else GATE,
                 CLOSED_EDGE if closed else EDGE, corner)
@@ -319,7 +323,7 @@ def _port(target: Place, port: tuple[int, int], top: float) -> tuple[float, floa
     """Where an edge meets a box: inputs one below the other, on the rim of a circle."""
     offset = _port_height(target, port)
     left = target.node.x + MARGIN
-    if target.width <= target.height:
+    if target.is_circle:
         radius = target.height / 2
         left += radius - (radius**2 - offset**2) ** 0.5
     return left, target.node.y + top + offset

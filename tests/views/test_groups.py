@@ -105,6 +105,7 @@ def test_resnet_20_starts_as_its_blocks() -> None:
     stage = root.groups[2]
     assert [g.title for g in stage.groups] == ["BasicBlock 0", "BasicBlock 1", "BasicBlock 2"]
     assert stage.open and not any(g.open for g in stage.groups)
+    assert not root.groups[0].open, "single layers stay closed in an overview"
     assert stage.parameters == 3 * 2 * (16 * 16 * 9 + 32)
     assert visible(circuit) <= VISIBLE
 

@@ -84,9 +84,10 @@ def test_modules_are_headings_and_closed_ones_a_row() -> None:
     lines = bl.see(loss).text(width=160).splitlines()
     assert "▾ ResNet" in lines[4] and "272,474 parameters" in lines[4]
     blocks = [line for line in lines if "▸ BasicBlock" in line]
+    assert sum("▸" in line for line in lines) == 9 + len(["conv1", "bn1", "fc", "cross_entropy"])
     assert len(blocks) == 9 and "7 gates, 4,672 parameters" in blocks[0]
     assert "2×16×32×32 ‖" in blocks[0]
-    assert lines[-1].startswith("... and 60 in closed groups")
+    assert lines[-1].startswith("... and 65 in closed groups")
     opened = bl.see(loss, open="all").text(width=160)
     assert "▸" not in opened and "layer3.2.bn2.bias" in opened
 
