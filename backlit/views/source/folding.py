@@ -19,7 +19,7 @@ from backlit.views.source.literals import Text, Unprintable, index, literal
 
 LONGEST = 76  # characters of a call written out
 _SHAPE = ("shape", "dtype", "ndim", "size", "itemsize")
-_MISSING = object()
+_SAME_SHAPE = ("np.square", "np.abs", "np.exp", "np.sqrt", "np.log")
 
 
 class NotShort(Exception):
@@ -237,6 +237,8 @@ class _Folder(Plain):
         if isinstance(node, ast.IfExp):
             known, value = self.constant(node.test)
             return self._static(node.body if value else node.orelse) if known else None
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in _SAME_SHAPE:
+            return self._static(node.args[0])
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             x = self._static(node.func.value)
             if x is not None and node.func.attr == "astype":

@@ -21,6 +21,7 @@ from backlit.program.capture import _Recorder as Recorder
 from backlit.program.ir import Program, Value
 from backlit.state import state
 from backlit.tensor import Tensor
+from backlit.views.graph import Graph
 from backlit.views.names import name_wires
 from backlit.views.record import Watch, _leaf_tensors, _seed, record
 
@@ -94,6 +95,12 @@ class Trail(Observer):
         self.pulls.append(
             Pull(len(recorder.instrs), output, up, down, self._operands.get(node.id, ()))
         )
+
+    def walked(self, tensor: Tensor) -> bool:
+        """Whether a walk back went through the rule of a tensor."""
+        recorder = self._current()
+        output = None if tensor.node is None else recorder._nodes.get(tensor.node.id)
+        return any(p.output == output for p in self.pulls)
 
     def without_functions(self, program: Program) -> Program:
         """Functions of the user's replaced by what their operators made."""
@@ -211,7 +218,7 @@ def of_function(
                     hint="return the loss, first where there is more",
                 )
             results.append(first)
-            if not watches[-1].roots and first.node is not None:
+            if first.node is not None and not trail.walked(first):
                 from backlit.autograd.engine import grad
 
                 grad(first, _leaf_tensors(first), _seed(first, gradient), allow_unused=True,
@@ -223,11 +230,14 @@ def of_function(
                                lambda cell: _identifier(walk.cells.get(id(cell))),
                                _every_line())  # fmt: skip
     recorder, watch = attempt.recorder, watches[-1]
-    root: Any = watch.roots[0] if watch.roots else watch.wire(results[-1])
-    graph = watch.graph(_tensor_of(root, results[-1]))
+    root: Any = watch.wire(results[-1])
+    graph = Graph(watch.gates, watch.wires, root)  # all of it: a step may have several roots
     name_wires(graph, {})
-    names = {str(v.name): w.name for w in graph.wires if w.given
-             and (v := recorder._values.get(id(w.value))) is not None}  # fmt: skip
+    names = {
+        str(v.name): w.name
+        for w in graph.wires
+        if w.given and (v := recorder._values.get(id(w.value))) is not None
+    }
     loss = recorder._values.get(id(root.value))
     inputs_, arrays = tuple(recorder.inputs), _arrays_of(recorder)
     instrs = tuple(recorder.instrs)
@@ -268,13 +278,6 @@ def _argument_names(function: Any, given: list[str]) -> dict[str, str]:
         return {}
     plain = [p.name for p in names if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     return {f"x{i}": name for i, name in enumerate(plain) if f"x{i}" in given}
-
-
-def _tensor_of(wire: Any, result: Tensor) -> Tensor:
-    """A tensor that holds what a wire does, for asking the watch about it."""
-    from backlit.tensor import wrap
-
-    return result if result.cell.array is wire.value else wrap(wire.value)
 
 
 def _arrays_of(recorder: Any) -> dict[str, np.ndarray]:

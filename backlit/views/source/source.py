@@ -77,7 +77,7 @@ def source(subject: Any, *inputs: Any, path: Any = None, fused: bool = False,
     dx = df * y  # from line 10: f = x * y
     dy = df * x  # from line 10: f = x * y
     """
-    if inputs and isinstance(inputs[0], (str, os.PathLike)) and not isinstance(subject, str):
+    if inputs and isinstance(inputs[0], (str, os.PathLike)):
         path, inputs = inputs[0], inputs[1:]
     made = listing(subject, inputs, gradient, **values)
     try:
