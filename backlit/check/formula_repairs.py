@@ -17,24 +17,17 @@ import numpy as np
 import backlit as bl
 from backlit.check.doctor import Cause
 from backlit.check.doctor.examine import nearby
+from backlit.check.formula_edits import Claim, edits, paths, replaced
 from backlit.errors import BacklitError
 from backlit.expressions import Formula, evaluate, to_text
-from backlit.expressions.functions import elementwise
 from backlit.expressions.nodes import (
-    Binary,
-    Call,
-    Derivative,
     Expression,
     Index,
     Name,
-    Number,
     Statement,
-    Sum,
-    Unary,
 )
 
-MOST = 400  # candidates per claim
-Edit = tuple[str, Expression, str]  # cause, the changed claim, what was changed
+MOST = 1500  # candidates per claim
 
 
 @dataclass
@@ -65,20 +58,24 @@ class Repairs:
         statements = tuple(self.mended.get(s.at, s) if s.claim else s for s in formula.statements)
         return Formula(statements, formula.text)
 
-    def causes(self, subject: Any, name: str) -> list[Cause]:
-        """What single change makes the claim about `name` right, the plainest kind first."""
+    def causes(self, subject: Any, name: str, cuts: bool = True) -> list[Cause]:
+        """What single change makes the claim about `name` right, the plainest kind first; with
+        `cuts` also whether one use of a value in the forward was left out."""
         subject = subject.with_formula(self.applied(subject.formula))
         formula: Formula = subject.formula
         own = [s for s in formula.claims if s.target == name and subject.of == _of(formula, s)]
-        places = _places(subject, name)
-        if not own or not places:
+        if not own:
             return []
-        for search in (_accumulated, _edited):
-            for found in search(subject, name, own, places):
-                cause, old, new = found
-                self.mended[old.at] = new
-                return [cause]
-        return _cut(subject, name, places)
+        for constants_move in (True, False):
+            places = _places(subject, name, constants_move)
+            for search in (_accumulated, _edited):
+                for cause, old, new in search(subject, name, own, places):
+                    self.mended[old.at] = new
+                    return [cause]
+            cut = _cut(subject, name, places) if cuts else []
+            if cut or all(map(np.ndim, subject.constants.values())):
+                return cut
+        return []
 
 
 Mended = tuple[Cause, Statement, Statement]  # the cause, the claim as it was, and mended
@@ -88,13 +85,14 @@ def _of(formula: Formula, claim: Statement) -> str | None:
     return claim.of or formula.result
 
 
-def _places(subject: Any, name: str) -> list[Place]:
+def _places(subject: Any, name: str, constants_move: bool = False) -> list[Place]:
     rng = np.random.default_rng(11)
     found = []
     for values in (subject.values, nearby(subject, rng), nearby(subject, rng)):
         if values is None:
             continue
-        constants = subject.constants if values is subject.values else _moved(subject, rng)
+        moves = constants_move and values is not subject.values
+        constants = _moved(subject, rng) if moves else subject.constants
         here = subject.with_formula(subject.formula, constants)
         try:
             shape = np.shape(here.outputs(values)[0])
@@ -133,6 +131,8 @@ def _engine(formula: Formula, subject: Any, values: dict[str, np.ndarray], above
 
 def _fits(subject: Any, formula: Formula, name: str, places: list[Place]) -> bool:
     """Whether the changed formula's claim is right everywhere."""
+    if not places:
+        return False
     last = max(k for k, s in enumerate(formula.statements) if s.claim and s.target == name)
     kept = tuple(s for k, s in enumerate(formula.statements) if not s.claim or k <= last)
     for p in places:
@@ -176,10 +176,10 @@ def _with(formula: Formula, old: Statement, new: Statement) -> Formula:
 
 def _edited(subject: Any, name: str, statements: list[Statement],
             places: list[Place]) -> Iterator[Mended]:  # fmt: skip
-    known = _shapes(subject)
+    shapes = _shapes(subject)
     for s in statements:
-        factors = _factors(subject.formula, subject.of, name)
-        for cause, value, words in islice(_edits(s.value, known, factors, name), MOST):
+        claim = Claim(s.value, s.indices, name, subject.of, subject.formula, shapes)
+        for cause, value, words in islice(edits(claim), MOST):
             new = replace(s, value=value)
             if _fits(subject, _with(subject.formula, s, new), name, places):
                 told = f"{words} it is right: {to_text(new)}"
@@ -194,154 +194,6 @@ def _shapes(subject: Any) -> dict[str, tuple[int, ...]]:
     return {n: tuple(t.shape) for n, t in found.items()}
 
 
-def _factors(formula: Formula, of: str | None, name: str) -> list[Expression]:
-    """What a chain of derivatives may lack: slopes of functions, derivatives of the result."""
-    plain = [s for s in formula.statements if not s.claim]
-    slopes = [
-        Call(p.function, p.args, 1)
-        for s in plain for p in s.value.walk()
-        if isinstance(p, Call) and p.function in elementwise() and len(p.args) == 1
-    ]  # fmt: skip
-    chain = [Derivative(of, s.target) for s in plain if of and s.target and s.target != of]
-    return list(dict.fromkeys([*slopes, *(c for c in chain if c.wrt != name)]))
-
-
-def _edits(tree: Expression, known: dict[str, tuple[int, ...]], factors: list[Expression],
-           name: str) -> Iterator[Edit]:  # fmt: skip
-    yield "sign", _negated(tree), "with the other sign"
-    for path, part in sorted(_paths(tree), key=lambda found: -len(found[0])):  # names first
-        for cause, new, words in _changes(part, known):
-            yield cause, _replaced(tree, path, new), words
-    yield from _other_arguments(tree, known)
-    for path, term in _terms(tree):
-        for factor in (*factors, *(Name(n) for n in known)):
-            words = f"with the factor {to_text(factor)}"
-            yield "missing_factor", _replaced(tree, path, Binary("*", term, factor)), words
-        for number in (2, 3):
-            twice = _replaced(tree, path, Binary("*", Number(number), term))
-            yield "missing_factor", twice, f"with the factor {number} at {to_text(term)}"
-            half = _replaced(tree, path, Binary("/", term, Number(number)))
-            yield "extra_factor", half, f"without the factor {number} at {to_text(term)}"
-    double = Binary("*", Number(2), Name(name))
-    for path, part in _paths(tree):
-        if part.parts() and Name(name) in part.walk():
-            words = f"with {to_text(double)} for {to_text(part)}"
-            yield "missing_regularization", _replaced(tree, path, double), words
-
-
-def _negated(tree: Expression) -> Expression:
-    """Minus the tree; a minus at its very left goes away instead."""
-    if isinstance(tree, Unary):
-        return tree.operand
-    if isinstance(tree, Binary) and tree.op in "*/@·" and isinstance(_negated(tree.left), Binary):
-        return replace(tree, left=_negated(tree.left))
-    return Unary(tree)
-
-
-def _other_arguments(tree: Expression, known: dict[str, tuple[int, ...]]) -> Iterator[Edit]:
-    """A function taken at another value, wherever it stands in the claim."""
-    calls = dict.fromkeys(
-        p for _, p in _paths(tree)
-        if isinstance(p, Call) and p.function in elementwise() and len(p.args) == 1
-    )  # fmt: skip
-    for call in calls:
-        for other in known:
-            new = replace(call, args=(Name(other),))
-            changed = tree
-            for path, part in _paths(tree):
-                if part == call:
-                    changed = _replaced(changed, path, new)
-            yield "wrong_saved_value", changed, f"with {to_text(new)} for {to_text(call)}"
-
-
-def _changes(part: Expression, known: dict[str, tuple[int, ...]]) -> Iterator[Edit]:
-    match part:
-        case Name():
-            for other, shape in known.items():
-                if other != part.name and shape == known.get(part.name):
-                    words = f"with {other} for {part.name}"
-                    yield "wrong_saved_value", Name(other), words
-            if len(known.get(part.name, ())) == 2:
-                yield "transposed", Call("transpose", (part,)), f"with {part.name} transposed"
-        case Index():
-            yield from _of_element(part, known)
-        case Unary():
-            yield "sign", part.operand, f"without the minus before {to_text(part.operand)}"
-        case Call("transpose", (inner,)):
-            yield "transposed", inner, f"with {to_text(inner)} not transposed"
-        case Call(function, (argument,), primes) if function in elementwise():
-            turned = Call(function, (argument,), 1 - primes)
-            yield "wrong_saved_value", turned, f"with {to_text(turned)} for {to_text(part)}"
-        case Sum():
-            yield "extra_factor", part.body, f"without the sum over {part.index}"
-        case Binary():
-            yield from _of_pair(part)
-
-
-def _of_element(part: Index, known: dict[str, tuple[int, ...]]) -> Iterator[Edit]:
-    if len(part.indices) == 2:
-        turned = replace(part, indices=part.indices[::-1])
-        yield "transposed", turned, f"with {to_text(turned)} for {to_text(part)}"
-    for other, shape in known.items():
-        if other != part.base.name and len(shape) == len(part.indices):
-            new = replace(part, base=Name(other))
-            yield "wrong_saved_value", new, f"with {to_text(new)} for {to_text(part)}"
-
-
-def _of_pair(part: Binary) -> Iterator[Edit]:
-    if part.op in "+-":
-        other = Binary("-" if part.op == "+" else "+", part.left, part.right)
-        yield "sign", other, f"with {to_text(other)} for {to_text(part)}"
-    if part.op in "*/@·":
-        for kept, lost in ((part.left, part.right), (part.right, part.left)):
-            if part.op != "/" or kept is part.left:
-                yield "extra_factor", kept, f"without the factor {to_text(lost)}"
-    if part.op in "@·":
-        yield (
-            "transposed",
-            Binary(part.op, part.right, part.left),
-            (f"with {to_text(part.right)} before {to_text(part.left)}"),
-        )
-
-
-# ----- paths in a tree: how to get to a part, and to put another in its place -----
-
-Path = tuple[int, ...]
-
-
-def _paths(tree: Expression, path: Path = ()) -> Iterator[tuple[Path, Expression]]:
-    yield path, tree
-    if isinstance(tree, Index):
-        return
-    for k, part in enumerate(tree.parts()):
-        yield from _paths(part, (*path, k))
-
-
-def _terms(tree: Expression, path: Path = ()) -> Iterator[tuple[Path, Expression]]:
-    """The tree, and the terms that it adds up, also under sums."""
-    yield path, tree
-    if isinstance(tree, Unary | Sum) or (isinstance(tree, Binary) and tree.op in "+-"):
-        for k, part in enumerate(tree.parts()):
-            yield from _terms(part, (*path, k))
-
-
-def _replaced(tree: Expression, path: Path, new: Expression) -> Expression:
-    if not path:
-        return new
-    inner = _replaced(tree.parts()[path[0]], path[1:], new)
-    match tree:
-        case Unary():
-            return replace(tree, operand=inner)
-        case Binary():
-            return replace(tree, right=inner) if path[0] else replace(tree, left=inner)
-        case Call():
-            args = tuple(inner if k == path[0] else a for k, a in enumerate(tree.args))
-            return replace(tree, args=args)
-        case Sum():
-            return replace(tree, body=inner)
-    raise AssertionError(tree)
-
-
 # ----- one use of a value cut -----
 
 
@@ -349,7 +201,7 @@ def _cut(subject: Any, name: str, places: list[Place]) -> list[Cause]:
     """The claim is the gradient with one use of one value left out."""
     formula: Formula = subject.formula
     for s in (s for s in formula.statements if not s.claim):
-        for path, part in _paths(s.value):
+        for path, part in paths(s.value):
             used = part.base if isinstance(part, Index) else part
             if not isinstance(used, Name) or not _cutting_explains(
                 subject, name, places, _frozen(formula, s, path, part)
@@ -374,14 +226,14 @@ def _uses(formula: Formula, name: str) -> int:
 FROZEN = "value_of_{}"  # a constant with the value of a name
 
 
-def _frozen(formula: Formula, statement: Statement, path: Path,
+def _frozen(formula: Formula, statement: Statement, path: tuple[int, ...],
             part: Expression) -> tuple[Formula, str]:  # fmt: skip
     """The formula with one use of a name replaced by its value as a constant."""
     base = part.base if isinstance(part, Index) else part
     assert isinstance(base, Name)
     constant = Name(FROZEN.format(base.name))
     new = replace(part, base=constant) if isinstance(part, Index) else constant
-    changed = replace(statement, value=_replaced(statement.value, path, new))
+    changed = replace(statement, value=replaced(statement.value, path, new))
     return _with(formula, statement, changed), base.name
 
 

@@ -8,6 +8,7 @@ examined with that name as an input. The grammar: docs/design/expressions.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -55,7 +56,8 @@ class FormulaSubject(Subject):
         claimed = {n: c.numpy() for (of, n), c in found.claims.items() if of == self.of}
         claimed = {n: c for n, c in claimed.items() if n in values}
         if self.staged:
-            return dict(claimed)
+            return {n: c if c.ndim or c.any() else np.zeros(values[n].shape)
+                    for n, c in claimed.items()}  # fmt: skip
         return {n: self._arrived(c, out, above, values[n]) for n, c in claimed.items()}
 
     def _all(self, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -70,6 +72,8 @@ class FormulaSubject(Subject):
     def _arrived(self, claim: np.ndarray, out: np.ndarray, above: np.ndarray,
                  value: np.ndarray) -> np.ndarray:  # fmt: skip
         """The claimed derivative times the gradient from above."""
+        if not claim.ndim and not claim.any():
+            return np.zeros(value.shape)  # 0 is 0 of any shape
         if not out.ndim:
             return above * claim
         if claim.shape != out.shape and claim.ndim:
@@ -84,7 +88,8 @@ def _summed_to(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Summed over axes that were broadcast."""
     lead = gradient.ndim - len(shape)
     axes = (*range(lead), *(lead + i for i, n in enumerate(shape) if n == 1))
-    return gradient.sum(axis=axes, keepdims=False).reshape(shape) if lead >= 0 else gradient
+    summed = gradient.sum(axis=axes) if lead >= 0 else gradient
+    return summed.reshape(shape) if summed.size == np.prod(shape) else gradient
 
 
 def examine(text: Any, inputs: Any, *, wrt: str | Iterable[str] | None = None,
@@ -133,7 +138,7 @@ def _plain(value: Any) -> Any:
 
 def _all_values(formula: Formula, given: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The given values, checked against the whole formula, and those assigned from them."""
-    check_names(formula, given)
+    check_names(formula, given, unused=True)  # what a claim wrongly leaves out may be given
     found = evaluate(_without_claims(formula), given, unused=True)
     return {n: np.array(t.detach().numpy()) for n, t in found.values.items()}
 
@@ -192,28 +197,32 @@ def _examined(
     except FormulaError as error:
         if not isinstance(error.__cause__, BacklitError):
             raise
-        return _does_not_fit(formula, names, error)
+        return _does_not_fit(subject, repairs, error)
     mended: list[Cause] = []
     for name in found.wrong:
         own = [c for c in found.causes if c.input == name]
         if repairs.explains(subject, name):  # it only follows from a claim before it
             found.causes = [c for c in found.causes if c not in own]
             continue
-        new = repairs.causes(subject, name)
-        sure = [c for c in own if c.confidence > SURE]
-        if new and (not sure or sure[0].name == new[0].name):  # the mended line says more
+        sure = any(c.confidence > SURE for c in own)
+        new = repairs.causes(subject, name, cuts=not sure)
+        if new:  # the mended line says most
             mended += new
-            found.causes = [c for c in found.causes if c not in own or 0.5 <= c.confidence <= SURE]
+            found.causes = [c for c in found.causes if c not in own]
     found.causes = [*mended, *found.causes]
     return found
 
 
-def _does_not_fit(formula: Formula, names: list[str], error: FormulaError) -> Diagnosis:
+def _does_not_fit(subject: FormulaSubject, repairs: Repairs, error: FormulaError) -> Diagnosis:
     """A claim that can't even be computed: its parts do not fit together."""
-    before = [s for s in formula.claims if s.at <= (error.column or 1)]
+    names = subject.names
+    before = [s for s in subject.formula.claims if s.at <= (error.column or 1)]
     target = str(before[-1].target) if before else names[0]
-    cause = Cause("shape_error", target, (), error.message.removeprefix("formula: "), 0.95)
-    return Diagnosis([target], [cause], names, [f"{target}: the claim can't be computed"])
+    told = error.message.removeprefix("formula: ")
+    causes = repairs.causes(subject, target, cuts=False) if target in names else []
+    causes = [replace(c, evidence=f"{told}; {c.evidence}") for c in causes]
+    causes = causes or [Cause("shape_error", target, (), told, 0.95)]
+    return Diagnosis([target], causes, names, [f"{target}: the claim can't be computed"])
 
 
 def _add(total: Diagnosis, found: Diagnosis) -> None:

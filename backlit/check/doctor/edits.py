@@ -551,6 +551,8 @@ def saved_values(bench: Bench) -> Iterator[Trial]:
                     continue
                 stale = _same_place(tape, arg.slot, slots)
                 kind = _kind_of_value(tape, arg.slot, slots[0], stale)
+                if arg.slot in tape._late_sources:  # drawn anew in the backward
+                    kind = "mask_not_reused"
                 yield Trial(kind, 1.65, f"{words} in place of the value read here", site,
                             _replaced(site, position, slots, turn))  # fmt: skip
 
@@ -563,9 +565,20 @@ def _alike(tape: Tape, a: int, b: int) -> bool:
 def _kind_of_value(tape: Tape, old: int, new: int, stale: bool) -> str:
     if _two_valued(tape.values[old]) and _two_valued(tape.values[new]):
         return "mask_not_reused"
-    if getattr(tape.values[old], "dtype", np.dtype(float)).kind in "iu":
+    if _elsewhere(tape, old, new):
         return "index_error"
     return "stale_saved_value" if stale else "wrong_saved_value"
+
+
+def _elsewhere(tape: Tape, old: int, new: int) -> bool:
+    """Whether two values are indices, the same numbers in another order, or other windows."""
+    a, b = tape.values[old], tape.values[new]
+    if getattr(a, "dtype", np.dtype(float)).kind in "iu":
+        return True
+    if np.ndim(a) and np.array_equal(np.sort(a, axis=None), np.sort(b, axis=None)):
+        return True
+    by = {c.made: c.args[0] for c in tape.calls if c.name == "getitem" and type(c.made) is int}
+    return old in by and new in by and by[old] == by[new]
 
 
 def _same_place(tape: Tape, slot: int, others: list[int]) -> bool:
@@ -644,6 +657,9 @@ def _shape_at(tape: Tape, call: Call, position: int | None) -> tuple:
 
 def _masks(bench: Bench) -> list[tuple[str, list[int], Callable[[Any], Any]]]:
     tape, found = bench.first, []
+    scalars = dict(bench.case.scalars)
+    for call in tape.calls[: tape.half]:
+        scalars.update({f"{a:g}": a for a in call.args if isinstance(a, float)})
     for words, slots in _stock(bench):
         value = tape.values[slots[0]]
         if np.ndim(value) == 0 or getattr(value, "dtype", None) is None:
@@ -652,7 +668,7 @@ def _masks(bench: Bench) -> list[tuple[str, list[int], Callable[[Any], Any]]]:
             found.append((words, slots, lambda v: v))
             if value.dtype != bool:
                 found.append((f"{words} != 0", slots, lambda v: v != 0))
-            for name, p in bench.case.scalars.items():
+            for name, p in scalars.items():
                 if 0 < p < 1 and value.dtype == bool:
                     for k, shown in ((1 / p, f"1/{name}"), (1 / (1 - p), f"1/(1 - {name})")):
                         found.append((f"{words} times {shown}", slots, lambda v, k=k: v * k))

@@ -13,7 +13,7 @@ import numpy as np
 from backlit.check.doctor import protocol, repairs, tangents, whole
 from backlit.check.doctor.report import Cause, Diagnosis, place
 from backlit.check.doctor.subjects import Subject
-from backlit.check.doctor.truth import Point, agrees_along, along, complete
+from backlit.check.doctor.truth import ELEMENTS, Point, agrees_along, along, complete
 from backlit.check.doctor.whole import Case, Find
 
 
@@ -29,14 +29,15 @@ def _examined(subject: Subject, rng: np.random.Generator) -> Diagnosis:
     if protocol.unsteady(subject, outputs, found):
         return found
     groups = _groups(subject, outputs, rng)
-    bad = [group for group in groups if _is_bad(subject, group, rng)]
+    most = _affordable(subject, groups[0][0])
+    bad = [group for group in groups if _is_bad(subject, group, rng, most)]
     wrong = _wrong(subject, groups, bad)
     stepped = tuple(n for n in subject.names if _steps(subject, n, rng))
     noted = [*_kinks(bad), *protocol.notes(subject, groups, wrong, stepped)]
     finds = protocol.causes(subject, groups, wrong)
     wrong += [n for f in finds for n in f.inputs if n not in wrong]
     if wrong:
-        _complete_all(subject, groups, rng)
+        _complete_all(subject, groups, rng, most)
         finds += _explanations(subject, groups, wrong, stepped)
     found.wrong = [n for n in subject.names if n in wrong]
     found.causes = _ranked(groups, found.wrong, finds) + noted
@@ -101,23 +102,34 @@ def nearby(subject: Subject, rng: np.random.Generator) -> dict[str, np.ndarray] 
     return None
 
 
-def _is_bad(subject: Subject, group: list[Point], rng: np.random.Generator) -> bool:
+def _affordable(subject: Subject, p: Point) -> int:
+    """How many elements of an input are differenced: fewer where the code makes many calls."""
+    try:
+        tape = subject.trace(p.values, p.seeds)
+    except repairs.FAULTS:
+        tape = None
+    calls = 100 if tape is None else len(tape.calls)
+    return int(np.clip(30_000 // max(calls, 1), 30, ELEMENTS))
+
+
+def _is_bad(subject: Subject, group: list[Point], rng: np.random.Generator, most: int) -> bool:
     """Whether some claim is wrong or at a kink; then the points are completed."""
     off = [
         n for n in subject.names
         if not all(agrees_along(subject, group, n, rng) for _ in range(2))
     ]  # fmt: skip
     if off:
-        complete(subject, group, rng)
+        complete(subject, group, rng, most)
         for p in group:
             p.disagrees = off
     return bool(off)
 
 
-def _complete_all(subject: Subject, groups: list[list[Point]], rng: np.random.Generator) -> None:
+def _complete_all(subject: Subject, groups: list[list[Point]], rng: np.random.Generator,
+                  most: int) -> None:  # fmt: skip
     for group in groups:
         if not group[0].truth:
-            complete(subject, group, rng)
+            complete(subject, group, rng, most)
 
 
 def _kinks(bad: list[list[Point]]) -> list[Cause]:

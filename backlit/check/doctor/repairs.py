@@ -18,7 +18,7 @@ from backlit.check.doctor.tape import Call, Edit, Tape, slots_of, written
 from backlit.check.doctor.truth import Point
 from backlit.check.doctor.whole import Case, Find, describe
 
-WORK = 600_000  # calls that may be repeated in the search
+WORK = 400_000  # calls that may be repeated in the search
 FAULTS = (ValueError, TypeError, IndexError, ZeroDivisionError, AttributeError, KeyError,
           RuntimeError, FloatingPointError, np.exceptions.AxisError)  # fmt: skip
 
@@ -84,19 +84,21 @@ class Bench:
         self.case, self.taped = case, taped
         self.first = taped[0][1]
         self.left = WORK
-        self.cost = len(self.first.calls) - self.first.half + 20
+        self.only = {id(tape): tape.needed(tuple(case.wrong)) for _, tape in taped}
+        self.cost = len(self.only[id(self.first)]) + 20
         self.needed = set().union(*(self.first.parents(n) for n in case.wrong))
 
     @property
     def tired(self) -> bool:
         return self.left <= 0
 
-    def claims(self, tape: Tape, trial: Trial) -> dict[str, Any] | None:
-        """The gradients after an edit; None where it does not run."""
+    def claims(self, tape: Tape, trial: Trial, every: bool = True) -> dict[str, Any] | None:
+        """The gradients (only the wrong ones, or every one) after an edit; None: it fails."""
         self.left -= self.cost
         try:
             edits = trial.make(tape)
-            env = tape.run_backward(edits, trial.swaps)
+            only = None if every else self.only[id(tape)]
+            env = tape.run_backward(edits, trial.swaps, only)
             found = tape.claimed(env)
             with np.errstate(all="ignore"):
                 return found if trial.finish is None else trial.finish(tape, env, found)
@@ -105,22 +107,27 @@ class Bench:
 
     def mends(self, trial: Trial) -> tuple[str, ...]:
         """The wrong inputs whose gradient becomes right at every point, if others stay right."""
-        names = set(self.case.wrong)
+        names = self._mended(self.taped[0][0], self.claims(self.first, trial, every=False))
+        if not names:
+            return ()
         for p, tape in self.taped:
             names &= self._right(p, self.claims(tape, trial))
             if not names:
                 break
         return tuple(n for n in self.case.wrong if n in names)
 
+    def _mended(self, p: Point, found: dict[str, Any] | None) -> set[str]:
+        if found is None:
+            return set()
+        full = {n: p.values[n] * 0 if found[n] is None else found[n] for n in self.case.wrong}
+        return {n for n in self.case.wrong if p.fits(n, full[n])}
+
     def _right(self, p: Point, found: dict[str, Any] | None) -> set[str]:
         if found is None:
             return set()
-        full = {
-            n: np.zeros(v.shape) if found[n] is None else found[n] for n, v in p.values.items()
-        }
-        names = {n for n in self.case.wrong if p.fits(n, full[n])}
-        others = [n for n in full if n not in self.case.wrong]
-        return names if names and all(p.explains(n, full[n]) for n in others) else set()
+        names = self._mended(p, found)
+        others = [n for n in p.values if n not in self.case.wrong and found[n] is not None]
+        return names if names and all(p.explains(n, found[n]) for n in others) else set()
 
     def fitted(self, trial_of: Callable[[float], Trial]) -> Iterator[tuple[Any, list[float]]]:
         """Factors at a site, per point, that mend inputs: all wrong ones, else single ones.
@@ -182,7 +189,7 @@ def causes(case: Case, taped: list[tuple[Point, Tape]], known: float) -> list[Fi
         best = min([known, *(f.order for f in finds if len(f.inputs) == len(case.wrong))])
         if best < earliest - 0.06:
             break
-        bench.left = WORK // 6
+        bench.left = WORK // 8
         finds += _first(bench, family)
     return finds
 

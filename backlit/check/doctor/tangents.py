@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from backlit.check.doctor.repairs import FAULTS, WORK
+from backlit.check.doctor.repairs import FAULTS
 from backlit.check.doctor.subjects import Subject
 from backlit.check.doctor.tape import Call, Edit, Ref, Tape
 from backlit.check.doctor.truth import Point, size_of
 from backlit.check.doctor.whole import Case, Find, describe
 
+WORK = 100_000  # calls that may be repeated
 STEP = 1e-4
 DIRECTIONS = 4
 STEPPED = frozenset((

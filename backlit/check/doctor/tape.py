@@ -93,10 +93,12 @@ class Tape:
         return self._play(self._start(given), self.calls[: self.half], edits)
 
     def run_backward(self, edits: dict[int, Edit] | None = None,
-                     swaps: dict[int, int] | None = None) -> list[Any]:  # fmt: skip
+                     swaps: dict[int, int] | None = None,
+                     only: list[Call] | None = None) -> list[Any]:  # fmt: skip
         """The same as `run` with edits in the backward only, without doing the forward again.
 
-        `swaps`: slots of the forward that the backward reads as another slot.
+        `swaps`: slots of the forward that the backward reads as another slot. `only`: the calls
+        to make, where not all of them are of interest.
         """
         env = self.run_forward() if self._writes_back else list(self._middle)
         for slot in self._late_sources:
@@ -105,7 +107,15 @@ class Tape:
             kept = {old: env[new] for old, new in swaps.items()}
             for old, value in kept.items():
                 env[old] = value
-        return self._play(env, self.calls[self.half :], edits)
+        return self._play(env, self.calls[self.half :] if only is None else only, edits)
+
+    def needed(self, names: tuple[str, ...]) -> list[Call]:
+        """The calls of the backward that some of the claims depend on."""
+        slots = set().union(*(self.parents(n) for n in names))
+        return [
+            c for c in self.calls[self.half :]
+            if slots.intersection(slots_of(c.made)) or slots & written(c)
+        ]  # fmt: skip
 
     def _start(self, given: dict[str, Any] | None) -> list[Any]:
         env: list[Any] = [None] * self.count
@@ -136,7 +146,11 @@ class Tape:
 
     @cached_property
     def _middle(self) -> list[Any]:
-        return self.run_forward()
+        env = self.run_forward()
+        for value in env:  # an edit that writes into them fails, instead of spoiling later ones
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+        return env
 
     @cached_property
     def _late_sources(self) -> set[int]:

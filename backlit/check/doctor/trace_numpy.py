@@ -128,6 +128,7 @@ class Recorder:
         self.half = 0
         self._owners: dict[int, int] = {}  # id of an array that owns memory -> slot
         self._alive: list[Any] = []
+        self._unfilled: dict[int, np.ndarray] = {}
 
     def source(self, array: np.ndarray, name: str) -> Any:
         """A value that is given, not computed."""
@@ -180,6 +181,12 @@ class Recorder:
         self._owners[id(array)] = slot
         self._alive.append(array)
         return slot
+
+    def unfilled(self, array: np.ndarray) -> Any:
+        """A new array without values; those that it has when first read are its own."""
+        made = self._wrap(array, False)
+        self._unfilled[made._slot] = array
+        return made
 
     def give_array(self, array: np.ndarray, name: str) -> None:
         """An array that is given, not computed."""
@@ -242,6 +249,12 @@ class Recorder:
         return tree, tree
 
     def _ref(self, array: np.ndarray) -> Ref:
+        ref = self._find(array)
+        if ref.slot in self._unfilled:
+            self.sources[ref.slot] = self._unfilled.pop(ref.slot).copy()
+        return ref
+
+    def _find(self, array: np.ndarray) -> Ref:
         if isinstance(array, Traced) and array._slot is not None and array._recorder is self:
             return Ref(array._slot)
         if id(array) in self._owners:
@@ -309,6 +322,8 @@ def recording(recorder: Recorder) -> Iterator[None]:
             )
             if threading.get_ident() != thread or not user:
                 return function(*args, **kwargs)
+            if name == "empty":  # filled by whoever asked: a value of its own when first read
+                return recorder.unfilled(function(*args, **kwargs))
             return recorder.call(function, name, args, kwargs)
 
         return make

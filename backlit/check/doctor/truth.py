@@ -187,15 +187,16 @@ def along(subject: Subject, values: dict[str, np.ndarray], name: str,
     return value
 
 
-def complete(subject: Subject, points: list[Point], rng: np.random.Generator) -> None:
-    """Fill in the true gradients of points that share their values."""
+def complete(subject: Subject, points: list[Point], rng: np.random.Generator,
+             most: int = ELEMENTS) -> None:  # fmt: skip
+    """Fill in the true gradients of points that share their values, `most` elements each."""
     values = points[0].values
     weights = [np.concatenate([np.ravel(s) for s in p.seeds]) for p in points]
     middle = None
     for name, start in values.items():
         places = list(np.ndindex(start.shape))
-        if len(places) > ELEMENTS:
-            chosen = rng.choice(len(places), ELEMENTS, replace=False)
+        if len(places) > most:
+            chosen = rng.choice(len(places), most, replace=False)
             places = [places[k] for k in sorted(chosen)]
         for p in points:
             p.truth[name], p.error[name] = np.zeros(start.shape), np.zeros(start.shape)
