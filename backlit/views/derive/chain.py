@@ -20,6 +20,7 @@ from backlit.views.derive.notation import Notation
 from backlit.views.derive.operators import of_gate, shown_outputs
 from backlit.views.derive.paths import local, path_lines
 from backlit.views.derive.patterns import closed_form, with_penalty
+from backlit.views.derive.plain import plain
 from backlit.views.derive.rules import Back
 from backlit.views.derive.terms import Number, Symbol, Term, Times, added
 from backlit.views.derive.words import sentence, word
@@ -116,10 +117,11 @@ class Chain:
     def _doubts(self) -> Iterator[Line]:
         """Gates whose rule is not the derivative of what they compute."""
         for gate in self.graph.gates:
-            slope = unlike(gate) if id(gate) in self.backs else None
-            if slope is not None:
-                text = word("unlike", self.language, name=gate.op.name, value=digits(slope))
-                yield replace(words(text), ok=False)
+            slopes = unlike(gate) if id(gate) in self.backs else None
+            if slopes is not None:
+                slope, claimed = (plain(digits(s)) for s in slopes)
+                given = {"name": gate.op.name, "slope": slope, "claimed": claimed}
+                yield replace(words(word("unlike", self.language, **given)), ok=False)
 
     def _start(self, wire: Wire) -> Iterator[Line]:
         left = self.notation.grad(wire)

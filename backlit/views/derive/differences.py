@@ -20,8 +20,8 @@ STEP = 1e-4
 TOLERANCE = 1e-3
 
 
-def unlike(gate: Gate) -> float | None:
-    """The slope by differences where it contradicts the rule, else None."""
+def unlike(gate: Gate) -> tuple[float, float] | None:
+    """Where they contradict each other, the slopes by differences and by the rule."""
     if gate.node is None or not _fits(gate):
         return None
     draw = np.random.default_rng(gate.id)
@@ -30,6 +30,7 @@ def unlike(gate: Gate) -> float | None:
         if downstream is None or wire is None or wire.array.dtype.kind not in "fV":
             continue
         direction = draw.uniform(0.5, 1.0, wire.shape) * draw.choice([-1.0, 1.0], wire.shape)
+        direction = np.ones(wire.shape) if wire.array.size == 1 else direction
         if _symmetric(wire.array):  # some rules are for symmetric matrices only
             direction = direction + np.swapaxes(direction, -1, -2)
         found = _slopes(gate, i, direction)
@@ -38,7 +39,7 @@ def unlike(gate: Gate) -> float | None:
         claimed = float(np.sum(wide(downstream) * direction))
         slope, bend, scale = found
         if abs(slope - claimed) > TOLERANCE * max(scale, abs(claimed)) + 5 * bend:
-            return slope
+            return slope, claimed
     return None
 
 

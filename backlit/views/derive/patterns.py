@@ -13,6 +13,7 @@ import numpy as np
 
 from backlit.views.derive.forms import one_over
 from backlit.views.derive.notation import Notation, is_number
+from backlit.views.derive.patterns_margin import multiclass_hinge
 from backlit.views.derive.rules import softmax
 from backlit.views.derive.terms import Minus, Plus, Shown, Symbol, Term, Times, added
 from backlit.views.graph import Gate, Wire
@@ -218,5 +219,6 @@ def _is_one(wire: Wire | None) -> bool:
 PATTERNS: tuple[Callable[[Wire, Notation], Term | None], ...] = (
     softmax_cross_entropy,
     quadratic,
+    multiclass_hinge,
     sigmoid,
 )

@@ -31,8 +31,9 @@ WORDS = {
     "indices": ("By indices", "按下标推导"),
     "second": ("Second order", "二阶导数"),
     "unlike": (
-        "The rule of {name} is not the derivative of what it computes (differences say {value}).",
-        "{name} 的规则不是其前向计算的导数（差分结果为 {value}）。",
+        "The rule of {name} is not the derivative of what it computes:"
+        " differences give {slope}, the rule {claimed}.",
+        "{name} 的规则不是其前向计算的导数：差分得 {slope}，规则得 {claimed}。",
     ),
     "broken": ("does not hold: off by {error:.1e}", "不成立：相差 {error:.1e}"),
     "svm": ("Margins above 0 pass the gradient on", "间隔大于 0 的项传递梯度"),
