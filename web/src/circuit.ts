@@ -35,6 +35,7 @@ export class CircuitView {
   private view: Visible | null = null;
   private placer: Placer;
   private asked = 0;
+  private toggled = -Infinity; // when something was last opened or closed by hand
 
   constructor(private model: Model, engine: Promise<string>, private touches: Touches) {
     this.placer = new Placer(engine);
@@ -152,11 +153,17 @@ export class CircuitView {
     };
   }
 
+  /** Two clicks on a sign are one wish, and so are a double click and its clicks. */
+  private toggle(item: Item, at: number): void {
+    if (at - this.toggled > 500) this.touches.toggle(item);
+    this.toggled = at;
+  }
+
   private click(e: MouseEvent): void {
     if (this.viewport.moved > 4) return;
     const { item, wire } = this.touched(e);
     const badge = (e.target as Element).closest(".badge");
-    if (item && badge) this.touches.toggle(item);
+    if (item && badge) this.toggle(item, e.timeStamp);
     else if (item) this.touches.chooseItem(item);
     else if (wire) this.touches.chooseWire(wire);
     else this.touches.chooseNothing();
@@ -164,7 +171,7 @@ export class CircuitView {
 
   private doubleClick(e: MouseEvent): void {
     const { item } = this.touched(e);
-    if (item && canOpen(item)) this.touches.toggle(item);
+    if (item && canOpen(item)) this.toggle(item, e.timeStamp);
   }
 }
 

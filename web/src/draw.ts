@@ -9,7 +9,7 @@ import type { Layout, PlacedEdge, Point, Rect } from "./layout";
 import { canOpen } from "./model";
 import type { Item, Model, WireNode } from "./model";
 import { exact, short } from "./numbers";
-import type { Numbers } from "./snapshot";
+import type { Gate, Numbers } from "./snapshot";
 import type { Box, Visible } from "./visible";
 import { t } from "./words";
 
@@ -213,7 +213,7 @@ export function safeImage(source: string): string {
 // ----- gates, groups, terminals -----
 
 function describe(item: Item, model: Model): string {
-  const words = [item.kind === "gate" ? `${t("gate")} ${item.gate!.op}` : titleOf(item)];
+  const words = [item.gate ? `${t("gate")} ${signOf(item.gate)}` : titleOf(item)];
   if (item.kind !== "gate") words.push(subtitleOf(item));
   for (const node of model.outputs.get(item) ?? []) {
     const { name, value, grad } = node.wire;
@@ -221,6 +221,11 @@ function describe(item: Item, model: Model): string {
     if (grad) words.push(`${t("gradient")} ${spell(grad)}`);
   }
   return words.join(", ");
+}
+
+/** What stands in the gate, and the operator's name where that says more. */
+function signOf(gate: Gate): string {
+  return gate.symbol === gate.op ? gate.op : `${gate.symbol} ${gate.op}`;
 }
 
 function spell(numbers: Numbers): string {

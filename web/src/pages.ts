@@ -9,7 +9,7 @@ import { spoken, t } from "./words";
 export function derivationPage(lines: Line[]): HTMLElement {
   const list = h("div", { class: "derivation" });
   for (const line of lines) {
-    if (line.kind === "heading") list.append(h("h3", {}, line.text));
+    if (line.kind === "heading") list.append(h("h2", {}, line.text));
     else if (line.kind === "words") list.append(h("p", {}, line.text));
     else list.append(equation(line));
   }
