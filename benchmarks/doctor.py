@@ -63,7 +63,7 @@ def print_misses(found: Score) -> None:
         print(f"  not detected: {verdict}")
     for verdict in found.misses("named"):
         if verdict not in missed:
-            print(f"  misnamed: {verdict}")
+            print(f"  misnamed {verdict.id!r}: {verdict}")
 
 
 def false_alarms(modules: list[str], seeds: int) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import planted
 import pytest
-from planted.case import CAUSES, Case, systematic
+from planted.case import CAUSES, Case
+from planted.misnamed import MISNAMED
 from planted.numeric import as_pair, as_torch_pair, disagreeing
-from planted.score import score
+from planted.score import Verdict, errors, score
 
 OWN = planted.cases(*planted.PAIRS, *planted.OURS)
 THEIRS = planted.cases("torch_functions") if find_spec("torch") else []
@@ -38,7 +39,7 @@ def test_the_suite_is_right(case: Case) -> None:
     inputs = case.inputs()
     names = case.claimed(inputs)
     assert not disagreeing(pair_of(case), inputs, names, case.elsewhere())
-    for b in [*case.bugs, *systematic(case)]:
+    for b in errors(case):
         pair = pair_of(case, b)
         if b.either or b.cause in DOUBTFUL:
             continue
@@ -57,7 +58,20 @@ def test_every_cause_is_planted() -> None:
 
 
 @each([*OWN, *THEIRS])
-def test_planted_errors_are_detected(case: Case) -> None:
+def test_planted_errors_are_detected_and_named(case: Case) -> None:
     found = score(case)
     missed = found.misses("detected")
-    assert not missed, "\n".join(map(str, missed))
+    assert not missed, "not detected:\n" + "\n".join(map(str, missed))
+    new = [v for v in found.misses("named") if v.id not in MISNAMED]
+    assert not new, "misnamed:\n" + "\n".join(map(str, new))
+
+
+def test_at_most_one_in_twenty_is_misnamed() -> None:
+    planted_errors = {
+        Verdict(c.name, b, None, [], [], number=k).id
+        for c in [*OWN, *THEIRS]
+        for k, b in enumerate(errors(c))
+    }
+    if THEIRS:
+        assert planted_errors >= MISNAMED, "of a case that is no more"
+    assert len(MISNAMED & planted_errors) <= 0.05 * len(planted_errors)

@@ -137,7 +137,7 @@ def pad_backward(dout, p):
     return {"x": dout[p:-p, p:-p]}
 
 
-CONV = drawn(x=(2, 2, 4, 4), w=(3, 2, 3, 3), b=(3,), conv_param={"stride": 1, "pad": 1})
+CONV = drawn(x=(2, 2, 3, 3), w=(3, 2, 3, 3), b=(3,), conv_param={"stride": 1, "pad": 1})
 STRIDE = drawn(x=(2, 2, 5, 5), w=(2, 2, 3, 3), b=(2,), conv_param={"stride": 2, "pad": 1})
 CASES = [
     Case(

@@ -19,6 +19,12 @@ class Verdict:
     wrong: list[str]
     causes: list[str]
     problem: str = ""
+    number: int = 0  # among the errors of its case
+
+    @property
+    def id(self) -> str:
+        """A name that no other planted error has."""
+        return f"{self.case}, {self.number}: {self.planted.cause}"
 
     @property
     def detected(self) -> bool:
@@ -85,5 +91,13 @@ def judge(case: Case, planted: Bug) -> Verdict:
 
 
 def score(case: Case) -> Score:
-    """All planted errors of a case: those written by hand, then those that any pair can have."""
-    return Score([judge(case, b) for b in [*case.bugs, *systematic(case)]])
+    """All planted errors of a case."""
+    found = [judge(case, b) for b in errors(case)]
+    for number, verdict in enumerate(found):
+        verdict.number = number
+    return Score(found)
+
+
+def errors(case: Case) -> list[Bug]:
+    """Those written by hand, then those that any pair can have."""
+    return [*case.bugs, *systematic(case)]
