@@ -86,11 +86,13 @@ def _fitted(program: Program, pull: Pull, g: str, x: Value, taken: set[str]) -> 
 
 
 def _added(name: str, parts: list[str], adds: dict[tuple[str, ...], Instr], made: Gradients) -> str:
-    """The total of the contributions, following the additions one by one."""
+    """The total of the contributions, following the additions one by one; of several walks back
+    that of the last."""
     total = parts[0]
     for part in parts[1:]:
         instr = adds.get((total, part))
         if instr is None or instr.outputs[0] is None:
+            total = part
             continue
         total = instr.outputs[0].name
         made.sums[total] = name
