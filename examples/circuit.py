@@ -2,7 +2,8 @@
 
 Every gate of the forward pass has one line in the backward pass, in reverse order: upstream
 gradient times local derivative, and `+=` where a value was used before. Then Backlit computes the
-same values by itself, and both columns are compared. Read next: wrong_gradient.py.
+same values by itself, and both columns are compared; `bl.see` draws the circuit, with
+`--html FILE` as a page to walk through. Read next: wrong_gradient.py.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ import math
 import backlit as bl
 
 POINT = (3.0, -4.0)
+FORMULA = """
+sigy = sigma(y); num = x + sigy; sigx = sigma(x); xpy = x + y; xpysqr = xpy^2;
+den = sigx + xpysqr; invden = 1 / den; f = num * invden
+"""
 
 
 def by_hand(x: float, y: float) -> tuple[dict[str, float], dict[str, float]]:
@@ -67,6 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--x", type=float, default=POINT[0])
     parser.add_argument("--y", type=float, default=POINT[1])
+    parser.add_argument("--html", help="write the circuit's page to this file")
     parser.add_argument("--smoke", action="store_true", help="the same: this is short already")
     arguments = parser.parse_args()
     values, gradients = by_hand(arguments.x, arguments.y)
@@ -77,7 +83,12 @@ def main() -> None:
     worst = max(
         max(abs(values[k] - our_values[k]), abs(gradients[k] - our_gradients[k])) for k in values
     )
-    print(f"largest difference: {worst:.1e}")
+    print(f"largest difference: {worst:.1e}\n")
+
+    circuit = bl.see(FORMULA, x=arguments.x, y=arguments.y, title="f(x, y)")
+    print(circuit)
+    if arguments.html:
+        circuit.html(arguments.html)
 
 
 if __name__ == "__main__":

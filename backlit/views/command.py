@@ -39,11 +39,14 @@ def see_command(
         raise ArgumentError(f"{taken[0]} can't be the name of a value here", hint="rename it")
     made = circuit(formula, language=language, **values)  # type: ignore[arg-type]
     console = Console(highlight=False)
-    console.print(made)
+    if console.is_terminal:
+        console.print(made)
+    else:
+        print(made)
     if steps:
         console.print()
         for n, sentence in enumerate(made.steps(), 1):
-            console.print(f"{n}. {sentence}", markup=False)
+            console.print(f"{n}. {sentence}", markup=False, soft_wrap=not console.is_terminal)
     if html is not None:
         made.html(html)
     if svg is not None:

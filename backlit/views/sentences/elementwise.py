@@ -43,11 +43,11 @@ DOES: dict[str, tuple[str, str, str, str]] = {
     "clamp": ("clamp", "截断", "cuts {0} to its range", "把 {0} 限制在范围内"),
 }  # fmt: skip
 
-# The local derivative in words, where it has a usual form.
+# The local derivative by the first input {0}, where it has a usual form.
 SLOPES = {
-    "exp": "exp(x)", "log": "1/x", "square": "2x", "sqrt": "1/(2√x)", "reciprocal": "-1/x²",
-    "sigmoid": "σ(1 - σ)", "tanh": "1 - tanh²", "pow": "n·xⁿ⁻¹", "sin": "cos x", "cos": "-sin x",
-    "silu": "σ + xσ(1 - σ)", "softplus": "σ(x)",
+    "exp": "exp {0}", "log": "1/{0}", "square": "2·{0}", "sqrt": "1/(2√{0})", "pow": "n·{0}ⁿ⁻¹",
+    "reciprocal": "-1/{0}²", "sigmoid": "σ(1 - σ)", "tanh": "1 - tanh²", "sin": "cos {0}",
+    "cos": "-sin {0}", "silu": "σ + {0}·σ(1 - σ)", "softplus": "σ({0})",
 }  # fmt: skip
 
 
@@ -196,7 +196,7 @@ def blocks(gate: Gate) -> Pair:
 def scales(gate: Gate) -> Pair:
     """Upstream times local, for every input."""
     arrived, name = _arrived(gate), gate_name(gate)
-    slope = SLOPES.get(gate.op.name)
+    slope = SLOPES.get(gate.op.name, "").format(called(given(gate)[0]))
     known: Pair = (f" ({slope})", f"（{slope}）") if slope else ("", "")
     parts: list[Pair] = []
     for i, w, d in receivers(gate):
