@@ -91,7 +91,8 @@ def _factors(claim: Claim) -> Iterator[tuple[str, Expression]]:
     for n in names:
         yield "missing_factor", Binary("-", Number(1), n)
         yield "missing_factor", Binary("-", Number(1), Binary("^", n, Number(2)))
-        yield "missing_factor", Binary("/", Number(1), n)
+        if not claim.shapes[n.name]:
+            yield from (("missing_factor", Binary("/", Number(k), n)) for k in (1, 2))
 
 
 def _indexed(
@@ -122,15 +123,14 @@ def _factored(tree: Expression, path: Path = ()) -> Iterator[tuple[Path, Express
 
 
 def _more_terms(claim: Claim) -> Iterator[Edit]:
+    terms: list[Expression] = [Name(n) for n in claim.shapes]
+    if claim.letters:
+        flat = [n for n, shape in claim.shapes.items() if len(shape) == 1]
+        terms = [Index(Name(n), (letter,)) for n in flat for letter in claim.letters]
     for path, part in paths(claim.value):
-        if not isinstance(part, Name | Index):
+        if not isinstance(part, Name | Index | Call):
             continue
-        for other in claim.shapes:
-            term: Expression = Name(other)
-            if isinstance(part, Index):
-                if len(claim.shapes[other]) != len(part.indices):
-                    continue
-                term = Index(Name(other), part.indices)
+        for term in terms:
             for op in "+-":
                 new = Binary(op, part, term)
                 words = f"with {to_text(new)} for {to_text(part)}"

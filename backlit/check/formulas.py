@@ -56,8 +56,7 @@ class FormulaSubject(Subject):
         claimed = {n: c.numpy() for (of, n), c in found.claims.items() if of == self.of}
         claimed = {n: c for n, c in claimed.items() if n in values}
         if self.staged:
-            return {n: c if c.ndim or c.any() else np.zeros(values[n].shape)
-                    for n, c in claimed.items()}  # fmt: skip
+            return dict(claimed)
         return {n: self._arrived(c, out, above, values[n]) for n, c in claimed.items()}
 
     def _all(self, values: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -72,8 +71,6 @@ class FormulaSubject(Subject):
     def _arrived(self, claim: np.ndarray, out: np.ndarray, above: np.ndarray,
                  value: np.ndarray) -> np.ndarray:  # fmt: skip
         """The claimed derivative times the gradient from above."""
-        if not claim.ndim and not claim.any():
-            return np.zeros(value.shape)  # 0 is 0 of any shape
         if not out.ndim:
             return above * claim
         if claim.shape != out.shape and claim.ndim:
@@ -119,6 +116,9 @@ def examine(text: Any, inputs: Any, *, wrt: str | Iterable[str] | None = None,
     total, repairs = Diagnosis(), Repairs()
     for of, names, cut in _groups(formula, values, given, _chosen(formula, wrt)):
         _add(total, _examined(cut, of, names, values, repairs, seed))
+    if total.wrong and not total.causes:
+        told = f"the claim about {total.wrong[0]} rests on a claim before it that is wrong"
+        total.causes.append(Cause("wrong_saved_value", total.wrong[0], (), told, 0.5))
     return total
 
 
@@ -178,7 +178,18 @@ def _groups(formula: Formula, values: Mapping[str, Any], given: Mapping[str, Any
         names = found.setdefault((of, alone), ([], cut))[0]
         if name not in names:
             names.append(name)
-    return [(of, names, cut) for (of, _), (names, cut) in found.items()]
+    return [(of, names, _up_to(cut, of, names)) for (of, _), (names, cut) in found.items()]
+
+
+def _up_to(formula: Formula, of: str | None, names: list[str]) -> Formula:
+    """The formula without the claims that come after those about the names."""
+    about = [
+        k for k, s in enumerate(formula.statements)
+        if s.claim and (s.of or formula.result) == of and s.target in names
+    ]  # fmt: skip
+    last = max(about, default=len(formula.statements))
+    kept = (s for k, s in enumerate(formula.statements) if not s.claim or k <= last)
+    return Formula(tuple(kept), formula.text)
 
 
 def _examined(
@@ -197,7 +208,7 @@ def _examined(
     except FormulaError as error:
         if not isinstance(error.__cause__, BacklitError):
             raise
-        return _does_not_fit(subject, repairs, error)
+        return _does_not_fit(subject, repairs, error, seed)
     mended: list[Cause] = []
     for name in found.wrong:
         own = [c for c in found.causes if c.input == name]
@@ -213,13 +224,20 @@ def _examined(
     return found
 
 
-def _does_not_fit(subject: FormulaSubject, repairs: Repairs, error: FormulaError) -> Diagnosis:
+def _does_not_fit(
+    subject: FormulaSubject, repairs: Repairs, error: FormulaError, seed: int
+) -> Diagnosis:
     """A claim that can't even be computed: its parts do not fit together."""
     names = subject.names
     before = [s for s in subject.formula.claims if s.at <= (error.column or 1)]
     target = str(before[-1].target) if before else names[0]
+    if target not in names:  # an earlier claim, which has its own entry
+        mended = repairs.applied(subject.formula)
+        right = mended != subject.formula and diagnose(subject.with_formula(mended), seed=seed).ok
+        told = f"can't be computed, because the claim about {target} can't"
+        return Diagnosis(names, [], names, [] if right else [f"{n}: {told}" for n in names])
     told = error.message.removeprefix("formula: ")
-    causes = repairs.causes(subject, target, cuts=False) if target in names else []
+    causes = repairs.causes(subject, target, cuts=False)
     causes = [replace(c, evidence=f"{told}; {c.evidence}") for c in causes]
     causes = causes or [Cause("shape_error", target, (), told, 0.95)]
     return Diagnosis([target], causes, names, [f"{target}: the claim can't be computed"])

@@ -179,12 +179,17 @@ class _Evaluator:
         wrt = names.find(str(statement.target), self.values)
         if wrt is None:
             self.fail(statement.at, f"{statement.target!r} has no value to differentiate by")
-        value = self.settled(statement).detach()
+        value = self.settled(statement, tuple(self.values[str(wrt)].shape)).detach()
+        if not value.ndim and not value.item():  # 0 is 0 of any shape
+            value = bl.zeros_like(self.values[str(wrt)])
         key = (of, str(wrt))
         self.claims[key] = self.claims[key] + value if statement.adds else value
 
-    def settled(self, statement: Statement) -> Tensor:
-        """The right side as a Tensor with its axes in the order of the left side's letters."""
+    def settled(self, statement: Statement, shape: tuple[int, ...] | None = None) -> Tensor:
+        """The right side as a Tensor with its axes in the order of the left side's letters.
+
+        A claim may lack a letter: the derivative by x has the `shape` of x whatever is claimed.
+        """
         value = self.of(statement.value)
         if set(value.axes) - set(statement.indices):
             loose = ", ".join(sorted(set(value.axes) - set(statement.indices)))
@@ -192,6 +197,9 @@ class _Evaluator:
         if not statement.indices:
             return value.tensor()
         missing = set(statement.indices) - set(value.axes)
+        if missing and shape is not None and len(shape) == len(statement.indices):
+            spread = Value(value.tensor() if not value.axes else value.data, value.axes)
+            return bl.ones(shape, dtype=bl.float64) * spread.ordered(statement.indices)
         if missing:
             letters = ", ".join(sorted(missing))
             self.fail(statement.at, f"the right side does not depend on the index {letters}")

@@ -158,3 +158,19 @@ def test_a_claim_that_does_not_fit():
 def test_what_can_not_be_examined_is_refused(text, values, error, words):
     with pytest.raises(error, match=words):
         bl.check.doctor(text, values)
+
+
+def test_claims_that_rest_on_a_claim_that_does_not_fit():
+    text = "z = W @ x; L = norm(z - t)^2; dL/dz = 2 * (z - t) @ x; dL/dW = dz @ x^T"
+    values = {"W": np.ones((2, 3)), "x": np.ones(3), "t": np.zeros(2)}
+    found = bl.check.doctor(text, values)
+    assert found.wrong == ["z", "W"] and {c.input for c in found.causes} == {"z"}
+    alone = bl.check.doctor(text, values, wrt="W")
+    assert alone.wrong == ["W"] and alone.causes
+
+
+def test_zero_is_zero_of_any_shape():
+    values = {"w": np.array([1.0, 2.0]), "x": np.array([0.5, -1.0])}
+    found = bl.check.doctor("f = w @ x; df/dw = 0; df/dx = w", values)
+    assert found.wrong == ["w"] and found.causes[0].name == "detached_path"
+    assert bl.check.doctor("f = w @ x - x @ w; df/dw = 0", values).ok
