@@ -409,6 +409,20 @@ def test_extreme_numbers_read_back_bit_by_bit(value, dtype):
     assert found.tobytes() == array.tobytes()
 
 
+def test_formulas_in_latex_make_a_file_without_warnings():
+    text = bl.see.source(r"\frac{x}{y} \cdot x", x=3.0, y=2.0)
+    assert compile(text, "step.py", "exec")
+    assert text.run()["dx"] == 3.0
+
+
+@pytest.mark.parametrize("name", ["step", "step.py", "step.v2"])
+def test_names_of_files(tmp_path, name):
+    w = bl.randn(200).double().requires_grad_()
+    path = bl.see.source((w * w).sum()).save(tmp_path / name)
+    assert path.name == f"{name.removesuffix('.py')}.py"
+    assert path.with_suffix(".npz").exists()
+
+
 def test_notebooks_show_the_text():
     text = bl.see.source(bl.relu(scalar(2.0)))
     assert text._repr_html_().startswith("<pre>")
@@ -467,7 +481,9 @@ def test_a_function_of_operators_is_printed_as_what_it_does():
 
 def test_half_precision_is_computed_in_single():
     x = bl.tensor([0.5, 2.0], dtype=bl.float16, requires_grad=True)
-    found = bl.see.source((x * x).sum().float()).run()
+    text = bl.see.source((x * x).sum().float())
+    found = text.run()
+    assert "16-bit floats are computed in float32." in text.split("\n")[0]
     assert found["dx"].dtype == np.float32
     np.testing.assert_array_equal(found["dx"], [1.0, 4.0])
 

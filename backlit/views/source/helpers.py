@@ -23,22 +23,29 @@ from backlit import dtypes as dt
 from backlit.errors import BacklitError
 from backlit.ops.index import SlicePut, basic_index
 from backlit.ops.op import Operator
+from backlit.views.source.commented import comments_of, unparsed
 from backlit.views.source.literals import Unprintable, literal
 from backlit.views.source.python_math import attribute
 
 _MODULES = {np: "np", math: "math", itertools: "itertools", functools: "functools"}
 _MISSING = object()
+_PLACES = ("lineno", "end_lineno", "col_offset", "end_col_offset")
 INDEXED = (SlicePut.forward,)  # their parameter `parts` becomes an index as NumPy has it
+
+
+@functools.cache
+def source_of(function: Any) -> str:
+    """The text of a function, from the first column on."""
+    try:
+        return textwrap.dedent(inspect.getsource(function))
+    except (OSError, TypeError):
+        raise Unprintable(f"the source of {function!r} is not there") from None
 
 
 @functools.cache
 def tree_of(function: Any) -> ast.FunctionDef:
     """The syntax tree of a function; never to be changed."""
-    try:
-        source = textwrap.dedent(inspect.getsource(function))
-    except (OSError, TypeError):
-        raise Unprintable(f"the source of {function!r} is not there") from None
-    found = ast.parse(source).body[0]
+    found = ast.parse(source_of(function)).body[0]
     if not isinstance(found, ast.FunctionDef):
         raise Unprintable(f"{function!r} is not a plain function")
     return found
@@ -55,7 +62,8 @@ def copied(tree: Any) -> Any:
     """A tree of its own, to be changed."""
     if isinstance(tree, ast.AST):
         fields = {name: copied(value) for name, value in ast.iter_fields(tree)}
-        return type(tree)(**fields)
+        places = {name: getattr(tree, name) for name in _PLACES if hasattr(tree, name)}
+        return type(tree)(**fields, **places)
     if isinstance(tree, list):
         return [copied(x) for x in tree]
     return tree
@@ -127,7 +135,7 @@ class Helpers:
         plainly = Plain(self, function, owner)
         tree = _with_locals_renamed(plainly.visit(tree), plainly.referred)
         _shorten_docstring(tree)
-        return ast.unparse(ast.fix_missing_locations(tree))
+        return unparsed(tree, comments_of(source_of(function)))
 
 
 def _with_locals_renamed(tree: Any, referred: set[str]) -> Any:

@@ -40,7 +40,9 @@ class Source(str):
         >>> text.save(pathlib.Path(tempfile.mkdtemp()) / "product").name
         'product.py'
         """
-        target = Path(path).with_suffix(".py")
+        target = Path(path)
+        if target.suffix != ".py":
+            target = target.with_name(f"{target.name}.py")
         target.write_text(self, encoding="utf-8")
         if self.arrays:
             with open(target.with_suffix(".npz"), "wb") as file:

@@ -15,7 +15,7 @@ import numpy as np
 
 from backlit.backends import reference
 from backlit.ops.op import REGISTRY
-from backlit.program.ir import Instr, Value
+from backlit.program.ir import Instr, Program, Value
 from backlit.program.parts import needed, read_by
 from backlit.views.source.expressions import Expressions
 from backlit.views.source.gradients import gradients
@@ -164,7 +164,11 @@ class Writer:
         kind = "Forward and backward" if self.gradients.pulls else "The Program"
         if self.made.refills and self.gradients.pulls:
             kind = "Forward, backward and update"
-        return f"{kind} of {self.made.title}, written by Backlit; it needs only NumPy."
+        shown = self.made.title.replace("\\", "\\\\").replace('"', "'")
+        values = _values(self.program)
+        half = any(v.dtype.is_floating_point and v.dtype.itemsize == 2 for v in values)
+        stated = " 16-bit floats are computed in float32." if half else ""
+        return f"{kind} of {shown}, written by Backlit; it needs only NumPy.{stated}"
 
     def _forward_and_on(self) -> None:
         self._inputs()
@@ -427,6 +431,10 @@ class Writer:
         if self._alias(value) is not None and f"d{self.names[value]}" in self._written:
             return f"d{self.names[value]}"
         return self.names[self.gradients.totals[value]]
+
+
+def _values(program: Program) -> list[Value]:
+    return [*program.inputs, *(v for i in program.instrs for v in i.outputs if v is not None)]
 
 
 def _sections(lines: list[Line]) -> list[tuple[str, list[Line]]]:
