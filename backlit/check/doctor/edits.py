@@ -84,6 +84,8 @@ def places(bench: Bench) -> Iterator[tuple[Site, list[Call], int | None]]:
             yield site, calls, 2
         elif call.name in PRODUCTS | MATRIX | SUMS and _is_float(_made(bench.first, call)):
             yield site, calls, None
+        elif call.name == "getitem" and _is_float(_made(bench.first, call)):
+            yield site, calls, 0
         elif call.name == "where" and len(call.args) == 3:
             yield site, calls, 1
             yield site, calls, 2
@@ -148,7 +150,9 @@ def removals(bench: Bench) -> Iterator[Trial]:
                 return np.array(np.broadcast_to(args[keep], np.shape(result)))
 
             order = 1.45 if isinstance(gone, (int, float)) else 1.7
-            yield _simple(site, "extra_factor", order, words, edit)
+            zero = isinstance(gone, (int, float)) and gone == 0
+            name = "detached_path" if zero else "extra_factor"
+            yield _simple(site, name, order, words, edit)
 
 
 # ----- transpositions -----
@@ -243,6 +247,8 @@ def axes(bench: Bench) -> Iterator[Trial]:
             yield from _other_axes(bench, site, call)
         elif call.name == "getitem":
             yield from _other_places(site, call)
+        if call.name in ("getitem", "setitem"):
+            yield from _other_slices(bench, site, calls)
     yield from _axes_together(bench)
 
 
@@ -317,6 +323,24 @@ def _axis_edit(key: str | None, positional: bool, new: Any, keep: bool | None) -
     return edit
 
 
+def _other_slices(bench: Bench, site: Site, calls: list[Call]) -> Iterator[Trial]:
+    """A slice that cuts another axis than it should."""
+    keys = _listed(calls[0].args[1])
+    n = np.ndim(_value_at(bench.first, calls[0], 0))
+    cut = [k for k in keys if isinstance(k, slice) and k != slice(None)]
+    if len(cut) != 1 or not all(isinstance(k, slice) for k in keys) or not 2 <= n <= 4:
+        return
+    both = _same_element(bench.first, calls)
+    for axis in range(n):
+
+        def edit(call: Call, args: list, kwargs: dict, env: list, axis: int = axis) -> Any:
+            only = next(k for k in _listed(args[1]) if k != slice(None))
+            key = tuple(only if i == axis else slice(None) for i in range(np.ndim(args[0])))
+            return call.function(args[0], key, *args[2:], **kwargs)
+
+        yield _keyed(site, both, "wrong_axis", 1.6, f"the slice along axis {axis}", edit)
+
+
 def _other_places(site: Site, call: Call) -> Iterator[Trial]:
     key = call.args[1]
     if not isinstance(key, tuple) or not any(k is None for k in key):
@@ -347,6 +371,9 @@ def sums(bench: Bench) -> Iterator[Trial]:
 
                     yield _simple(site, "missing_broadcast_sum", 1.55,
                                   f"the sum over axis {axis} here", edit)  # fmt: skip
+            if sum(isinstance(k, int) for k in _listed(call.args[1])) > 1:
+                yield _simple(site, "missing_broadcast_sum", 1.55, "the sum instead of one element",
+                              _sum_of_all)  # fmt: skip
             if any(isinstance(k, slice) and (k.step or 1) > 1 for k in _listed(call.args[1])):
                 yield _simple(site, "missing_broadcast_sum", 1.55, "the sum over each block",
                               _block_sum)  # fmt: skip
@@ -361,6 +388,11 @@ def sums(bench: Bench) -> Iterator[Trial]:
                 edit = _with(position, lambda v, dims=dims, keep=keep: v.sum(dims, keepdims=keep))
                 yield _simple(site, "missing_broadcast_sum", 1.65,
                               f"a sum over axes {dims} here", edit)  # fmt: skip
+
+
+def _sum_of_all(call: Call, args: list, kwargs: dict, env: list) -> Any:
+    fixed = tuple(i for i, k in enumerate(_listed(args[1])) if isinstance(k, int))
+    return args[0].sum(axis=fixed)
 
 
 def _block_sum(call: Call, args: list, kwargs: dict, env: list) -> Any:
@@ -551,7 +583,7 @@ def saved_values(bench: Bench) -> Iterator[Trial]:
                     continue
                 stale = _same_place(tape, arg.slot, slots)
                 kind = _kind_of_value(tape, arg.slot, slots[0], stale)
-                if arg.slot in tape._late_sources:  # drawn anew in the backward
+                if arg.slot in tape._late_sources - tape.seeds:  # drawn anew in the backward
                     kind = "mask_not_reused"
                 yield Trial(kind, 1.65, f"{words} in place of the value read here", site,
                             _replaced(site, position, slots, turn))  # fmt: skip
@@ -567,6 +599,9 @@ def _kind_of_value(tape: Tape, old: int, new: int, stale: bool) -> str:
         return "mask_not_reused"
     if _elsewhere(tape, old, new):
         return "index_error"
+    a, b = tape.values[old], tape.values[new]
+    if np.ndim(a) > 1 and np.array_equal(np.sort(a, axis=None), np.sort(b, axis=None)):
+        return "transposed"
     return "stale_saved_value" if stale else "wrong_saved_value"
 
 
@@ -575,6 +610,11 @@ def _elsewhere(tape: Tape, old: int, new: int) -> bool:
     a, b = tape.values[old], tape.values[new]
     if getattr(a, "dtype", np.dtype(float)).kind in "iu":
         return True
+    if np.ndim(a) > 1 and any(
+        np.array_equal(np.transpose(a, axes), b)
+        for axes in itertools.islice(itertools.permutations(range(np.ndim(a))), 1, 24)
+    ):
+        return False
     if np.ndim(a) and np.array_equal(np.sort(a, axis=None), np.sort(b, axis=None)):
         return True
     by = {c.made: c.args[0] for c in tape.calls if c.name == "getitem" and type(c.made) is int}
@@ -778,6 +818,27 @@ def indices(bench: Bench) -> Iterator[Trial]:
                 yield _keyed(site, both, "index_error", 2.1, f"indices {i} and {j} swapped", edit)
 
 
+def flips(bench: Bench) -> Iterator[Trial]:
+    """A contribution that runs the other way, a roll the other way, a sum from the other end."""
+    for site, calls, position in places(bench):
+        n = np.ndim(_value_at(bench.first, calls[0], position))
+        for axis in range(n):
+            edit = _changed(position, lambda v, axis=axis: np.flip(v, axis))
+            yield _simple(site, "index_error", 2.12, f"reversed along axis {axis}", edit)
+    for site, calls in sites(bench):
+        if calls[0].name == "roll":
+            edit = _with(1, lambda shift: -shift)
+            yield _simple(site, "index_error", 2.1, "rolling the other way", edit)
+        elif calls[0].name in ("cumsum", "cumprod"):
+            for axis in range(np.ndim(_value_at(bench.first, calls[0], 0))):
+
+                def back(call: Call, args: list, kwargs: dict, env: list, axis: int = axis) -> Any:
+                    turned = call.function(np.flip(args[0], axis), *args[1:], **kwargs)
+                    return np.flip(turned, axis)
+
+                yield _simple(site, "index_error", 2.1, "summing from the other end", back)
+
+
 def _same_element(tape: Tape, calls: list[Call]) -> list[int]:
     """Calls that read or write the same element as these: `x[i] += 1` reads and writes."""
     keys = [(c.args[0], c.args[1]) for c in calls]
@@ -890,4 +951,5 @@ FAMILIES: tuple[tuple[float, Callable[[Bench], Iterator[Trial]]], ...] = (
     (1.72, masks),
     (1.9, values),
     (2.1, indices),
+    (2.1, flips),
 )

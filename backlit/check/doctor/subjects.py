@@ -189,7 +189,7 @@ class Pair(Subject):
                                      lambda x: recorder.source(np.array(x), ""))  # fmt: skip
             out, extra, _ = self._split(returned)
             recorder.halfway()
-            dout = self._seeds(out, seeds, lambda s: recorder.source(np.array(s), ""))
+            dout = self._seeds(out, seeds, lambda s: recorder.seed(np.array(s)))
             found = self._by_name(self._backward(dout, returned, extra))
             return recorder.finish(float_leaves(out), {n: found.get(n) for n in self.values})
 

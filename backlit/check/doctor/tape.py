@@ -78,6 +78,7 @@ class Tape:
     outputs: list[Any]
     claims: dict[str, Any]
     count: int
+    seeds: set[int]
     fresh: Callable[[Any], Any] = lambda v: np.array(v) if isinstance(v, np.ndarray) else v
     plain: Callable[[Any], np.ndarray] = np.asarray
     given: Callable[[Any], Any] = np.array

@@ -127,6 +127,7 @@ class Recorder:
         self.count = 0
         self.half = 0
         self._owners: dict[int, int] = {}  # id of an array that owns memory -> slot
+        self.seeds: set[int] = set()
         self._alive: list[Any] = []
         self._unfilled: dict[int, np.ndarray] = {}
 
@@ -138,6 +139,12 @@ class Recorder:
         self.sources[made._slot] = array[()] if scalar else array.copy()
         if name:
             self.inputs[name] = made._slot
+        return made
+
+    def seed(self, array: np.ndarray) -> Any:
+        """An upstream gradient."""
+        made = self.source(array, "")
+        self.seeds.add(made._slot)
         return made
 
     def halfway(self) -> None:
@@ -152,7 +159,8 @@ class Recorder:
             call.number = number
         # Gradients that the forward prepares already belong to the backward.
         self.half = min(self.half, last_needed(self.calls[: self.half], outs))
-        return Tape(self.calls, self.sources, self.inputs, self.half, outs, grads, self.count)
+        return Tape(self.calls, self.sources, self.inputs, self.half, outs, grads, self.count,
+                    self.seeds)  # fmt: skip
 
     def call(self, function: Any, name: str, args: tuple, kwargs: dict) -> Any:
         """Run a call on the bare arrays and note it."""

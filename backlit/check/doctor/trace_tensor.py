@@ -15,7 +15,7 @@ import numpy as np
 import backlit as bl
 from backlit.autograd import Observer, observe
 from backlit.check.doctor.tape import Call
-from backlit.check.doctor.trace_numpy import Recorder, recording, site_of_caller
+from backlit.check.doctor.trace_numpy import Recorder, Traced, recording, site_of_caller
 from backlit.tensor import Tensor
 
 
@@ -25,6 +25,8 @@ class TensorRecorder(Recorder, Observer):
     def give(self, tensor: Tensor, name: str) -> None:
         """A tensor that is given, not computed."""
         self.give_array(tensor.cell.array, name)
+        if not name:
+            self.seeds.add(self._owners[id(tensor.cell.array)])
 
     def after_forward(
         self, op: Any, inputs: tuple, params: dict, outputs: tuple, node: Any
@@ -43,6 +45,14 @@ class TensorRecorder(Recorder, Observer):
         slots = made if len(made) > 1 else made[0]
         self.calls.append(Call(function, op.name, tree, dict(params), slots, site_of_caller()))
 
+    def copied(self, source: Any, array: np.ndarray) -> None:
+        """An array that became the value of a tensor."""
+        if not self.knows(array):
+            tree, _ = self._lower((source,))
+            dtype, slot = array.dtype, self.adopt(array)
+            function = lambda a: np.array(a, dtype)  # noqa: E731
+            self.calls.append(Call(function, "copy", tree, {}, slot, site_of_caller()))
+
     @contextmanager
     def watching(self) -> Iterator[None]:
         """Observe operators, and NumPy calls on what `numpy()` hands out."""
@@ -50,9 +60,14 @@ class TensorRecorder(Recorder, Observer):
         makers = {name: getattr(bl, name) for name in ("from_numpy", "tensor", "as_tensor")}
 
         def bare(make: Any) -> Any:
-            return lambda data, *args, **kwargs: make(
-                np.asarray(data) if isinstance(data, np.ndarray) else data, *args, **kwargs
-            )
+            def made(data: Any, *args: Any, **kwargs: Any) -> Any:
+                if not isinstance(data, Traced):
+                    return make(data, *args, **kwargs)
+                tensor = make(np.asarray(data), *args, **kwargs)
+                self.copied(data, tensor.cell.array)
+                return tensor
+
+            return made
 
         def numpy(tensor: Tensor, *, force: bool = False) -> Any:
             return self.traced(kept(tensor, force=force))

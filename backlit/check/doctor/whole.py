@@ -228,7 +228,7 @@ def regularization(case: Case, name: str) -> Find | None:
     inputs = np.concatenate([p.values[name][case.usable(p, name)] for p in case.points])
     for what, base in ((name, inputs), (f"sign({name})", np.sign(inputs))):
         size = float((base * base).sum())
-        if size == 0 or not np.isfinite(gap).all():
+        if size == 0 or not np.isfinite(gap).all() or len(np.unique(base)) < 2:
             continue
         strength = float((gap * base).sum()) / size
         slack = 3e-6 * max(np.abs(truth).max(), np.abs(claim).max())
