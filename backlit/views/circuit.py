@@ -222,8 +222,8 @@ class Circuit:
         page = html.escape(self.html(), quote=True)
         name = html.escape(self.title, quote=True)
         return (
-            f'<iframe title="{name}" srcdoc="{page}" width="100%" height="{FRAME}" '
-            f'style="border:1px solid #8884;border-radius:6px"></iframe>'
+            f'<iframe title="{name}" sandbox="allow-scripts" srcdoc="{page}" width="100%" '
+            f'height="{FRAME}" style="border:1px solid #8884;border-radius:6px"></iframe>'
         )
 
 

@@ -396,8 +396,7 @@ def test_on_a_phone(browser: Chromium, make: Any) -> None:
 
 def test_inline_in_a_notebook(browser: Chromium) -> None:
     """In a frame that may run scripts and nothing else."""
-    inner = render(drawn(c1).snapshot()).replace("&", "&amp;").replace('"', "&quot;")
-    outer = f'<iframe sandbox="allow-scripts" width="900" height="500" srcdoc="{inner}"></iframe>'
+    outer = drawn(c1)._repr_html_()
     with browser.open({}, html=f"<!doctype html><body>{outer}") as page:
         frame = page.frame_locator("iframe")
         frame.locator(".circuit .number").first.wait_for()

@@ -184,6 +184,20 @@ export function contains(outer: Item, inner: Item): boolean {
   return false;
 }
 
+/** The wires that cross the border of a group. */
+export function border(group: Item, model: Model): { into: WireNode[]; out: WireNode[] } {
+  const into: WireNode[] = [];
+  const out: WireNode[] = [];
+  for (const node of model.wires.values()) {
+    const made = node.makers.some((m) => contains(group, m));
+    const outside = node.readers.filter((r) => !contains(group, r.item)).length;
+    if (made && (outside || node === model.loss)) out.push(node);
+    const its = made || (!node.makers.length && contains(group, node.home));
+    if (!its && outside < node.readers.length) into.push(node);
+  }
+  return { into, out };
+}
+
 export function canOpen(item: Item): boolean {
   return item.kind !== "root" && item.children.length > 0;
 }

@@ -5,7 +5,7 @@ import { brief, full, number } from "./figures";
 import type { Where } from "./figures";
 import { formula } from "./formula";
 import { subtitleOf, titleOf } from "./labels";
-import { backwardOf, canOpen, outerReaders } from "./model";
+import { backwardOf, border, canOpen, outerReaders } from "./model";
 import type { Item, Model, WireNode } from "./model";
 import { shapeText } from "./numbers";
 import type { Backward, Numbers } from "./snapshot";
@@ -25,7 +25,7 @@ export function panelOf(chosen: Chosen, model: Model, act: Actions): HTMLElement
   if (!chosen) return h("p", { class: "hint" }, t("pick"));
   if ("wire" in chosen) return wirePanel(chosen.wire, act);
   return chosen.item.kind === "gate"
-    ? gatePanel(chosen.item, model, act) : groupPanel(chosen.item, act);
+    ? gatePanel(chosen.item, model, act) : groupPanel(chosen.item, model, act);
 }
 
 function section(title: string, ...children: (Node | null)[]): HTMLElement {
@@ -200,14 +200,17 @@ function itemList(items: Item[], act: Actions): HTMLElement {
 
 const SHOWN = 60;
 
-function groupPanel(item: Item, act: Actions): HTMLElement {
+function groupPanel(item: Item, model: Model, act: Actions): HTMLElement {
   const group = item.group;
+  const { into, out } = border(item, model);
   const members = item.children.slice(0, SHOWN);
   return h("article", { "data-panel": item.key },
     h("header", {}, h("h2", {}, titleOf(item)), toggleButton(item, act)),
     group?.path ? h("p", { class: "place" }, group.path) : null,
     h("p", { class: "place" }, subtitleOf(item)),
     group?.tex.includes("=") ? formula(group.tex, true) : null,
+    section(t("inputs"), wireList(into, act)),
+    section(t("outputs"), wireList(out, act)),
     section(t("gates"), itemList(members, act),
       members.length < item.children.length ? h("p", { class: "place" }, "…") : null));
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { build, gatesOf, outerReaders } from "../src/model";
+import { border, build, gatesOf, outerReaders } from "../src/model";
 import { FORMAT, read } from "../src/snapshot";
 import { visible } from "../src/visible";
 import type { Edge } from "../src/visible";
@@ -41,6 +41,16 @@ test("a closed module is one box that hides its weights", () => {
   const open = visible(model, new Set(["outer", "inner"]));
   assert.equal(open.boxes.get("t:inner.weight")!.parent!.id, "i:inner");
   assert.equal(gatesOf(model.items.get("outer")!).length, 2);
+});
+
+test("what crosses the border of a group are its inputs and outputs", () => {
+  const model = build(modules());
+  const names = (key: string) => {
+    const { into, out } = border(model.items.get(key)!, model);
+    return [into.map((n) => n.key), out.map((n) => n.key)];
+  };
+  assert.deepEqual(names("outer"), [["x"], ["b"]]);
+  assert.deepEqual(names("inner"), [["x"], ["a"]]);
 });
 
 test("a module of one gate without weights is drawn as that gate", () => {
