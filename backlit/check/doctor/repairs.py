@@ -1,7 +1,7 @@
 """Causes found by mending: one change of the backward, at one place, that makes it right.
 
 The tape of the backward is run again with an edit at one site; where the gradients of all wrong
-inputs become right at every point, and the others stay so, the edit names the cause. edits.py
+inputs become right at every point, and the others stay so, the edit names the cause. slips/
 lists the edits; this file tries them and reads what a fitted factor means.
 """
 
@@ -181,11 +181,11 @@ def sites(bench: Bench) -> Iterator[tuple[Site, list[Call]]]:
 
 def causes(case: Case, taped: list[tuple[Point, Tape]], known: float) -> list[Find]:
     """Every kind of edit in turn, the plainest first; `known` is the order of the best so far."""
-    from backlit.check.doctor import edits
+    from backlit.check.doctor import slips
 
     bench = Bench(case, taped)
     finds: list[Find] = []
-    for earliest, family in edits.FAMILIES:
+    for earliest, family in slips.FAMILIES:
         best = min([known, *(f.order for f in finds if len(f.inputs) == len(case.wrong))])
         if best < earliest - 0.06:
             break

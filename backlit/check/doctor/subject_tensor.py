@@ -71,9 +71,7 @@ class TensorSubject(Subject):
             return self.function(**tensors) if self.keywords else self.function(*tensors.values())
 
     def _leaves(self, tensors: dict[str, Any]) -> list[Tensor]:
-        return self.chance.run(
-            lambda: _float_tensors(self._call(tensors)), SEED, self.generators
-        )  # type: ignore[no-any-return]
+        return self.chance.run(lambda: _float_tensors(self._call(tensors)), SEED, self.generators)  # type: ignore[no-any-return]
 
     def outputs(self, values: dict[str, np.ndarray]) -> list[np.ndarray]:
         leaves = self._leaves(self._tensors(values))

@@ -106,9 +106,7 @@ class TorchSubject(Subject):
         return []
 
     def _leaves(self, tensors: dict[str, Any]) -> list[Any]:
-        return self.chance.run(
-            lambda: self._floats(self._call(tensors)), SEED, self.generators
-        )  # type: ignore[no-any-return]
+        return self.chance.run(lambda: self._floats(self._call(tensors)), SEED, self.generators)  # type: ignore[no-any-return]
 
     def outputs(self, values: dict[str, np.ndarray]) -> list[np.ndarray]:
         leaves = self._leaves(self._tensors(values))

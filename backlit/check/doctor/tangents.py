@@ -67,9 +67,7 @@ class Slopes:
         for p, _ in taped:
             moves = []
             for _ in range(DIRECTIONS):
-                move = {
-                    n: rng.standard_normal(v.shape) * size_of(v) for n, v in p.values.items()
-                }
+                move = {n: rng.standard_normal(v.shape) * size_of(v) for n, v in p.values.items()}
                 moves.append({n: np.where(case.usable(p, n), m, 0.0) for n, m in move.items()})
             self.directions.append(moves)
         points = range(len(taped))

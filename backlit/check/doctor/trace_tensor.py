@@ -50,7 +50,7 @@ class TensorRecorder(Recorder, Observer):
         if not self.knows(array):
             tree, _ = self._lower((source,))
             dtype, slot = array.dtype, self.adopt(array)
-            function = lambda a: np.array(a, dtype)  # noqa: E731
+            function = lambda a: np.array(a, dtype)
             self.calls.append(Call(function, "copy", tree, {}, slot, site_of_caller()))
 
     @contextmanager
