@@ -22,6 +22,7 @@ from backlit.views.derive.terms import (
     Shown,
     Symbol,
     Term,
+    element,
     number_tex,
     wide,
 )
@@ -74,7 +75,8 @@ class Slope(Symbol):
 
     def at(self, indices: str) -> str:
         of, by = indices[: self.split], indices[self.split :]
-        return rf"\frac{{\partial {{{self.of}}}_{{{of}}}}}{{\partial {{{self.by}}}_{{{by}}}}}"
+        above, below = element(self.of, of), element(self.by, by)
+        return rf"\frac{{\partial {above}}}{{\partial {below}}}"
 
 
 def bracketed(term: Term, indices: str) -> Term:

@@ -7,6 +7,7 @@ compared with the left one, which holds what the engine found. Read next: chain.
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +23,9 @@ from backlit.views.derive.words import word
 # How far two sides may differ, relative to the largest number that went into them.
 TOLERANCE = {8: 1e-12, 4: 2e-5, 2: 2e-2}
 PRINTED = 60  # numbers in one line
+# A matrix within a fraction, a power or an index is left to the symbols.
+_CRAMPED = re.compile(r"(\\frac\{|\^\{|\\sqrt\{|_\{)[^}]*\\begin\{bmatrix")
+_POWER_OF_TEN = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)e([+-]?\d+)(?!\w)")
 
 
 @dataclass
@@ -101,9 +105,17 @@ def in_numbers(left: Symbol, sides: Sequence[Term], language: str = "en") -> Lin
     result = figure(left.value)
     shown = [str(left.tex())]
     if result is not None and sides and sides[-1].small and _printed(sides[-1]) <= PRINTED:
-        shown.append(str(sides[-1].tex(True)))
+        middle = str(sides[-1].tex(True))
+        if not _CRAMPED.search(middle):
+            shown.append(middle)
     shown.append(summary(left.value) if result is None else result)
     return _line(_unlike(shown), "numbers", error, error <= tolerance(left.array), language)
+
+
+def _power_of_ten(found: re.Match[str]) -> str:
+    mantissa, exponent = found[1], int(found[2])
+    power = f"10^{{{exponent}}}"
+    return power if mantissa == "1" else rf"{mantissa} \cdot {power}"
 
 
 def _printed(term: Term) -> int:
@@ -117,6 +129,7 @@ def _unlike(sides: list[str]) -> list[str]:
 
 
 def _line(sides: list[str], kind: str, error: float, ok: bool, language: str) -> Line:
+    sides = [_POWER_OF_TEN.sub(_power_of_ten, side) for side in sides]
     tex = " = ".join(sides)
     if not ok:
         tex += rf" \quad \text{{✗ {word('broken', language, error=error)}}}"

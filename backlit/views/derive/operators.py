@@ -49,7 +49,7 @@ class Applied(Term):
             if numbers and r"\begin{cases}" in made.text:  # the case that holds
                 return number_tex(self.value)
             arrays = sum(not p.scalar for p in self.parts)
-            return Tex(of_arrays(made.text), made.rank) if arrays and not numbers else made
+            return Tex(of_arrays(made.text), made.rank) if arrays else made
         return _rule_tex(self.op, shown, self.params)
 
     def compute(self) -> Any:

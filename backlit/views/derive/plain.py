@@ -154,7 +154,7 @@ def _arranged(name: str, rows: list[list[str]]) -> str:
 
 def _atom(text: str) -> str:
     text = text.strip()
-    simple = re.fullmatch(r"∂?[\w₀-₉ᵀ²³⁰-⁹ˡᴸ.ₐ-ₜ⁺⁻⁽⁾ᵢᵣᵤᵥⱼ]*(_\([^()]*\))?", text)
+    simple = re.fullmatch(r"∂?(\[[^\[\]]*\])?[\w₀-₉ᵀ²³⁰-⁹ˡᴸ.ₐ-ₜ⁺⁻⁽⁾ᵢᵣᵤᵥⱼ]*(_\([^()]*\))?", text)
     wrapped = text.startswith("(") and text.endswith(")") and text.count("(") == 1
     return text if simple or wrapped else f"({text})"
 

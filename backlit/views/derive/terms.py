@@ -66,6 +66,15 @@ class Term:
         return figure(self.value) is not None and all(p.small for p in self.parts)
 
 
+def element(symbol: str, indices: str) -> str:
+    """A symbol with indices; in brackets where it has a subscript of its own."""
+    if not indices:
+        return symbol
+    if symbol.endswith("}") and "_{" in symbol and "^" not in symbol:
+        return rf"\left[{symbol}\right]_{{{indices}}}"
+    return f"{{{symbol}}}_{{{indices}}}"
+
+
 class Symbol(Term):
     """A name for an array."""
 
@@ -80,7 +89,7 @@ class Symbol(Term):
 
     def at(self, indices: str) -> str:
         """The symbol of one element."""
-        return f"{{{self.symbol}}}_{{{indices}}}" if indices else self.symbol
+        return element(self.symbol, indices)
 
 
 class Partial(Symbol):
@@ -94,8 +103,7 @@ class Partial(Symbol):
         return number_tex(self.value) if numbers else Tex(self.symbol, POWER)
 
     def at(self, indices: str) -> str:
-        by = f"{{{self.by}}}_{{{indices}}}" if indices else self.by
-        return rf"\frac{{\partial {self.of}}}{{\partial {by}}}"
+        return rf"\frac{{\partial {self.of}}}{{\partial {element(self.by, indices)}}}"
 
 
 class Number(Term):
