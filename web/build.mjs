@@ -1,9 +1,11 @@
 // Bundles the page: page.js and page.css (formula fonts inlined), the layout engine beside them.
 // `--test` bundles the unit tests for node instead; `--same` only compares with what is committed.
 import { createHash } from "node:crypto";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import * as esbuild from "esbuild";
 
 const HOME = "../backlit/views/page";
@@ -28,12 +30,13 @@ function formulaStyle() {
 function licences() {
   const texts = [
     ["elkjs", "layout.js", "node_modules/elkjs/LICENSE.md"],
-    ["KaTeX", "parts of page.js and page.css, and the fonts in page.css", "node_modules/katex/LICENSE"],
+    ["KaTeX", "parts of page.js and page.css, the fonts", "node_modules/katex/LICENSE"],
   ];
   return texts.map(([name, where, path]) => {
-    const version = JSON.parse(readFileSync(`${path.split("/").slice(0, 2).join("/")}/package.json`));
+    const { version } = JSON.parse(readFileSync(join(dirname(path), "package.json")));
     const rule = "=".repeat(72);
-    return `${rule}\n${name} ${version.version}: ${where}\n${rule}\n\n${readFileSync(path, "utf8").trim()}\n`;
+    const text = readFileSync(path, "utf8").trim();
+    return `${rule}\n${name} ${version}: ${where}\n${rule}\n\n${text}\n`;
   }).join("\n");
 }
 

@@ -62,10 +62,10 @@ OVERLAPS = """() => {
   all.forEach(([e, a], i) => all.slice(i + 1).forEach(([f, b]) => {
     const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
     const tall = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
-    if (wide > 2 && tall > 2) found.push([e.textContent || e.outerHTML, f.textContent || f.outerHTML]);
+    if (wide > 2 && tall > 2) found.push([e, f].map(o => o.textContent || o.outerHTML));
   }));
   return found;
-}"""  # noqa: E501
+}"""
 
 EXAMPLES = [c1, c5, c8, c13, two_layer, lstm, lenet]
 
@@ -370,11 +370,13 @@ CONTRAST = """() => {
   const ratio = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p);
     return (x + 0.05) / (y + 0.05); };
   const color = (e, name) => getComputedStyle(e)[name];
-  const papers = [document.body, document.querySelector('.panel')].map(e => color(e, 'backgroundColor'));
+  const papers = [document.body, document.querySelector('.panel')]
+    .map(e => color(e, 'backgroundColor'));
   const texts = [...document.querySelectorAll('.circuit text')].map(e => color(e, 'fill'))
-    .concat([...document.querySelectorAll('.panel *, .bar *, .head *')].map(e => color(e, 'color')));
+    .concat([...document.querySelectorAll('.panel *, .bar *, .head *')]
+      .map(e => color(e, 'color')));
   return Math.min(...papers.flatMap(p => [...new Set(texts)].map(t => ratio(t, p))));
-}"""  # noqa: E501
+}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -80,7 +80,8 @@ export class CircuitView {
 
   private refused(error: Error): false {
     this.element.removeAttribute("aria-busy");
-    this.element.append(h("p", { class: "alarm", role: "alert" }, `${t("noLayout")} ${error.message}`));
+    const words = `${t("noLayout")} ${error.message}`;
+    this.element.append(h("p", { class: "alarm", role: "alert" }, words));
     return false;
   }
 

@@ -81,7 +81,8 @@ class Page {
 
   async start(into: HTMLElement): Promise<void> {
     this.fillHead();
-    clear(into, this.head, h("main", {}, this.circuit.element, this.bar.element), this.tabs.element);
+    const main = h("main", {}, this.circuit.element, this.bar.element);
+    clear(into, this.head, main, this.tabs.element);
     this.position = this.steps.length;
     this.update();
     await this.relayout(null);
@@ -295,9 +296,11 @@ function startsOpen(model: Model): Set<string> {
 function placeOf(past: Step | undefined, steps: Step[]): number {
   if (!past) return 0;
   const done = steps.filter((step) => {
-    if (past.kind === "forward") return step.kind === "forward" && step.item!.last <= past.item!.last;
     if (past.kind === "start") return step.kind !== "backward";
-    return step.kind !== "backward" || step.item!.first >= past.item!.first;
+    if (past.kind === "backward") {
+      return step.kind !== "backward" || step.item!.first >= past.item!.first;
+    }
+    return step.kind === "forward" && step.item!.last <= past.item!.last;
   });
   return done.length;
 }

@@ -17,7 +17,8 @@ export function derivationPage(lines: Line[]): HTMLElement {
 }
 
 function equation(line: Line): HTMLElement {
-  const made = h("div", { class: `equation ${line.kind}`, title: line.text }, formula(line.tex, true));
+  const made = h("div", { class: `equation ${line.kind}`, title: line.text });
+  made.append(formula(line.tex, true));
   if (line.error !== null) {
     made.append(h("p", { class: line.ok ? "check good" : "check wrong" },
       line.ok ? "✓ " : "✗ ", `${t("checked")} `,

@@ -107,7 +107,8 @@ function elementProducts(b: Backward, where: (role: string) => Where): HTMLEleme
     const kind = `element:${key(index)}`;
     const line = h("li", {}, h("span", { class: "index" }, `[${index.join(", ")}]`));
     if (b.factored && u !== undefined && l !== undefined) {
-      line.append(number(u, where("upstream"), kind), " × ", number(l, where("local"), kind), " = ");
+      const [left, right] = [number(u, where("upstream"), kind), number(l, where("local"), kind)];
+      line.append(left, " × ", right, " = ");
     }
     line.append(number(value, where("downstream"), kind));
     list.append(line);
@@ -124,7 +125,8 @@ function wireList(wires: (WireNode | null)[], act: Actions): HTMLElement {
     const line = h("li", {}, pick, h("span", { class: "shape" }, shapeText(wire.shape)),
       h("span", { class: "forward" }, brief(wire.value, { wire: node.key, role: "value" })));
     if (wire.grad) {
-      line.append(h("span", { class: "backward" }, brief(wire.grad, { wire: node.key, role: "grad" })));
+      const grad = brief(wire.grad, { wire: node.key, role: "grad" });
+      line.append(h("span", { class: "backward" }, grad));
     }
     list.append(line);
   }

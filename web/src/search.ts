@@ -51,7 +51,8 @@ export class Search {
       type: "search", role: "combobox", "aria-expanded": "false", "aria-controls": "results",
       "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false",
     });
-    this.element = h("div", { class: "search", role: "search" }, this.input, this.list, this.status);
+    const parts = [this.input, this.list, this.status];
+    this.element = h("div", { class: "search", role: "search" }, ...parts);
     this.relabel();
     this.input.addEventListener("input", () => this.update());
     this.input.addEventListener("keydown", (e) => this.key(e));

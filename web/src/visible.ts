@@ -123,7 +123,8 @@ class View {
     const found: Target[] = [];
     for (const reader of node.readers) {
       const box = this.stand(reader.item);
-      if (box.item!.kind === "gate" && box.item !== reader.item) continue; // its outer gate reads it
+      // Of a closed gate the outer reader counts, not those inside.
+      if (box.item!.kind === "gate" && box.item !== reader.item) continue;
       if (box.kind === "container") {
         const within = node.readers.some(
           (r) => r.item !== reader.item && contains(reader.item, r.item));
