@@ -85,6 +85,10 @@ def _factors(claim: Claim) -> Iterator[tuple[str, Expression]]:
     for s in plain:
         if claim.of and s.target and s.target not in (claim.of, claim.name):
             yield "missing_factor", Derivative(claim.of, s.target)
+    for s in plain:
+        for part in s.value.walk():
+            if isinstance(part, Call) or (isinstance(part, Binary) and part.op in "+-"):
+                yield "missing_factor", part
     names = [Name(n) for n in claim.shapes]
     yield from (("mask_not_reused", Binary(">", n, Number(0))) for n in names)
     yield from (("missing_factor", n) for n in names)
@@ -123,12 +127,12 @@ def _factored(tree: Expression, path: Path = ()) -> Iterator[tuple[Path, Express
 
 
 def _more_terms(claim: Claim) -> Iterator[Edit]:
-    terms: list[Expression] = [Name(n) for n in claim.shapes]
+    terms: list[Expression] = [Number(1), *(Name(n) for n in claim.shapes)]
     if claim.letters:
         flat = [n for n, shape in claim.shapes.items() if len(shape) == 1]
-        terms = [Index(Name(n), (letter,)) for n in flat for letter in claim.letters]
+        terms = [Number(1), *(Index(Name(n), (k,)) for n in flat for k in claim.letters)]
     for path, part in paths(claim.value):
-        if not isinstance(part, Name | Index | Call):
+        if not isinstance(part, Name | Index | Call | Unary):
             continue
         for term in terms:
             for op in "+-":

@@ -13,7 +13,7 @@ import numpy as np
 from backlit.check.doctor import protocol, repairs, tangents, whole
 from backlit.check.doctor.report import Cause, Diagnosis, place
 from backlit.check.doctor.subjects import Subject
-from backlit.check.doctor.truth import ELEMENTS, Point, agrees_along, along, complete
+from backlit.check.doctor.truth import ELEMENTS, Point, agrees_along, along, complete, is_coarse
 from backlit.check.doctor.whole import Case, Find
 
 
@@ -58,7 +58,7 @@ def _wrong(subject: Subject, groups: list[list[Point]], bad: list[list[Point]]) 
             if name in p.disagrees and not p.known[name].all() and not p.kinks[name].any():
                 wrong.append(name)  # of elements that were not looked at
                 break
-            shaped = np.shape(p.claims.get(name)) == mask.shape
+            shaped = p.shape_of(name) == mask.shape
             if (mask & ~p.kinks[name] if generic and shaped else mask).any():
                 wrong.append(name)
                 break
@@ -69,10 +69,14 @@ def _groups(subject: Subject, outputs: list[np.ndarray],
             rng: np.random.Generator) -> list[list[Point]]:  # fmt: skip
     """Points at the given values and at others nearby; points of a group share their values."""
     loss = len(outputs) == 1 and np.ndim(outputs[0]) == 0
-    groups = []
+    groups: list[list[Point]] = []
+    other = nearby(subject, rng)
+    if other is not None:
+        flat = [np.ravel(np.asarray(o, float)) for o in subject.outputs(other)]
+        subject.coarse = is_coarse(np.concatenate(flat or [np.zeros(0)]))
     small = sum(v.size for v in subject.values.values()) <= 60
     for k in range(3 if loss and small else 2):
-        values = subject.values if k == 0 else nearby(subject, rng)
+        values = subject.values if k == 0 else other if k == 1 else nearby(subject, rng)
         if values is None:
             continue
         group = []
@@ -214,7 +218,7 @@ def _scalars(subject: Subject) -> dict[str, float]:
     found: dict[str, float] = {}
 
     def look(name: str, value: Any) -> None:
-        if isinstance(value, float) or (isinstance(value, np.floating)):
+        if isinstance(value, (float, np.floating)):
             found[name] = float(value)
         elif isinstance(value, dict):
             for k, v in value.items():

@@ -66,7 +66,8 @@ def tapes(subject: Subject, points: list[Point]) -> list[tuple[Point, Tape]]:
 def _faithful(tape: Tape, p: Point) -> bool:
     found = tape.claimed(tape.run())
     for name in p.values:
-        a, b = found[name], p.claims.get(name)
+        a: Any = found[name]
+        b: Any = p.claims.get(name)
         if (a is None) != (b is None):
             return False
         if a is not None and not (

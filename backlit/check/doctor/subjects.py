@@ -29,6 +29,7 @@ class Subject:
     values: dict[str, np.ndarray]
     lowered: tuple[str, ...] = ()  # inputs that were given in float32
     functions: tuple[Any, ...] = ()
+    coarse: bool = False  # float64 values are rounded to float32 on the way
 
     @property
     def names(self) -> list[str]:
@@ -40,11 +41,12 @@ class Subject:
         raise NotImplementedError
 
     def claims(self, values: dict[str, np.ndarray], seeds: list[np.ndarray],
-               **protocol: Any) -> dict[str, np.ndarray | None]:  # fmt: skip
+               *, reseed: int | None = None, before: Any = None, between: Any = None,
+               ) -> dict[str, np.ndarray | None]:  # fmt: skip
         """The gradients that the subject claims, None where it says there is none.
 
-        `protocol`: `reseed` (draw other random numbers in the backward), `before` and `between`
-        (values of a forward call before, or between forward and backward).
+        `reseed`: other random numbers in the backward; `before`, `between`: values of a forward
+        call before, or between forward and backward.
         """
         raise NotImplementedError
 
@@ -88,8 +90,11 @@ class Pair(Subject):
         return [np.asarray(o) for o in float_leaves(out)]
 
     def claims(self, values: dict[str, np.ndarray], seeds: list[np.ndarray],
-               **protocol: Any) -> dict[str, np.ndarray | None]:  # fmt: skip
-        return self._by_name(self._run(values, seeds, **protocol)[2])
+               *, reseed: int | None = None, before: Any = None, between: Any = None,
+               ) -> dict[str, np.ndarray | None]:  # fmt: skip
+        return self._by_name(
+            self._run(values, seeds, reseed=reseed, before=before, between=between)[2]
+        )
 
     def at_given_precision(self, seeds: list[np.ndarray]) -> dict[str, np.ndarray | None] | None:
         if not self.lowered:
@@ -146,8 +151,15 @@ class Pair(Subject):
 
         return build(out)
 
-    def _run(self, values: Mapping[str, np.ndarray], seeds: list[np.ndarray] | None, *,
-             reseed: int | None = None, before: Any = None, between: Any = None) -> Any:  # fmt: skip
+    def _run(
+        self,
+        values: Mapping[str, np.ndarray],
+        seeds: list[np.ndarray] | None,
+        *,
+        reseed: int | None = None,
+        before: Any = None,
+        between: Any = None,
+    ) -> Any:
         with repeatable(SEED, self.generators) as again:
             if before is not None:
                 self._forward(before)
@@ -259,7 +271,7 @@ def _copied(value: Any, array: Callable[[Any], Any]) -> Any:
 
 def _paths(inputs: Mapping[str, Any]) -> dict[str, tuple]:
     """Where each named value lies; values in a nested dictionary go by their own key."""
-    found = {name: (name,) for name in inputs}
+    found: dict[str, tuple] = {name: (name,) for name in inputs}
     for name, value in inputs.items():
         if isinstance(value, Mapping):
             for key in value:

@@ -74,7 +74,7 @@ class Traced(np.ndarray):
         return self.view(np.ndarray).tolist()
 
     def __hash__(self) -> int:  # type: ignore[override]
-        return hash(self.item()) if self._scalar else super().__hash__()
+        return hash(self.item()) if self._scalar else id(self)
 
     def __deepcopy__(self, memo: Any) -> Any:
         return self
@@ -289,7 +289,7 @@ def _whole(x: Any) -> Any:
 
 def site_of_caller() -> Site:
     """The user's code on the stack, innermost first."""
-    stack = []
+    stack: list[tuple[Any, int]] = []
     frame: Any = sys._getframe(2)
     while frame is not None:
         name = frame.f_code.co_filename

@@ -72,7 +72,7 @@ class TensorRecorder(Recorder, Observer):
         def numpy(tensor: Tensor, *, force: bool = False) -> Any:
             return self.traced(kept(tensor, force=force))
 
-        Tensor.numpy = numpy  # type: ignore[method-assign]
+        Tensor.numpy = numpy  # type: ignore
         for name, make in makers.items():
             setattr(bl, name, bare(make))
         try:

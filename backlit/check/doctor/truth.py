@@ -37,13 +37,14 @@ class Slopes:
 
 
 def slopes(function: Callable[[float], np.ndarray], size: float = 1.0,
-           middle: np.ndarray | None = None) -> Slopes:  # fmt: skip
+           middle: np.ndarray | None = None, coarse: bool = False) -> Slopes:  # fmt: skip
     """Slopes of a vector-valued function at 0, refined until two steps agree.
 
-    `size`: of the values that are moved; steps are fractions of it.
+    `size`: of the values that are moved; steps are fractions of it. `coarse`: values are rounded
+    to float32 on the way, so that steps must be large.
     """
     middle = function(0.0) if middle is None else middle
-    if is_coarse(middle):
+    if coarse:
         return _refined(function, middle, COARSE_STEPS, size, rounding=1e-7)
     found = _refined(function, middle, STEPS, size)
     scale = np.abs(found.value).max(initial=0.0) + 1e-14 * np.abs(middle).max(initial=0.0) / size
@@ -130,6 +131,11 @@ class Point:
         coarse = 1e3 if getattr(self.claims.get(name), "dtype", None) == np.float32 else 1.0
         return coarse * TOLERANCE * scale + 4 * self.error[name] + self.floor[name]
 
+    def shape_of(self, name: str) -> tuple[int, ...]:
+        """The shape of a claim; () where there is none."""
+        claim: Any = self.claims.get(name)
+        return () if claim is None else tuple(np.shape(claim))
+
     def wrong(self, name: str) -> np.ndarray:
         """Mask of the elements whose claim is wrong; all of them where the shape is."""
         claim = self.claims.get(name)
@@ -208,7 +214,7 @@ def complete(subject: Subject, points: list[Point], rng: np.random.Generator,
             basis[place] = 1.0
             function = along(subject, values, name, basis)
             middle = function(0.0) if middle is None else middle
-            found = slopes(function, size_of(start), middle)
+            found = slopes(function, size_of(start), middle, subject.coarse)
             for p, w in zip(points, weights):
                 _contract(p, name, place, found, w)
 
@@ -239,8 +245,9 @@ def agrees_along(subject: Subject, points: list[Point], name: str,
     direction = rng.standard_normal(start.shape)
     direction = direction / max(float(np.linalg.norm(direction)), 1e-300)
     if not start.size:
-        return all(np.shape(p.claims.get(name)) in (start.shape, ()) for p in points)
-    found = slopes(along(subject, values, name, direction), size_of(start))
+        return all(p.shape_of(name) in (start.shape, ()) for p in points)
+    function = along(subject, values, name, direction)
+    found = slopes(function, size_of(start), None, subject.coarse)
     for p in points:
         claim = p.claims.get(name)
         claim = np.zeros(start.shape) if claim is None else np.asarray(claim, float)

@@ -6,6 +6,7 @@ A constant ratio, a transposition, a shape, a multiple of the input that is miss
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -248,13 +249,13 @@ def moved(case: Case, name: str) -> Find | None:
     shape = case.points[0].values[name].shape
     for axis, n in enumerate(shape):
         tries: list[tuple[str, Callable]] = [
-            (f"reversed along axis {axis}", lambda a, axis=axis: np.flip(a, axis))
+            (f"reversed along axis {axis}", functools.partial(np.flip, axis=axis))
         ]
         for k in range(1, n):
             tries.append((f"shifted by {k} along axis {axis}",
-                          lambda a, k=k, axis=axis: np.roll(a, -k, axis)))  # fmt: skip
+                          functools.partial(np.roll, shift=-k, axis=axis)))  # fmt: skip
         for words, change in tries[:12]:
-            if case.every(name, lambda p, change=change: change(case.claim(p, name))):
+            if case.every(name, functools.partial(_after, change, case, name)):
                 text = f"the gradient of {name} holds the right numbers, {words}"
                 return Find("index_error", (name,), text, 0.93, 1.42)
     flat = [np.sort(case.claim(p, name), axis=None) for p in case.points]
@@ -265,6 +266,10 @@ def moved(case: Case, name: str) -> Find | None:
         text = f"the gradient of {name} holds the right numbers in another order"
         return Find("index_error", (name,), text, 0.8, 4.0)
     return None
+
+
+def _after(change: Callable[[Any], Any], case: Case, name: str, p: Point) -> Any:
+    return change(case.claim(p, name))
 
 
 def masked(case: Case, name: str) -> Find | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ def _other_axes(bench: Bench, site: Site, call: Call) -> Iterator[Trial]:
     old = call.kwargs[key] if key else call.args[1] if tree else None
     first = call.args[0] if call.args else None
     probe = first[0] if type(first) in (tuple, list) and first else first
-    value = bench.first.values[probe.slot] if isinstance(probe, Ref) else None
+    value: Any = bench.first.values[probe.slot] if isinstance(probe, Ref) else 0.0
     n = np.ndim(value) + (call.name in ("expand_dims", "stack", "unsqueeze"))
     choices: list[Any] = [None, *range(n), *itertools.combinations(range(n), 2)]
     if n > 3:
@@ -171,11 +171,13 @@ def sums(bench: Bench) -> Iterator[Trial]:
         chosen = [*((i,) for i in range(n)), *itertools.combinations(range(n), 2)]
         for dims in [c for c in chosen if all(value.shape[i] > 1 for i in c)]:
             for keep in (True, False):
-                edit = with_argument(
-                    position, lambda v, dims=dims, keep=keep: v.sum(dims, keepdims=keep)
-                )
+                total = with_argument(position, _summed(dims, keep))
                 yield at_site(site, "missing_broadcast_sum", 1.65,
-                              f"a sum over axes {dims} here", edit)  # fmt: skip
+                              f"a sum over axes {dims} here", total)  # fmt: skip
+
+
+def _summed(dims: tuple, keep: bool) -> Callable[[Any], Any]:
+    return lambda value: value.sum(dims, keepdims=keep)
 
 
 def _sum_of_all(call: Call, args: list, kwargs: dict, env: list) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -34,7 +35,7 @@ def indices(bench: Bench) -> Iterator[Trial]:
         both = same_element(bench.first, calls)
         for k in range(len(keys)):
             for words, change in KEY_CHANGES:
-                edit = with_argument(1, lambda key, k=k, change=change: _rekeyed(key, (k,), change))
+                edit = with_argument(1, _rekeying((k,), change))
                 yield keyed(site, both, "index_error", 2.1, f"{words} at axis {k}", edit)
             yield keyed(
                 site, both, "index_error", 2.1, f"one index per row at axis {k}", _paired(k)
@@ -43,12 +44,10 @@ def indices(bench: Bench) -> Iterator[Trial]:
             numeric = tuple(k for k in range(len(keys)) if keys[k] is not None)
             for chosen in (numeric, numeric[-2:], numeric[:2]):
                 for words, change in KEY_CHANGES:
-                    edit = with_argument(
-                        1, lambda key, c=chosen, change=change: _rekeyed(key, c, change)
-                    )
+                    edit = with_argument(1, _rekeying(chosen, change))
                     yield keyed(site, both, "index_error", 2.15, f"{words} at axes {chosen}", edit)
             for i, j in itertools.combinations(range(len(keys)), 2):
-                edit = with_argument(1, lambda key, i=i, j=j: _swapped(key, i, j))
+                edit = with_argument(1, functools.partial(_swapped, i, j))
                 yield keyed(site, both, "index_error", 2.1, f"indices {i} and {j} swapped", edit)
 
 
@@ -57,7 +56,7 @@ def flips(bench: Bench) -> Iterator[Trial]:
     for site, calls, position in places(bench):
         n = np.ndim(value_at(bench.first, calls[0], position))
         for axis in range(n):
-            edit = changed(position, lambda v, axis=axis: np.flip(v, axis))
+            edit = changed(position, functools.partial(np.flip, axis=axis))
             yield at_site(site, "index_error", 2.12, f"reversed along axis {axis}", edit)
     for site, calls in sites(bench):
         if calls[0].name == "roll":
@@ -86,13 +85,17 @@ def _paired(k: int) -> Edit:
     return edit
 
 
+def _rekeying(chosen: tuple, change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda key: _rekeyed(key, chosen, change)
+
+
 def _rekeyed(key: Any, chosen: tuple[int, ...], change: Callable[[Any], Any]) -> Any:
     if not isinstance(key, tuple):
         return change(key)
     return tuple(change(part) if k in chosen else part for k, part in enumerate(key))
 
 
-def _swapped(key: tuple, i: int, j: int) -> tuple:
+def _swapped(i: int, j: int, key: tuple) -> tuple:
     parts = list(key)
     parts[i], parts[j] = parts[j], parts[i]
     return tuple(parts)

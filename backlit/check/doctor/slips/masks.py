@@ -35,15 +35,15 @@ def masks(bench: Bench) -> Iterator[Trial]:
             if np.shape(tape.values[slots[0]]) == np.shape(old):
                 yield Trial("mask_not_reused", 1.72, f"the mask of {words}", site,
                             times_value(site, position, slots, of, True))  # fmt: skip
-    for site, calls, position in places(bench):
-        shape = shape_at(tape, calls[0], position)
+    for site, calls, spot in places(bench):
+        shape = shape_at(tape, calls[0], spot)
         for words, slots, of in found:
             if np.shape(tape.values[slots[0]]) == shape:
                 yield Trial("mask_not_reused", 1.74, f"the mask of {words}", site,
-                            times_value(site, position, slots, of, False))  # fmt: skip
+                            times_value(site, spot, slots, of, False))  # fmt: skip
                 one = _one_where(of)
                 yield Trial("mask_not_reused", 2.05, f"1 where {words}", site,
-                            times_value(site, position, slots, one, False, join=one))  # fmt: skip
+                            times_value(site, spot, slots, one, False, join=one))  # fmt: skip
     for name in bench.case.wrong:
         for words, slots, of in found:
 
@@ -54,6 +54,15 @@ def masks(bench: Bench) -> Iterator[Trial]:
             if np.shape(tape.values[slots[0]]) == bench.case.points[0].values[name].shape:
                 yield Trial("mask_not_reused", 1.74, f"the mask of {words}", None,
                             lambda tape: {}, finish)  # fmt: skip
+
+
+def _times(k: float) -> Callable[[Any], Any]:
+    return lambda value: value * k
+
+
+def is_mask(value: Any) -> bool:
+    """An array of truth values."""
+    return isinstance(value, np.ndarray) and value.dtype.kind == "b"
 
 
 def _masks(bench: Bench) -> list[tuple[str, list[int], Callable[[Any], Any]]]:
@@ -72,11 +81,13 @@ def _masks(bench: Bench) -> list[tuple[str, list[int], Callable[[Any], Any]]]:
             for name, p in scalars.items():
                 if 0 < p < 1 and value.dtype == bool:
                     for k, shown in ((1 / p, f"1/{name}"), (1 / (1 - p), f"1/(1 - {name})")):
-                        found.append((f"{words} times {shown}", slots, lambda v, k=k: v * k))
+                        found.append((f"{words} times {shown}", slots, _times(k)))
         elif value.dtype.kind == "f" and (value > 0).any() and (value <= 0).any():
             found.append((f"{words} > 0", slots, lambda v: v > 0))
     for call in tape.calls[: tape.half]:
-        if isinstance(call.made, int) and getattr(made_by(tape, call), "dtype", None) == bool:
+        if isinstance(call.made, int) and getattr(made_by(tape, call), "dtype", None) is np.dtype(
+            bool
+        ):
             found.append((str(call.site), [call.made], lambda v: v))
     return found
 

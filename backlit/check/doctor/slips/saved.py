@@ -37,7 +37,7 @@ def saved_values(bench: Bench) -> Iterator[Trial]:
                         lambda tape: {}, swaps=swaps)  # fmt: skip
         if len(old) > 1:
             for by in (1, -1):
-                swaps = dict(zip(old[by:], old)) if by > 0 else dict(zip(old, old[1:]))
+                swaps = dict(zip(old[by:], old)) if by > 0 else dict(itertools.pairwise(old))
                 yield Trial("stale_saved_value", 1.62, f"reading {words} one step apart", None,
                             lambda tape: {}, swaps=swaps)  # fmt: skip
     for site, calls, position in operands(bench):
