@@ -272,12 +272,18 @@ def test_what_is_no_network_has_no_layers() -> None:
     assert "BP1" not in str(holds(bl.see.derive("x * y", x=1, y=2)))
 
 
-def test_skip_connections_end_a_chain() -> None:
+def test_only_chains_are_layered() -> None:
     bl.manual_seed(0)
+    x = bl.randn(4, 3, dtype=bl.float64)
     one, two = nn.Linear(3, 3).double(), nn.Linear(3, 3).double()
-    x = bl.randn(2, 3, dtype=bl.float64)
     h = bl.tanh(one(x))
-    holds(bl.see.derive((h + two(h)).sum()))
+    skip = holds(bl.see.derive((h + two(h)).sum()))
+    norm = nn.Sequential(one, nn.BatchNorm1d(3), nn.ReLU(), two).double()
+    between = holds(bl.see.derive((norm(x) ** 2).mean()))
+    tied = holds(bl.see.derive((bl.tanh(x @ one.weight.T) @ one.weight - x).square().sum()))
+    chain = holds(bl.see.derive((two(h) ** 2).mean()))
+    assert ["BP2" in str(d) for d in (skip, between, tied, chain)] == [False] * 3 + [True]
+    assert "BP1" not in f"{skip}{between}{tied}"
 
 
 # ----- lines that do not hold -----

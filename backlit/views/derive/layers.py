@@ -1,8 +1,8 @@
 """Layered networks, recognised in a graph: affine maps, each followed by an activation.
 
 A layer is `linear`, or a product with a leaf matrix (through the reshapes of vectors, with or
-without a bias), and the activation that alone reads it. A chain ends where a value has several
-readers. Says nothing about gradients. Read next: bp.py.
+without a bias), and the activation that alone reads it. Only a whole network that is one chain
+counts: with branches, or other operators between, the four equations are not its own. Says nothing about gradients. Read next: bp.py.
 """
 
 from __future__ import annotations
@@ -42,27 +42,23 @@ class Layer:
 
 
 def layered(graph: Graph) -> list[Layer]:
-    """The longest chain of layers, first layer first; empty where there is none."""
-    found = [
-        layer for gate in graph.gates
-        if (layer := _affine(gate)) is not None and not _depends(layer.input, layer.weight)
-    ]  # fmt: skip
+    """The layers of a network that is one chain from data to loss; nothing for any other."""
+    found = [layer for gate in graph.gates if (layer := _affine(gate)) is not None]
+    starts = [x for x in found if x.input.maker is None or x.input.grad is None]
+    if len(starts) != 1 or any(_depends(x.input, x.weight) for x in found):
+        return []
     for layer in found:
         layer.activation = activation(layer.z)
     by_input = {id(layer.input): layer for layer in found}
-    best: list[Layer] = []
-    for first in found:
-        chain = [first]
-        while (following := _next(chain[-1], by_input)) is not None:
-            chain.append(following)
-        if len(chain) > len(best):
-            best = chain
-    for k, layer in enumerate(best):
+    chain = starts
+    while (following := _next(chain[-1], by_input)) is not None:
+        chain.append(following)
+    for k, layer in enumerate(chain):
         layer.number = k + 2  # the input is layer 1
-    if not best or best[-1].z.grad is None:
+    if len(chain) != len(found) or chain[-1].z.grad is None:
         return []
-    trained = any(layer.weight.kind == "parameter" or layer.activation for layer in best)
-    return best if trained or len(best) > 1 else []
+    trained = any(layer.weight.kind == "parameter" or layer.activation for layer in chain)
+    return chain if trained or len(chain) > 1 else []
 
 
 def asked(layers: list[Layer], targets: list[Wire]) -> list[Layer]:
