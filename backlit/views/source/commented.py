@@ -65,7 +65,7 @@ def _plain(node: ast.AST) -> str:
     value = node.value if isinstance(node, ast.Expr) else None
     if isinstance(value, ast.Constant) and isinstance(value.value, str):
         return f'"""{value.value}"""'
-    return ast.unparse(node)
+    return ast.unparse(ast.fix_missing_locations(node))
 
 
 def _head(node: ast.AST, blocks: dict[str, list]) -> list[str]:

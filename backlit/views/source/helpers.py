@@ -297,7 +297,7 @@ class Plain(ast.NodeTransformer):
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
         if node.value is None:
             return None
-        return self.visit(ast.Assign([node.target], node.value))
+        return self.visit(ast.copy_location(ast.Assign([node.target], node.value), node))
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> None:
         self.names.imports(node)

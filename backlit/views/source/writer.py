@@ -61,6 +61,9 @@ class Writer:
                 self.readers.setdefault(v.name, []).append(instr)
         self.waiting: dict[str, ast.expr] = {}  # to be written into the line that reads it
         self.stored: dict[str, np.ndarray] = {}
+        self.aliases: set[str] = set()  # names of gradients that are another's, as they are
+        self.order = {id(i): n for n, i in enumerate(self.program.instrs)}
+        self.section = ""
         self.plain = self._is_plain()
         self.page = Page()
 
@@ -110,7 +113,7 @@ class Writer:
         kept = {x.name for x in self.program.outputs if isinstance(x, Value)}
         kept |= {*self.made.names, self.made.loss}
         kept |= {g for v, g in self.gradients.totals.items() if v in self.program_inputs}
-        values = {self.names[v] for v in self.names} | self._written
+        values = {self.names[v] for v in self.names} | self.aliases
         names = Names(values | self.helpers.taken | set(RESERVED), values,
                       {self.names[k] for k in kept if k in self.names})  # fmt: skip
         names.kept |= {self.gradient_name(v) for v in self.program_inputs
@@ -125,6 +128,7 @@ class Writer:
                 renamed |= news
             made += section
             names.lines |= {key: line for line in section for key in line.keys}
+        self.names = {k: renamed.get(v, v) for k, v in self.names.items()}
         return made
 
     @property
@@ -172,13 +176,10 @@ class Writer:
 
     def _forward_and_on(self) -> None:
         self._inputs()
-        self.section = ""
         last_backward = max((n for n, i in enumerate(self.instrs) if i.backward_of), default=-1)
-        position = {id(i): n for n, i in enumerate(self.program.instrs)}
-        self.order = position
         pulls = list(self.made.pulls)
         for n, instr in enumerate(self.instrs):
-            while pulls and pulls[0].position <= position[id(instr)]:
+            while pulls and pulls[0].position <= self.order[id(instr)]:
                 self._passed_on(pulls.pop(0))
             self._open(self._section(instr, n > last_backward))
             self._line(instr)
@@ -303,7 +304,7 @@ class Writer:
         if value is None:
             return self.names.get(name, name)
         alias = f"d{self.names[value.name]}"
-        known = self._alias(value.name) is not None and alias in self._written
+        known = self._alias(value.name) is not None and alias in self.aliases
         return alias if known else self.names.get(name, name)
 
     def _waits(self, instr: Instr, v: Value, made: ast.expr) -> bool:
@@ -349,19 +350,13 @@ class Writer:
             total = self._alias(x.name)
             if total is None or self.gradients.givers.get((total, x.name)) != pull.output:
                 continue
-            if x.name not in self.names or f"d{self.names[x.name]}" in self._written:
+            if x.name not in self.names or f"d{self.names[x.name]}" in self.aliases:
                 continue
             source = self._shown(total, Instr("", (), (), backward_of=pull.output))
             target = f"d{self.names[x.name]}"
-            self._written.add(target)
+            self.aliases.add(target)
             line = Line(f"{target} = {source}", token=self._token(maker))
             self.page.lines.append(self._from(maker, line))
-
-    @property
-    def _written(self) -> set[str]:
-        if not hasattr(self, "_aliases"):
-            self._aliases: set[str] = set()
-        return self._aliases
 
     # ----- remarks -----
 
@@ -428,7 +423,7 @@ class Writer:
 
     def gradient_name(self, value: str) -> str:
         """What the gradient of a forward value is called in the file."""
-        if self._alias(value) is not None and f"d{self.names[value]}" in self._written:
+        if self._alias(value) is not None and f"d{self.names[value]}" in self.aliases:
             return f"d{self.names[value]}"
         return self.names[self.gradients.totals[value]]
 
