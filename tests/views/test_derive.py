@@ -355,6 +355,10 @@ def test_float32_holds_to_its_rounding() -> None:
     loss = (net(bl.randn(3, 1, 6, 6)) ** 2).mean()
     d = bl.see.derive(loss)
     assert d.ok and 0 < d.error < 2e-5
+    net = nn.Sequential(nn.Linear(3, 4), nn.Sigmoid(), nn.Linear(4, 2))
+    loss = F.cross_entropy(net(bl.randn(5, 3)), bl.tensor([0, 1, 0, 1, 1]))
+    d = bl.see.derive(loss, form="index", proofs=True)
+    assert d.ok and 0 < d.error < 2e-5
 
 
 def test_masked_branches_stay_out() -> None:

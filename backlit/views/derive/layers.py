@@ -2,7 +2,8 @@
 
 A layer is `linear`, or a product with a leaf matrix (through the reshapes of vectors, with or
 without a bias), and the activation that alone reads it. Only a whole network that is one chain
-counts: with branches, or other operators between, the four equations are not its own. Says nothing about gradients. Read next: bp.py.
+counts: with branches, or other operators between, the four equations are not its own. Says
+nothing about gradients. Read next: bp.py.
 """
 
 from __future__ import annotations

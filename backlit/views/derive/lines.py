@@ -86,17 +86,27 @@ def disagreement(left: Term, right: Term) -> float:
     return largest / scale if scale > 0 else largest
 
 
-def tolerance(array: Any) -> float:
-    """What rounding may do in the dtype of an array."""
-    dtype = np.asarray(array).dtype
-    return TOLERANCE.get(dtype.itemsize, 1e-12) if dtype.kind in "fV" else 1e-12
+def tolerance(*terms: Term) -> float:
+    """What rounding may do in the coarsest dtype of the arrays in the terms."""
+    return max((_rounding(array) for term in terms for array in _arrays(term)), default=1e-12)
+
+
+def _arrays(term: Term) -> Iterator[np.ndarray]:
+    if isinstance(term, Symbol):
+        yield np.asarray(term.array)
+    for part in term.parts:
+        yield from _arrays(part)
+
+
+def _rounding(array: np.ndarray) -> float:
+    return TOLERANCE.get(array.dtype.itemsize, 1e-12) if array.dtype.kind in "fV" else 1e-12
 
 
 def equation(left: Symbol, sides: Sequence[Term], language: str = "en") -> Line:
     """`left = side = side ...`, checked."""
     error = max((disagreement(left, side) for side in sides), default=0.0)
     shown = _unlike([str(left.tex()), *(str(side.tex()) for side in sides)])
-    return _line(shown, "symbols", error, error <= tolerance(left.array), language)
+    return _line(shown, "symbols", error, error <= tolerance(left, *sides), language)
 
 
 def in_numbers(left: Symbol, sides: Sequence[Term], language: str = "en") -> Line:
@@ -109,7 +119,7 @@ def in_numbers(left: Symbol, sides: Sequence[Term], language: str = "en") -> Lin
         if not _CRAMPED.search(middle):
             shown.append(middle)
     shown.append(summary(left.value) if result is None else result)
-    return _line(_unlike(shown), "numbers", error, error <= tolerance(left.array), language)
+    return _line(_unlike(shown), "numbers", error, error <= tolerance(left, *sides), language)
 
 
 def _power_of_ten(found: re.Match[str]) -> str:
