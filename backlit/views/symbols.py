@@ -66,7 +66,7 @@ def gate_tex(gate: Gate) -> str:
 
 
 def _right_side(gate: Gate) -> str:
-    shown = [wire_tex(w) if w is not None else None for w in gate.inputs]
+    shown = [_operand(w, gate) if w is not None else None for w in gate.inputs]
     present = [name for name in shown if name is not None]
     negative = [f"({name})" if name.startswith("-") else name for name in present]
     if len(present) == len(shown):
@@ -75,6 +75,13 @@ def _right_side(gate: Gate) -> str:
         return str(gate.op.latex(*shown, **gate.params))
     except (TypeError, AttributeError):  # its rule does not know of absent inputs
         return str(gate.op.latex(*present, **gate.params))
+
+
+def _operand(wire: Wire, gate: Gate) -> str:
+    """The name in braces where it has an index: rules of operators may add one of their own."""
+    name = wire_tex(wire)
+    bare = gate.op.elementwise or not set(name) & set("_^")
+    return name if bare else f"{{{name}}}"
 
 
 # Local derivatives whose formula is a matter of cases, as the field writes them.
@@ -102,7 +109,7 @@ def local_tex(gate: Gate, i: int) -> str:
         return gate.local_latex(i, names)
     form = _PRODUCTS.get((gate.op.name, i))
     if form is not None:
-        return form.format(*(wire_tex(w) if w is not None else "" for w in gate.inputs))
+        return form.format(*(_operand(w, gate) if w is not None else "" for w in gate.inputs))
     return r"J^{\top} G"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 from typing import Any
 
 TEXT = {"en": str, "zh": str}
@@ -45,9 +46,37 @@ def circuit(found: dict[str, Any], outer: dict[str, dict]) -> None:
     groups(found["groups"], found["gates"])
 
 
+def tex(text: str) -> None:
+    """Braces match, and no symbol has two subscripts or two superscripts."""
+    tokens = re.findall(r"\\[A-Za-z]+|\\.|[{}_^&]|[^\s]", text)
+    assert not _group(tokens, 0, text)[1:], text
+
+
+def _group(tokens: list[str], i: int, text: str) -> tuple[int, ...]:
+    """Read up to the closing brace; its place, or nothing more at the end."""
+    scripts: set[str] = set()
+    while i < len(tokens):
+        token = tokens[i]
+        if token == "}":
+            return i, 1
+        if token in "_^":
+            assert token not in scripts, f"two of {token} in {text}"
+            scripts.add(token)
+            i += 1
+            token = tokens[i]
+        else:
+            scripts = set()
+        if token == "{":
+            i, closed = _group(tokens, i + 1, text)
+            assert closed, text
+        i += 1
+    return (i,)
+
+
 def wire(w: dict[str, Any], gates: set[str]) -> None:
     assert w["kind"] in ("input", "parameter", "constant", "value")
     assert w["name"] and w["tex"] and w["dtype"]
+    tex(w["tex"])
     assert (w["kind"] == "value") == (w["maker"] is not None)
     assert w["maker"] is None or w["maker"] in gates
     for numbers_ in (w["value"], w["grad"]):
@@ -96,6 +125,7 @@ def gate(g: dict[str, Any], known: dict[str, dict], made: set[str]) -> None:
             assert key in known
             made.add(key)
     assert g["op"] and g["symbol"] and g["tex"]
+    tex(g["tex"])
     assert set(g["forward_text"]) == set(g["backward_text"]) == set(TEXT)
     assert g["forward_text"]["en"] and g["forward_text"]["zh"]
     assert g["backward_text"]["en"] and g["backward_text"]["zh"]
@@ -103,6 +133,7 @@ def gate(g: dict[str, Any], known: dict[str, dict], made: set[str]) -> None:
     for b in g["backward"]:
         key = g["inputs"][b["input"]]
         assert key is not None and b["local_tex"]
+        tex(b["local_tex"])
         shape = known[key]["shape"]
         numbers(b["upstream"])
         numbers(b["downstream"], shape)
