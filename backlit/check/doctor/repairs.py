@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from backlit.check.doctor.subjects import Subject
-from backlit.check.doctor.tape import Call, Edit, Tape, slots_of, written
+from backlit.check.doctor.tape import Call, Edit, Swaps, Tape, slots_of, written
 from backlit.check.doctor.truth import Point
 from backlit.check.doctor.whole import Case, Find, describe
 
@@ -44,7 +44,7 @@ class Trial:
     site: Site | None
     make: Callable[[Tape], dict[int, Edit]]
     finish: Callable[[Tape, list, dict], dict] | None = None  # a change of the claims themselves
-    swaps: dict[int, int] | None = None  # forward values that are read as others
+    swaps: Swaps | None = None  # forward values that are read as others
     inputs: tuple[str, ...] = ()  # what it is known to mend; nothing: all
 
 

@@ -7,7 +7,7 @@ Knows no array library: trace_numpy.py, trace_tensor.py and trace_torch.py write
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Edit = Callable[["Call", list, dict, list], Any]
+Swaps = Mapping[int, "int | Callable[[list], Any]"]
 
 
 class Ref(NamedTuple):
@@ -94,18 +95,20 @@ class Tape:
         return self._play(self._start(given), self.calls[: self.half], edits)
 
     def run_backward(self, edits: dict[int, Edit] | None = None,
-                     swaps: dict[int, int] | None = None,
+                     swaps: Swaps | None = None,
                      only: list[Call] | None = None) -> list[Any]:  # fmt: skip
         """The same as `run` with edits in the backward only, without doing the forward again.
 
-        `swaps`: slots of the forward that the backward reads as another slot. `only`: the calls
-        to make, where not all of them are of interest.
+        `swaps`: slots that the backward reads as another slot, or as a function of the slots.
+        `only`: the calls to make, where not all of them are of interest.
         """
         env = self.run_forward() if self._writes_back else list(self._middle)
         for slot in self._late_sources:
             env[slot] = self.fresh(self.sources[slot])
         if swaps:
-            kept = {old: env[new] for old, new in swaps.items()}
+            kept = {
+                old: env[new] if isinstance(new, int) else new(env) for old, new in swaps.items()
+            }
             for old, value in kept.items():
                 env[old] = value
         return self._play(env, self.calls[self.half :] if only is None else only, edits)

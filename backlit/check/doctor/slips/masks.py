@@ -44,6 +44,11 @@ def masks(bench: Bench) -> Iterator[Trial]:
                 one = _one_where(of)
                 yield Trial("mask_not_reused", 2.05, f"1 where {words}", site,
                             times_value(site, spot, slots, one, False, join=one))  # fmt: skip
+    for seed in sorted(tape.seeds):
+        for words, slots, of in found:
+            if np.shape(tape.values[slots[0]]) == np.shape(tape.values[seed]):
+                yield Trial("mask_not_reused", 1.73, f"the mask of {words}", None,
+                            _nothing, swaps={seed: _product(seed, slots[0], of)})  # fmt: skip
     for name in bench.case.wrong:
         for words, slots, of in found:
 
@@ -54,6 +59,10 @@ def masks(bench: Bench) -> Iterator[Trial]:
             if np.shape(tape.values[slots[0]]) == bench.case.points[0].values[name].shape:
                 yield Trial("mask_not_reused", 1.74, f"the mask of {words}", None,
                             lambda tape: {}, finish)  # fmt: skip
+
+
+def _product(seed: int, slot: int, of: Callable[[Any], Any]) -> Callable[[list], Any]:
+    return lambda env: env[seed] * of(env[slot])
 
 
 def _times(k: float) -> Callable[[Any], Any]:
@@ -119,6 +128,11 @@ def values(bench: Bench) -> Iterator[Trial]:
                 return {**claims, name: np.asarray(claims[name]) * of(env[slots[0]])}
 
             yield Trial(*_factor(form, words), None, lambda tape: {}, finish)
+    for seed in sorted(tape.seeds):
+        for (form, of), (words, slots) in itertools.product(DERIVED, stock):
+            if _spreads(np.shape(tape.values[slots[0]]), np.shape(tape.values[seed])):
+                yield Trial(*_factor(form, words), None, lambda tape: {},
+                            swaps={seed: _product(seed, slots[0], of)})  # fmt: skip
     for site, calls, position in places(bench):
         value = value_at(tape, calls[0], position)
         for (form, of), (words, slots) in itertools.product(DERIVED, stock):
@@ -137,3 +151,7 @@ def _spreads(small: tuple, large: tuple) -> bool:
     return len(small) <= len(large) and all(
         a in (1, b) for a, b in zip(reversed(small), reversed(large))
     )
+
+
+def _nothing(tape: Tape) -> dict[int, Edit]:
+    return {}
