@@ -18,10 +18,10 @@ from backlit.errors import ProgramError
 from backlit.ops.op import REGISTRY, Composite, apply
 from backlit.program import capture
 from backlit.program.ir import Instr, Program, Value
+from backlit.views.source.frame import written
 from backlit.views.source.listing import Listing, Trail
 from backlit.views.source.literals import Unprintable, numpy_dtype
 from backlit.views.source.source import Source
-from backlit.views.source.writer import Writer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "ops"))
 import harness
@@ -33,8 +33,8 @@ NOT_ALONE = {"callback"}  # the user's own Python
 
 def run(made: Listing) -> list:
     """The outputs of a Program as its printed file computes them."""
-    writer = Writer(made)
-    text = Source(writer.write())
+    shown, writer = written(made)
+    text = Source(shown)
     text.arrays = writer.stored
     found = text.run()
     assert "backlit" not in text.replace("written by Backlit", "")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from backlit.errors import ProgramError
+from backlit.views.source.frame import written
 from backlit.views.source.listing import fused as fused_listing
 from backlit.views.source.listing import listing
 from backlit.views.source.literals import Unprintable, numpy_dtype
@@ -83,12 +84,10 @@ def source(subject: Any, *inputs: Any, path: Any = None, fused: bool = False,
         path, inputs = inputs[0], inputs[1:]
     made = listing(subject, inputs, gradient, **values)
     try:
-        writer = Writer(made)
-        if fused:
-            writer = Writer(fused_listing(made, writer.names))
-        text = Source(writer.write())
+        shown, writer = written(fused_listing(made, Writer(made).names) if fused else made)
     except Unprintable as error:
         raise ProgramError(str(error), hint="write it with operators: bl.where, ...") from None
+    text = Source(shown)
     text.arrays = {k: np.asarray(a, numpy_dtype(a.dtype)) for k, a in writer.stored.items()}
     text.names = writer.names
     text.gradients = {

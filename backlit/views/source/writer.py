@@ -2,20 +2,22 @@
 
 A forward line is one operator. A line of the backward is one contribution to one gradient: what a
 rule computes on the way and reads once is written into it. Numbers are computed in the Program's
-own order of operations, so they are the reference's. Read next: expressions.py, naming.py.
+own order of operations, so they are the reference's.
+Read next: frame.py, expressions.py, naming.py.
 """
 
 from __future__ import annotations
 
 import ast
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from backlit.backends import reference
 from backlit.ops.op import REGISTRY
-from backlit.program.ir import Instr, Program, Value
+from backlit.program.ir import Instr, Value
 from backlit.program.parts import needed, read_by
 from backlit.views.source.expressions import Expressions
 from backlit.views.source.gradients import gradients
@@ -24,17 +26,10 @@ from backlit.views.source.layout import Line, Page
 from backlit.views.source.listing import Listing
 from backlit.views.source.literals import array_text, dtype_name, numpy_dtype
 from backlit.views.source.loops import GROUPS
-from backlit.views.source.naming import RESERVED, names_of
-from backlit.views.source.rolled import Names, renaming, rolled
+from backlit.views.source.naming import names_of
 from backlit.views.source.tidy import tidied
 
 LONGEST = 88  # characters of a line that takes in what leads to it
-_QUIET = frozenset((
-    "add", "sub", "mul", "neg", "relu", "maximum", "minimum", "abs", "sum", "mean", "matmul",
-    "linear", "permute", "reshape", "expand", "sum_to", "tanh", "where", "gt", "lt", "ge", "le",
-    "eq", "ne", "cast", "squeeze", "unsqueeze", "square", "conv", "conv_grad_input",
-    "conv_grad_weight", "sin", "cos", "slice", "slice_put", "cat", "stack",
-))  # fmt: skip
 
 
 class Writer:
@@ -91,90 +86,14 @@ class Writer:
         operators = [REGISTRY.get(i.op) for i in self.instrs]
         if not all(op and (op.elementwise or op.name == "cast") for op in operators):
             return False
-        from dataclasses import replace
-
         everything = replace(self.program, outputs=tuple(values))
         arrays = [self.made.arrays[v.name] for v in self.program.inputs]
         return all(np.isfinite(a).all() for a in reference.run(everything, arrays))
 
-    # ----- the file -----
+    # ----- the lines -----
 
-    def write(self) -> str:
-        """The text of the file."""
-        self._forward_and_on()
-        body, self.page = self.page, Page()
-        self._top()
-        self.page.lines += self._with_loops(body.lines)
-        self._main()
-        return self.page.text()
-
-    def _with_loops(self, lines: list[Line]) -> list[Line]:
-        """What recording wrote out step by step, as loops; an update's lines are no steps."""
-        kept = {x.name for x in self.program.outputs if isinstance(x, Value)}
-        kept |= {*self.made.names, self.made.loss}
-        kept |= {g for v, g in self.gradients.totals.items() if v in self.program_inputs}
-        values = {self.names[v] for v in self.names} | self.aliases
-        names = Names(values | self.helpers.taken | set(RESERVED), values,
-                      {self.names[k] for k in kept if k in self.names})  # fmt: skip
-        names.kept |= {self.gradient_name(v) for v in self.program_inputs
-                       if v in self.gradients.totals and v in self.names}  # fmt: skip
-        made: list[Line] = []
-        renamed: dict[str, str] = {}
-        for title, section in _sections(lines):
-            inside = names.places if title == "backward" else {}
-            section = [renaming(line, renamed | inside) for line in section]
-            if title in ("forward", "backward"):
-                section, news = rolled(section, names, title == "backward")
-                renamed |= news
-            made += section
-            names.lines |= {key: line for line in section for key in line.keys}
-        self.names = {k: renamed.get(v, v) for k, v in self.names.items()}
-        return made
-
-    @property
-    def program_inputs(self) -> set[str]:
-        return {v.name for v in self.program.inputs}
-
-    def _top(self) -> None:
-        page = self.page
-        page.add(f'"""{self._title()}"""')
-        page.add()
-        modules = sorted(self.helpers.modules - {"np"})
-        if self.stored:
-            page.add("from pathlib import Path")
-        for name in modules:
-            page.add(f"import {name}")
-        if modules or self.stored:
-            page.add()
-        page.add("import numpy as np")
-        if any(i.op not in _QUIET for i in self.instrs) and not self.plain:
-            page.add()
-            page.add('np.seterr(all="ignore")', "infinities and NaN show in the values")
-        if self.helpers.texts:
-            page.heading("operators that are more than one expression")
-            for text in self.helpers.texts.values():
-                if text.startswith("def "):
-                    page.add()
-                    page.add()
-                page.add(text)
-            page.add()
-        if self.stored:
-            page.add()
-            beside = 'Path(__file__).with_suffix(".npz")'
-            page.add(f"with np.load({beside}, allow_pickle=False) as file:")
-            page.add("data = dict(file)", indent=4)
-
-    def _title(self) -> str:
-        kind = "Forward and backward" if self.gradients.pulls else "The Program"
-        if self.made.refills and self.gradients.pulls:
-            kind = "Forward, backward and update"
-        shown = self.made.title.replace("\\", "\\\\").replace('"', "'")
-        values = _values(self.program)
-        half = any(v.dtype.is_floating_point and v.dtype.itemsize == 2 for v in values)
-        stated = " 16-bit floats are computed in float32." if half else ""
-        return f"{kind} of {shown}, written by Backlit; it needs only NumPy.{stated}"
-
-    def _forward_and_on(self) -> None:
+    def lines(self) -> list[Line]:
+        """Inputs, forward, backward and update."""
         self._inputs()
         last_backward = max((n for n, i in enumerate(self.instrs) if i.backward_of), default=-1)
         pulls = list(self.made.pulls)
@@ -188,6 +107,7 @@ class Writer:
         for new, old in self.made.refills.items():
             if self.names.get(new, self.names[old]) != self.names[old] and new in self.makers:
                 self.page.add(f"{self.names[old]} = {self.names[new]}", "for the next step")
+        return self.page.lines
 
     def _open(self, section: str) -> None:
         if section != self.section:
@@ -391,52 +311,8 @@ class Writer:
         first = next((v.name for v in instr.outputs if v is not None), "")
         return self.made.lines.get(first, instr.line)
 
-    # ----- what it prints -----
-
-    def _main(self) -> None:
-        page = self.page
-        page.add()
-        page.add()
-        page.add('if __name__ == "__main__":')
-        shown = 0
-        if self.made.loss in self.names:
-            name = self.names[self.made.loss]
-            page.add(f'print("{name} =", {name})', indent=4)
-            shown += 1
-        for v in self.program.inputs:
-            if v.name in self.gradients.totals and v.name in self.names:
-                total = self.gradients.totals[v.name]
-                if total not in self.makers and total not in self.seeds:
-                    continue
-                name = self.gradient_name(v.name)
-                size = f"np.linalg.norm({name})"
-                text = f'"{name} =", {name}' if v.shape == () else f'"|{name}| =", {size}'
-                page.add(f"print({text})", indent=4)
-                shown += 1
-        if not shown:
-            for x in self.program.outputs:
-                if isinstance(x, Value):
-                    page.add(f'print("{self.names[x.name]} =", {self.names[x.name]})', indent=4)
-                    shown += 1
-        if not shown:
-            page.add("pass", indent=4)
-
     def gradient_name(self, value: str) -> str:
         """What the gradient of a forward value is called in the file."""
         if self._alias(value) is not None and f"d{self.names[value]}" in self.aliases:
             return f"d{self.names[value]}"
         return self.names[self.gradients.totals[value]]
-
-
-def _values(program: Program) -> list[Value]:
-    return [*program.inputs, *(v for i in program.instrs for v in i.outputs if v is not None)]
-
-
-def _sections(lines: list[Line]) -> list[tuple[str, list[Line]]]:
-    """Lines by the headings that they stand under."""
-    found: list[tuple[str, list[Line]]] = [("", [])]
-    for line in lines:
-        if line.text.startswith("# ----- "):
-            found.append((line.text[8:-6], []))
-        found[-1][1].append(line)
-    return found
