@@ -179,3 +179,18 @@ def test_html_escapes_what_pages_say():
 def test_an_unknown_page_is_refused():
     with pytest.raises(ArgumentError, match="no page 'E99'"):
         errata.find("E99")
+
+
+def test_the_command_line_shows_pages(tmp_path):
+    from typer.testing import CliRunner
+
+    from backlit.cli import app
+
+    runner = CliRunner()
+    found = runner.invoke(app, ["errata", "E48"])
+    assert found.exit_code == 0 and "refuted" in found.output
+    assert runner.invoke(app, ["errata", "E99"]).exit_code == 1
+    file = tmp_path / "page.html"
+    found = runner.invoke(app, ["errata", "E48", "--html", str(file)])
+    assert found.exit_code == 0 and "1 page in" in found.output
+    assert "<h2>E48" in file.read_text(encoding="utf-8")
