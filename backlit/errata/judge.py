@@ -44,8 +44,12 @@ class Derivative:
         found = examine(self.text, self.values)
         if found.ok:
             return Verdict(True, f"the doctor: {found}")
-        counter = smallest_counterexample(self.text, self.values)
+        counter = smallest_counterexample(self.text, self.values) or _first_failure(found)
         return Verdict(False, *_told(found), counter=counter)
+
+
+def _first_failure(found: Diagnosis) -> str:
+    return found.failures[0] if found.failures else ""
 
 
 def _told(found: Diagnosis) -> tuple[str, str]:
@@ -71,7 +75,7 @@ class HandWritten:
             found = doctor((self.forward, self.backward), dict(self.inputs))
         if found.ok:
             return Verdict(True, f"the doctor: {found}")
-        return Verdict(False, *_told(found))
+        return Verdict(False, *_told(found), counter=_first_failure(found))
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ class Equals:
                 return Verdict(False, f"{_at(point)} it can't be computed: {_first_line(error)}")
             if found.shape != wanted.shape:
                 told = f"{_at(point)} its shape is {found.shape}, it should be {wanted.shape}"
-                return Verdict(False, told)
+                return Verdict(False, told, counter=told)
             gap = float(np.max(np.abs(found - wanted), initial=0.0))
             if not gap <= self.tolerance * max(1.0, float(np.abs(wanted).max(initial=0.0))):
                 told = f"{_at(point)} it gives {_number(found)}, it should be {_number(wanted)}"

@@ -63,6 +63,13 @@ def test_a_planted_swap_flips_the_verdict(number):
     assert stands.verdict.en == "stands"
 
 
+def test_refuted_derivatives_and_code_have_a_counterexample():
+    for page in ERRATA:
+        for finding in page.found[0]:
+            if not isinstance(finding.statement, Experiment):
+                assert finding.verdict.counter, (page.number, finding.statement.shown)
+
+
 def test_no_verdict_is_written_down():
     fields = {f.name for f in dataclasses.fields(Erratum)}
     assert fields == {"number", "text", "title", "why", "printed", "corrected"}
