@@ -335,8 +335,19 @@ def test_gates_are_focused_in_computing_order(browser: Chromium) -> None:
             page.keyboard.press("Tab")
             order.append(page.evaluate("document.activeElement.dataset.item"))
         assert order == [f"g{i}" for i in range(8)]
+        assert page.evaluate("document.querySelector('.stage').scrollLeft") == 0
         named = page.get_by_role("button", name="sigy = 0.01799")
         assert named.count() == 1 and "gradient 0.5121" in named.get_attribute("aria-label")
+
+
+def test_the_focus_stays_in_view(browser: Chromium) -> None:
+    with browser.open(chain(60), size=PHONE) as page:
+        stage = page.locator(".stage").bounding_box()
+        page.locator(".language").focus()
+        for _ in range(25):
+            page.keyboard.press("Tab")
+            box = page.locator(":focus").bounding_box()
+            assert stage["y"] <= box["y"] <= stage["y"] + stage["height"] - box["height"]
 
 
 def test_both_languages(browser: Chromium) -> None:

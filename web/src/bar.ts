@@ -28,7 +28,7 @@ export class Bar {
     const focused = this.buttons.contains(document.activeElement)
       ? [...this.buttons.children].indexOf(document.activeElement!) : -1;
     const one = (word: Word & Icon, off: boolean, act: () => void) =>
-      button(icon(word), { "aria-label": t(word), title: t(word), "aria-disabled": off }, act);
+      button(icon(word), { "aria-label": t(word), title: t(word), "aria-disabled": off && "true" }, act);
     this.buttons.setAttribute("aria-label", t("steps"));
     clear(this.buttons,
       one("first", at === 0, () => this.walk.first()),

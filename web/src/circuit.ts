@@ -46,6 +46,7 @@ export class CircuitView {
     new ResizeObserver(() => this.viewport.untouched && this.home()).observe(this.element);
     this.svg.addEventListener("click", (e) => this.click(e));
     this.svg.addEventListener("dblclick", (e) => this.doubleClick(e));
+    this.element.addEventListener("focusin", (e) => this.follow(e));
   }
 
   /** Lay out and draw; what `keep` names stays where it is on the screen. */
@@ -168,6 +169,12 @@ export class CircuitView {
     else if (item) this.touches.chooseItem(item);
     else if (wire) this.touches.chooseWire(wire);
     else this.touches.chooseNothing();
+  }
+
+  /** The keyboard's focus never leaves the view. */
+  private follow(e: FocusEvent): void {
+    const { item } = this.touched(e);
+    if (item && (e.target as Element).matches(":focus-visible")) this.reveal(item, 0);
   }
 
   private doubleClick(e: MouseEvent): void {
