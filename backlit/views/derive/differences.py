@@ -38,7 +38,7 @@ def unlike(gate: Gate) -> tuple[float, float] | None:
             return None
         claimed = float(np.sum(wide(downstream) * direction))
         slope, bend, scale = found
-        if abs(slope - claimed) > TOLERANCE * max(scale, abs(claimed)) + 5 * bend:
+        if abs(slope - claimed) > TOLERANCE * max(scale, abs(claimed)) + bend:
             return slope, claimed
     return None
 
@@ -55,7 +55,7 @@ def _fits(gate: Gate) -> bool:
 
 def _symmetric(x: np.ndarray) -> bool:
     return (
-        x.ndim > 1 and x.shape[-1] == x.shape[-2]
+        x.ndim > 1 and x.shape[-1] > 1 and x.shape[-1] == x.shape[-2]
         and np.allclose(wide(x), np.swapaxes(wide(x), -1, -2))
     )  # fmt: skip
 
@@ -73,15 +73,12 @@ def _slopes(gate: Gate, i: int, direction: np.ndarray) -> tuple[float, float, fl
         if outputs is None:
             return None
         weighed.append(outputs)
-    sums = [sum(float(np.sum(g * y)) for g, y in found) for found in weighed]
-    below, above = (sums[1] - sums[0]) / step, (sums[2] - sums[1]) / step
-    size = sum(
-        float(np.sum(np.abs(g * (after - before)))) / step
-        for (g, after), (_, before) in zip(weighed[2], weighed[1])
-    )
-    if not np.isfinite([below, above, size]).all():
-        return None
-    return (above + below) / 2, abs(above - below), size
+    slope = bend = size = 0.0
+    for (g, before), (_, at), (_, after) in zip(*weighed):
+        slope += float(np.sum(g * (after - before))) / (2 * step)
+        bend += float(np.sum(np.abs(g * (after - 2 * at + before)))) / step
+        size += float(np.sum(np.abs(g * (after - before)))) / step
+    return (slope, bend, size) if np.isfinite([slope, bend, size]).all() else None
 
 
 def _wide(value: Any) -> Any:

@@ -76,7 +76,8 @@ def disagreement(left: Term, right: Term) -> float:
     a, b = (np.asarray(t.value, np.float64) for t in (left, right))
     if a.shape != b.shape:
         return float("inf")
-    apart = np.abs(a - b)
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(a - b)
     # What a mask keeps out has gradient 0, whatever it computed.
     apart = np.where((a == b) | (np.isnan(a) & np.isnan(b)) | (np.isnan(b) & (a == 0)), 0.0, apart)
     largest = float(np.max(apart, initial=0.0))

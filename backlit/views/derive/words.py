@@ -17,7 +17,7 @@ WORDS = {
     ),
     "paths": ("All paths, multiplied out", "展开所有路径"),
     "collapse": ("Several gates as one", "多个门合并为一个"),
-    "where": ("Here", "其中"),
+    "where": ("Here:", "其中："),
     "layers": ("Layer by layer: BP1 to BP4", "逐层：BP1 至 BP4"),
     "layer": ("Layer {layer}", "第 {layer} 层"),
     "notation": ("The same by elements", "按元素写出"),
