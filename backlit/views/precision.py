@@ -235,8 +235,9 @@ def _layer(module: str) -> str:
 
 
 def _deviation(narrow: np.ndarray, wide: np.ndarray) -> float:
-    norm = float(np.linalg.norm(wide))
-    gap = float(np.linalg.norm(narrow.astype(np.float64) - wide))
+    differ = narrow != wide  # masked scores are minus infinity in both
+    norm = float(np.linalg.norm(wide[np.isfinite(wide)]))
+    gap = float(np.linalg.norm(narrow[differ].astype(np.float64) - wide[differ]))
     return gap / norm if norm else gap
 
 

@@ -298,8 +298,14 @@ def _costs(instrs: Iterator[Instr]) -> dict[str, int]:
         op: Any = REGISTRY[instr.op]
         if op.elementwise:
             with np.errstate(all="ignore"):
-                op.formula(m, *(np.full(1, 0.5) for _ in instr.inputs), **instr.params)
+                op.formula(m, *map(_probe, instr.inputs), **instr.params)
     return {name: m.calls[name] for name in COSTLY if m.calls[name]}
+
+
+def _probe(value: Any) -> np.ndarray[Any, Any]:
+    """One number of an input's dtype: masks know no fractions."""
+    dtype = value.dtype.numpy if isinstance(value, Value) else np.dtype(np.float64)
+    return np.full(1, 0.5).astype(dtype)
 
 
 def _crossing_lines(c: Crossing) -> list[str]:
