@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit.check.doctor import protocol, repairs, tangents, whole
+from backlit.check.doctor import forks, protocol, repairs, tangents, whole
 from backlit.check.doctor.report import Cause, Diagnosis, place
 from backlit.check.doctor.subjects import Subject
 from backlit.check.doctor.truth import ELEMENTS, Point, agrees_along, along, complete, is_coarse
@@ -181,6 +181,8 @@ def _explanations(subject: Subject, groups: list[list[Point]], wrong: list[str],
     known = min([f.order for f in finds if set(f.inputs) >= set(wrong)], default=99.0)
     tapes = repairs.tapes(subject, points)[:3] if known > 1 else []
     if tapes:
+        finds += forks.causes(case, tapes, subject.accumulates)
+        known = min([known, *(f.order for f in finds if set(f.inputs) >= set(wrong))])
         finds += repairs.causes(case, tapes, known)
         best = min([f.order for f in finds if len(f.inputs) == len(wrong)], default=99.0)
         finds += tangents.causes(case, tapes, subject) if best > 1.6 else []

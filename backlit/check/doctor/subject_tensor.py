@@ -26,6 +26,7 @@ class TensorSubject(Subject):
 
     def __init__(self, function: Callable[..., Any], inputs: Any, signature: Any = None):
         self.function = function
+        self.accumulates = False
         self.functions = (function,)
         self.chance = Chance()
         self.generators = generators_of(function)
@@ -156,6 +157,7 @@ def of_function(subject: Any, inputs: Any) -> TensorSubject | None:
             [p.replace(default=p.empty) for p in parameters]
         )
         made = TensorSubject(owner.apply, inputs, signature)
+        made.accumulates = True
         made.functions = (forward, owner.backward)
         made.generators = generators_of(forward, owner.backward)
         return made

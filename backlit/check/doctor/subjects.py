@@ -29,6 +29,7 @@ class Subject:
     values: dict[str, np.ndarray]
     lowered: tuple[str, ...] = ()  # inputs that were given in float32
     functions: tuple[Any, ...] = ()
+    accumulates: bool = True  # the claims add up contributions by hand
     coarse: bool = False  # float64 values are rounded to float32 on the way
 
     @property

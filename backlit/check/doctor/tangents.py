@@ -86,14 +86,7 @@ class Slopes:
     def along(self, k: int, edits: dict[int, Edit] | None) -> np.ndarray:
         """The slopes at the k-th point."""
         p, tape = self.taped[k]
-        found = []
-        for move in self.directions[k]:
-            up, down = (
-                _weighted(tape, p, {n: v + t * move[n] for n, v in p.values.items()}, edits)
-                for t in (STEP, -STEP)
-            )
-            found.append((up - down) / (2 * STEP))
-        return np.array(found)
+        return np.array([slope_along(tape, p, move, edits) for move in self.directions[k]])
 
     def share(self, edits_for: Any) -> float | None:
         """What the claims hold of the contribution that the edits take away, if one number."""
@@ -111,6 +104,16 @@ class Slopes:
             if np.abs(self.claimed[k] - without - share * part).max() > 2e-5 * self.top:
                 return None
         return share
+
+
+def slope_along(tape: Tape, p: Point, move: dict[str, np.ndarray],
+                edits: dict[int, Edit] | None) -> float:  # fmt: skip
+    """The slope of the weighted outputs when the inputs move, with edits of the forward."""
+    up, down = (
+        _weighted(tape, p, {n: v + t * move[n] for n, v in p.values.items()}, edits)
+        for t in (STEP, -STEP)
+    )
+    return (up - down) / (2 * STEP)
 
 
 def _weighted(tape: Tape, p: Point, values: dict, edits: dict[int, Edit] | None) -> float:
@@ -191,7 +194,7 @@ def _held(case: Case, slopes: Slopes, held: list[tuple[Any, Place]]) -> Find | f
         edits: dict[int, Edit] = {}
         for key, place in held:
             calls = tape.forward_sites.get(key, [])[place.part]
-            edits.update(_holding(tape, Place(calls, place.position, place.inner)))
+            edits.update(holding(tape, Place(calls, place.position, place.inner)))
         return edits
 
     try:
@@ -203,7 +206,7 @@ def _held(case: Case, slopes: Slopes, held: list[tuple[Any, Place]]) -> Find | f
     return _meaning(case, c, held[0][1].calls[0])
 
 
-def _holding(tape: Tape, place: Place) -> dict[int, Edit]:
+def holding(tape: Tape, place: Place) -> dict[int, Edit]:
     """Edits under which the operand has the value that it has without a step."""
     kept: dict[int, Any] = {}
 
