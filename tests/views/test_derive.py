@@ -344,6 +344,16 @@ def test_a_wrong_local_derivative_is_told(monkeypatch: pytest.MonkeyPatch) -> No
     assert told.endswith("differences give 1.573, the rule 1.076.")
 
 
+def test_a_hook_is_told() -> None:
+    x = t([1.0, 2.0])
+    y = x * 2
+    y.register_hook(lambda g: g * 3)
+    d = bl.see.derive(y.sum())
+    assert not d.ok and "A hook of the program changes the gradient of y here." in str(d)
+    assert line(d, "∂f/∂y").startswith("∂f/∂y = (∂f/∂f) 1₂ ✗")
+    assert printed(d, "∂f/∂x") == "[6, 6]"
+
+
 def test_a_kink_is_not_told() -> None:
     assert bl.see.derive(bl.relu(t([0.0, 1.0, -1.0])).sum()).ok
     assert bl.see.derive(t([1.0, -3.0]).abs().sum()).ok

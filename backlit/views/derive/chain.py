@@ -95,6 +95,8 @@ class Chain:
         sides.append(concrete)
         closed = closed_form(wire, self.notation) or with_penalty(wire, parts, self.notation)
         yield equation(left, [*sides, *([closed] if closed is not None else [])], self.language)
+        if _hooked(wire):
+            yield words(*sentence("hook", self.language, self.notation.symbol(wire)))
         yield from self._by_indices(wire)
         if self.numbers:
             yield in_numbers(left, [concrete], self.language)
@@ -149,6 +151,14 @@ class Chain:
             g = self.notation.grad(gate.output, gate.upstream[0])
             terms.append(Times(g, local(gate, wire, self.notation)))
         return added(terms)
+
+
+def _hooked(wire: Wire) -> bool:
+    """Whether the program hangs a hook on the value, which may change its gradient."""
+    if wire.maker is None:
+        return bool(getattr(wire.tensor, "_hooks", None))
+    hooks = getattr(wire.maker.node, "hooks", None) or {}
+    return bool(hooks.get(wire.output))
 
 
 def _moment(wire: Wire) -> float:

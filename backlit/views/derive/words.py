@@ -35,6 +35,10 @@ WORDS = {
         " differences give {slope}, the rule {claimed}.",
         "{name} 的规则不是其前向计算的导数：差分得 {slope}，规则得 {claimed}。",
     ),
+    "hook": (
+        "A hook of the program changes the gradient of {name} here.",
+        "程序的钩子在此改变了 {name} 的梯度。",
+    ),
     "broken": ("does not hold: off by {error:.1e}", "不成立：相差 {error:.1e}"),
     "svm": ("Margins above 0 pass the gradient on", "间隔大于 0 的项传递梯度"),
     "quadratic": ("Quadratic cost", "二次代价"),
