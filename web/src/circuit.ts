@@ -21,6 +21,9 @@ export interface Touches {
   chooseNothing(): void;
 }
 
+/** What a new layout does to the view: stay, show what was toggled, or go where a search led. */
+export type After = "stay" | "show" | "jump";
+
 // Text smaller than this share of its size is hard to read.
 const READABLE = 0.7;
 
@@ -50,7 +53,9 @@ export class CircuitView {
   }
 
   /** Lay out and draw; what `keep` names stays where it is on the screen. */
-  async show(view: Visible, direction: Direction, keep: Item | null): Promise<boolean> {
+  async show(
+    view: Visible, direction: Direction, keep: Item | null, after: After,
+  ): Promise<boolean> {
     const turn = ++this.asked;
     this.element.setAttribute("aria-busy", "true");
     let layout: Layout;
@@ -68,10 +73,10 @@ export class CircuitView {
     this.layout = layout;
     this.view = view;
     this.overview.draw(view, layout);
-    const after = keep && this.corner(keep);
-    if (before && after) this.viewport.pan(before.x - after.x, before.y - after.y);
+    const now = keep && this.corner(keep);
+    if (before && now) this.viewport.pan(before.x - now.x, before.y - now.y);
     else this.home();
-    if (keep) this.reveal(keep);
+    if (keep && after !== "stay") this.reveal(keep, after === "jump" ? READABLE : 0);
     if (focused !== undefined) this.focus(this.model.items.get(focused) ?? null);
     this.element.querySelector(".alarm")?.remove();
     this.element.removeAttribute("aria-busy");

@@ -2,6 +2,7 @@
 
 import { Bar } from "./bar";
 import { CircuitView } from "./circuit";
+import type { After } from "./circuit";
 import { button, clear, h } from "./dom";
 import { icon } from "./icons";
 import type { Icon } from "./icons";
@@ -106,11 +107,11 @@ class Page {
           () => this.translate())));
   }
 
-  private async relayout(keep: Item | null, focus = false): Promise<void> {
+  private async relayout(keep: Item | null, after: After = "show"): Promise<void> {
     this.view = visible(this.model, this.open);
-    const drawn = await this.circuit.show(this.view, this.direction, keep);
+    const drawn = await this.circuit.show(this.view, this.direction, keep, after);
     if (!drawn) return;
-    if (focus) this.circuit.focus(keep);
+    if (after === "jump") this.circuit.focus(keep);
     this.update();
   }
 
@@ -182,16 +183,16 @@ class Page {
     else this.open.add(item.key);
     this.chosen = { item };
     this.tabs.choose(0);
-    this.reopened(item);
+    this.reopened(item, "show");
   }
 
   /** The walk goes on from the same place, in steps of what is drawn now. */
-  private reopened(keep: Item, focus = false): void {
+  private reopened(keep: Item, after: After): void {
     const past = this.steps[this.position - 1];
     this.view = visible(this.model, this.open);
     this.steps = stepsOf(this.view, this.model);
     this.position = this.walking ? placeOf(past, this.steps) : this.steps.length;
-    void this.relayout(keep, focus);
+    void this.relayout(keep, after);
   }
 
   /** Open what holds an item, choose it and bring it into view. */
@@ -204,7 +205,7 @@ class Page {
     this.chosen = { item };
     this.tabs.choose(0);
     if (closed || !this.circuit.shows(item)) {
-      this.reopened(item, true);
+      this.reopened(item, "jump");
       return;
     }
     this.update();
@@ -230,7 +231,8 @@ class Page {
     this.fillHead();
     this.search.relabel();
     this.tabs.update();
-    void this.relayout("item" in (this.chosen ?? {}) ? (this.chosen as { item: Item }).item : null);
+    const anchor = this.view.root.children.find((box) => box.item)?.item ?? null;
+    void this.relayout(anchor, "stay");
   }
 
   private key(e: KeyboardEvent): void {
