@@ -1,8 +1,8 @@
 """Operators as terms: an application by the operator's own LaTeX and its own NumPy forward.
 
 What is printed and what is evaluated are both the operator's rules, read in two ways; nothing
-here describes mathematics a second time. A few operators have terms of their own (terms.py)
-because their LaTeX depends on shapes. Read next: rules.py for the way back.
+here describes mathematics a second time. Operators whose LaTeX depends on shapes have terms of
+their own (forms.py). Read next: rules.py for the way back.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from backlit.views.derive.notation import Notation
 from backlit.views.derive.terms import (
     ATOM,
     SIGN,
+    SUM,
     Number,
     Shown,
     Symbol,
@@ -69,7 +70,7 @@ class Applied(Term):
 
 def _loose(number: Tex) -> Tex:
     """A negative number in parentheses wherever a formula puts it beside a sign."""
-    return Tex(number.text, 1) if number.text.startswith("-") else number
+    return Tex(number.text, SUM) if number.text.startswith("-") else number
 
 
 def _written(term: Term, numbers: bool) -> Any:
@@ -86,8 +87,7 @@ def _given(term: Term) -> Any:
 def _formula_tex(op: Any, shown: list[Any], params: dict[str, Any]) -> Tex:
     if op.symbol or "latex" in vars(op):
         return Tex(op.latex(*(str(Tex.of(s)) for s in shown), **params))
-    made = Tex.of(op.formula(fm.LATEX, *(Tex.of(s) for s in shown), **params))
-    return Tex(op.latex(*map(str, shown), **params)) if len(made.text) > 400 else made
+    return Tex.of(op.formula(fm.LATEX, *(Tex.of(s) for s in shown), **params))
 
 
 def _rule_tex(op: Any, shown: list[Any], params: dict[str, Any]) -> Tex:
