@@ -8,6 +8,7 @@ Parameters are named as in GPT-2 (wte, wpe, h, ln_f), weights kept as Linear kee
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import backlit as bl
 from backlit import nn
@@ -180,3 +181,26 @@ def _drawn(logits: Tensor, temperature: float, top_k: int | None) -> Tensor:
         least = logits.topk(top_k).values[:, -1:]
         logits = logits.masked_fill(logits < least, -math.inf)
     return bl.multinomial(F.softmax(logits / temperature, -1), 1)
+
+
+def from_gpt2(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state of a GPT from GPT-2's published one, whose Linear weights are (in, out).
+
+    Names may start with `transformer.` or not; masks that are kept as buffers are left out, and
+    the last layer takes the token table where it has no weight of its own.
+
+    >>> from backlit.models.gpt import from_gpt2
+    >>> state = {"wte.weight": bl.zeros(5, 8), "h.0.attn.c_attn.weight": bl.zeros(8, 24)}
+    >>> {name: tuple(value.shape) for name, value in from_gpt2(state).items()}["lm_head.weight"]
+    (5, 8)
+    """
+    found: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if name.endswith((".attn.bias", ".attn.masked_bias")):
+            continue
+        turned = name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight"))
+        own = name.startswith(("transformer.", "lm_head."))
+        found[name if own else f"transformer.{name}"] = value.t() if turned else value
+    if "transformer.wte.weight" in found:
+        found.setdefault("lm_head.weight", found["transformer.wte.weight"])
+    return found

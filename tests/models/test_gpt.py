@@ -9,6 +9,7 @@ import pytest
 
 import backlit as bl
 from backlit import models
+from backlit.models.gpt import from_gpt2
 from backlit.nn import functional as F
 
 
@@ -98,6 +99,26 @@ def test_generate_leaves_the_mode_and_keeps_no_graph():
 def test_impossible_draws_are_refused(options):
     with pytest.raises(ValueError, match="temperature must be at least 0"):
         small().generate(bl.tensor([[1]]), 2, **options)
+
+
+@pytest.mark.parametrize("prefix", ["", "transformer."])
+def test_published_states_load(prefix):
+    net, tokens = small(), bl.randint(0, 7, (2, 8))
+    published = {}
+    for name, value in net.state_dict().items():
+        if name == "lm_head.weight":
+            continue
+        inside = name.removeprefix("transformer.")
+        linear = any(part in name for part in ("c_attn.w", "c_proj.w", "c_fc.w"))
+        published[prefix + inside] = value.t() if linear else value
+        if inside.endswith("attn.c_attn.weight"):  # the causal mask, which we compute
+            mask = inside.replace("c_attn.weight", "bias")
+            published[prefix + mask] = bl.ones(1, 1, 8, 8).tril()
+    bl.manual_seed(1)
+    other = models.GPT(7, context=8, width=16, depth=2, heads=4)
+    assert not bl.allclose(other(tokens), net(tokens))
+    other.load_state_dict(from_gpt2(published))
+    assert bl.equal(other(tokens), net(tokens))
 
 
 def test_it_learns_to_go_on():

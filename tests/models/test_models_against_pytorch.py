@@ -227,6 +227,63 @@ def test_twenty_steps(name):
     assert strayed[1] <= 2 * strayed[0] + np.spacing(np.float32(exact.max())), strayed
 
 
+LENGTHS = {
+    "gru": (recurrent, lambda m: m.SequenceClassifier("gru", 3, 6, 2, 4)),
+    "lstm both ways": (
+        recurrent,
+        lambda m: m.SequenceClassifier("lstm", 3, 6, 2, 4, bidirectional=True),
+    ),
+    "attention": (attention, lambda m: m.AttentionClassifier(3, 8, 2, 2, 4)),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_sequences_of_different_lengths(name):
+    file, make = LENGTHS[name]
+    x = np.random.default_rng(2).standard_normal((5, 7, 3))
+    lengths = np.array([3, 7, 1, 5, 7])
+    torch.manual_seed(0)
+    theirs, ours = make(in_pytorch(file)).double(), make(file).double()
+    ours.load_state_dict({k: bl.from_numpy(v.numpy()) for k, v in theirs.state_dict().items()})
+    slopes = []
+    for library, net in ((torch, theirs), (bl, ours)):
+        leaf = library.from_numpy(x).requires_grad_()
+        net(leaf, library.from_numpy(lengths)).square().sum().backward()
+        slopes.append([leaf.grad.numpy(), *(p.grad.numpy() for p in net.parameters())])
+    for expected, found in zip(*slopes):
+        np.testing.assert_allclose(found, expected, 1e-10, 1e-13)
+
+
+NUMBERS = np.random.default_rng(4).standard_normal((4, 6, 5))
+SIGNS = np.sign(NUMBERS[1, :, 0])
+LOSSES = {
+    "perceptron": (perceptron, "perceptron_loss", (NUMBERS[0, :, 0], SIGNS)),
+    "hinge": (svm, "multiclass_hinge", (NUMBERS[0], np.array([0, 4, 2, 2, 1, 3]))),
+    "contrastive": (siamese, "contrastive_loss", (np.abs(NUMBERS[0, :, 0]), SIGNS > 0)),
+    "elbo": (
+        vae,
+        "negative_elbo",
+        (NUMBERS[0], np.abs(np.tanh(NUMBERS[1])), NUMBERS[2], NUMBERS[3]),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses(name):
+    file, function, inputs = LOSSES[name]
+    slopes = []
+    for library, home in ((torch, in_pytorch(file)), (bl, file)):
+        tensors = [library.from_numpy(a.copy()) for a in inputs]
+        leaves = [t for t, a in zip(tensors, inputs) if a.dtype == np.float64]
+        for leaf in leaves:
+            leaf.requires_grad_()
+        loss = getattr(home, function)(*tensors)
+        loss.backward()
+        slopes.append([loss.detach().numpy(), *(leaf.grad.numpy() for leaf in leaves)])
+    for expected, found in zip(*slopes):
+        np.testing.assert_allclose(found, expected, 1e-12, 1e-15)
+
+
 def test_every_family_is_compared():
     files = {case[0].__name__ for case in CASES.values()}
     classes = [c for c in vars(models).values() if inspect.isclass(c)]
