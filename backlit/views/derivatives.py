@@ -31,7 +31,14 @@ def local(gate: Gate, i: int) -> np.ndarray | None:
 
 
 def row(gate: Gate, index: tuple[int, ...], output: int = 0) -> list[np.ndarray | None]:
-    """The row of the Jacobian that belongs to one element of an output: one array per input."""
+    """The row of the Jacobian that belongs to one element of an output: one array per input.
+
+    >>> from backlit.views.derivatives import row
+    >>> x = bl.ones(3, requires_grad=True)
+    >>> gate = bl.views.record(x.cumsum(0).sum()).graph.gates[0]
+    >>> row(gate, (1,))
+    [array([1., 1., 0.], dtype=float32)]
+    """
     target = gate.outputs[output]
     assert target is not None
     seed = np.zeros(target.shape, target.array.dtype)

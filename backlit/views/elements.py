@@ -78,7 +78,14 @@ class Circuit:
 
 def element_circuit(gate: Gate, prefix: str, index: Index | None = None) -> dict[str, Any] | None:
     """The scalar circuit of one element of the output: the one with the largest gradient, if
-    none is asked for; None where the gate has no such element."""
+    none is asked for; None where the gate has no such element.
+
+    >>> from backlit.views.elements import element_circuit
+    >>> a, b = bl.ones(2, 2, requires_grad=True), bl.ones(2, 2)
+    >>> gate = bl.views.record((a @ b).sum()).graph.gates[0]
+    >>> [g["op"] for g in element_circuit(gate, "", (0, 1))["gates"]]
+    ['mul', 'mul', 'sum']
+    """
     place = next((k for k, u in enumerate(gate.upstream) if u is not None), None)
     if place is None or not any(d is not None for d in gate.downstream):
         return None

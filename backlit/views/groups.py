@@ -58,7 +58,13 @@ class Grouping:
 
 
 def grouping(graph: Graph, opened: str | int | None = "auto") -> Grouping:
-    """The groups of a graph; `opened` says which start open: see `choose_open`."""
+    """The groups of a graph; `opened` says which start open: see `choose_open`.
+
+    >>> from backlit.views.groups import grouping
+    >>> model = nn.Sequential(nn.Linear(2, 2), nn.Tanh())
+    >>> [g.title for g in grouping(bl.views.record(model(bl.ones(1, 2)).sum()).graph).groups]
+    ['sequential', 'Linear 0', 'Tanh 1']
+    """
     made = Grouping([], {}, [])
     _runs(made, graph.gates, [_path(g) for g in graph.gates], 0, None)
     _name(made)

@@ -57,7 +57,13 @@ class Layout:
 def place(
     nodes: Sequence[Node], edges: Sequence[Edge], gap: float, between: float, bend: float = 10.0
 ) -> Layout:
-    """Give every node its place: `gap` between neighbours in a layer, `between` layers."""
+    """Give every node its place: `gap` between neighbours in a layer, `between` layers.
+
+    >>> from backlit.views.layers import Edge, Node, place
+    >>> a, b = Node("a", 20, 10), Node("b", 20, 10)
+    >>> place([a, b], [Edge(a, b)], gap=5, between=30).width, b.x
+    (70.0, 50.0)
+    """
     _layers(nodes, edges)
     layers = _with_bends(nodes, edges, bend)
     _order(layers)

@@ -18,7 +18,12 @@ SMALL = 25  # so many elements are shown one by one
 
 
 def exact(value: Any) -> int | float | str:
-    """A number as JSON can hold it without losing a digit."""
+    """A number as JSON can hold it without losing a digit.
+
+    >>> from backlit.views.numbers import exact
+    >>> exact(np.float32(0.5)), exact(True), exact(-np.inf)
+    (0.5, 1, '-inf')
+    """
     value = np.asarray(value)[()]
     if isinstance(value, bool | np.bool_ | int | np.integer):
         return int(value)
@@ -31,7 +36,13 @@ def exact(value: Any) -> int | float | str:
 
 
 def numbers(value: Any, chosen: Iterable[tuple[int, ...]] = ()) -> dict[str, Any]:
-    """The `Numbers` of a snapshot: docs/design/snapshot.md. `chosen` elements come exactly."""
+    """The `Numbers` of a snapshot: docs/design/snapshot.md. `chosen` elements come exactly.
+
+    >>> from backlit.views.numbers import numbers
+    >>> found = numbers(np.array([3.0, 4.0]))
+    >>> found["norm"], found["mean"], found["elements"][1]
+    (5.0, 3.5, {'index': [1], 'value': 4.0})
+    """
     array = np.asarray(value)
     if array.ndim == 0:
         return {"scalar": exact(array)}

@@ -21,7 +21,12 @@ _WIDTHS = {
 
 
 def text_width(text: str, size: float) -> float:
-    """At most as wide as this many pixels is a line of text."""
+    """At most as wide as this many pixels is a line of text.
+
+    >>> from backlit.views.scene import text_width
+    >>> text_width("0.5", 10) < text_width("-0.5", 10)
+    True
+    """
     total = 0.0
     for letter in text:
         if letter in _WIDTHS:

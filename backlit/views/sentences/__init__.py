@@ -42,14 +42,26 @@ def pattern(gate: Gate) -> str | None:
 
 
 def forward_text(gate: Gate) -> Text:
-    """What the gate computes, with its numbers."""
+    """What the gate computes, with its numbers.
+
+    >>> from backlit.views.sentences import forward_text
+    >>> (gate,) = bl.views.record("x * y", x=2, y=3).graph.gates
+    >>> forward_text(gate)["en"]
+    'The multiply gate multiplies x = 2 by y = 3: mul = 6.'
+    """
     if gate.op.elementwise:
         return _text(elementwise.forward(gate))
     return _text(arrays.forward(gate) or arrays.general_forward(gate))
 
 
 def backward_text(gate: Gate, loss: Wire | None = None) -> Text:
-    """How the gate hands its upstream gradient on, and what that means."""
+    """How the gate hands its upstream gradient on, and what that means.
+
+    >>> from backlit.views.sentences import backward_text
+    >>> (gate,) = bl.views.record("x + y", x=2, y=3).graph.gates
+    >>> backward_text(gate)["en"]
+    'The add gate hands its upstream gradient 1 to both inputs.'
+    """
     if upstream(gate) is None or not receivers(gate):
         return _text(_nothing(gate))
     told = [_joining(gate), _backward(gate), _finished(gate), _force(gate, loss)]
