@@ -13,7 +13,15 @@ import numpy as np
 from backlit.check.doctor import forks, protocol, repairs, tangents, whole
 from backlit.check.doctor.report import Cause, Diagnosis, place
 from backlit.check.doctor.subjects import Subject
-from backlit.check.doctor.truth import ELEMENTS, Point, agrees_along, along, complete, is_coarse
+from backlit.check.doctor.truth import (
+    ELEMENTS,
+    Point,
+    agrees_along,
+    along,
+    complete,
+    is_coarse,
+    size_of,
+)
 from backlit.check.doctor.whole import Case, Find
 
 
@@ -53,6 +61,8 @@ def _wrong(subject: Subject, groups: list[list[Point]], bad: list[list[Point]]) 
     generic = any(all(group is not b for b in bad) for group in groups[1:])
     wrong = []
     for name in subject.names:
+        if generic and _only_tied(subject, groups[0], name):
+            continue
         for p in (p for group in bad for p in group):
             mask = p.wrong(name)
             if name in p.disagrees and not p.known[name].all() and not p.kinks[name].any():
@@ -63,6 +73,22 @@ def _wrong(subject: Subject, groups: list[list[Point]], bad: list[list[Point]]) 
                 wrong.append(name)
                 break
     return wrong
+
+
+def _only_tied(subject: Subject, group: list[Point], name: str) -> bool:
+    """Whether equal numbers in an input are all that is the matter: apart, the claims are right."""
+    values = subject.values[name]
+    tied = len(np.unique(values)) < values.size
+    if not tied or not group[0].truth or not group[0].wrong(name).any():
+        return False
+    rng = np.random.default_rng(1)
+    for _ in range(3):
+        apart = values + 1e-3 * size_of(values) * rng.standard_normal(values.shape)
+        moved = {**subject.values, name: apart}
+        p = Point(moved, group[0].seeds, subject.claims(moved, group[0].seeds))
+        if not agrees_along(subject, [p], name, rng):
+            return False
+    return True
 
 
 def _groups(subject: Subject, outputs: list[np.ndarray],

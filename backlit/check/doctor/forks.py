@@ -38,8 +38,8 @@ def causes(case: Case, taped: list[tuple[Point, Tape]], accumulates: bool) -> li
     return finds
 
 
-def _readers(tape: Tape, name: str) -> list[tuple[Any, int]]:
-    """Sites of the forward that read an input, each once, with the first argument that does."""
+def _readers(tape: Tape, name: str) -> list[tuple[Any, int, slice]]:
+    """Sites of the forward that read an input, with the argument that does; rounds of a loop."""
     slot = tape.inputs.get(name)
     found = {}
     for key, calls in tape.forward_sites.items():
@@ -50,11 +50,19 @@ def _readers(tape: Tape, name: str) -> list[tuple[Any, int]]:
                 twice = sum(r.slot == slot for r in refs(calls[0].args)) > 1
                 found[key] = -1 if twice else position
                 break
-    return list(found.items())
+    listed = [(key, position, slice(None)) for key, position in found.items()]
+    rounds = [len(tape.forward_sites[key]) for key in found]
+    if sum(rounds) > READERS or max(rounds, default=1) == 1:
+        return listed
+    return [
+        (key, position, slice(i, i + 1))
+        for (key, position), n in zip(found.items(), rounds)
+        for i in range(n)
+    ]
 
 
 def _missing(case: Case, taped: list[tuple[Point, Tape]], name: str,
-             readers: list[tuple[Any, int]]) -> tuple[int, ...]:  # fmt: skip
+             readers: list[tuple[Any, int, slice]]) -> tuple[int, ...]:  # fmt: skip
     """Which readers the claim leaves out; nothing if that does not explain it."""
     rng = np.random.default_rng(11)
     shares, claims, truths = [], [], []
@@ -65,8 +73,8 @@ def _missing(case: Case, taped: list[tuple[Point, Tape]], name: str,
             moved = {n: move if n == name else np.zeros(v.shape) for n, v in p.values.items()}
             total = slope_along(tape, p, moved, None)
             parts = []
-            for key, position in readers:
-                calls = tape.forward_sites.get(key, [])
+            for key, position, part in readers:
+                calls = tape.forward_sites.get(key, [])[part]
                 edits = holding(tape, Place(calls, position))
                 parts.append(total - slope_along(tape, p, moved, edits))
             shares.append(parts)
@@ -84,9 +92,9 @@ def _missing(case: Case, taped: list[tuple[Point, Tape]], name: str,
     return ()
 
 
-def _find(name: str, lost: list[tuple[Any, int]], accumulates: bool, tape: Tape) -> Find:
-    calls = [tape.forward_sites[key][0] for key, _ in lost]
-    listed = "; ".join(str(c.site) for c in calls)
+def _find(name: str, lost: list[tuple[Any, int, slice]], accumulates: bool, tape: Tape) -> Find:
+    calls = [tape.forward_sites[key][part][0] for key, _, part in lost]
+    listed = "; ".join(dict.fromkeys(str(c.site) for c in calls))
     if not accumulates or all(c.name in SUMMARIES for c in calls):
         text = f"no gradient of {name} comes back through {listed}"
         return Find("detached_path", (name,), text, 0.93, 1.28)

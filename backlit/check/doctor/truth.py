@@ -222,7 +222,7 @@ def complete(subject: Subject, points: list[Point], rng: np.random.Generator,
 def _floor(subject: Subject, values: dict, seeds: list[np.ndarray], start: np.ndarray) -> float:
     """Rounding of the weighted outputs, as a slope."""
     total = float(np.nansum(np.abs(weighted(subject.outputs(values), seeds))))
-    return 1e-12 * total / size_of(start) if np.isfinite(total) else 0.0
+    return 1e-12 * total / size_of(start) + 2e-15 if np.isfinite(total) else 0.0
 
 
 def _contract(p: Point, name: str, place: tuple, found: Slopes, w: np.ndarray) -> None:

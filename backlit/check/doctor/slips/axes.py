@@ -45,8 +45,13 @@ def _axes_together(bench: Bench) -> Iterator[Trial]:
         axis = next((calls[0].kwargs[k] for k in AXES if k in calls[0].kwargs), None)
         if isinstance(axis, int) and calls[0].name in REDUCERS and not site.narrow:
             groups.setdefault(axis, []).append(site)
-    for old, found in groups.items():
-        for new in (0, 1, 2, -1) if len(found) > 1 else ():
+    together = [
+        (old, list(found))
+        for old, every in groups.items()
+        for found in [every, *itertools.combinations(every, 2)][: 20 if len(every) > 1 else 0]
+    ]
+    for old, found in together:
+        for new in (0, 1, 2, -1):
             if new == old:
                 continue
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from backlit.check.doctor.repairs import Bench, Trial
+from backlit.check.doctor.repairs import Bench, Trial, sites
 from backlit.check.doctor.slips.common import (
+    at_site,
     is_float,
     made_by,
     operands,
@@ -19,8 +20,13 @@ from backlit.check.doctor.slips.common import (
     times_value,
     two_valued,
     value_at,
+    with_result,
 )
-from backlit.check.doctor.tape import Tape
+from backlit.check.doctor.tape import Edit, Tape
+
+COMPARISONS = frozenset(
+    ("greater", "less", "greater_equal", "less_equal", "gt", "lt", "ge", "le", "logical_not")
+)
 
 
 def masks(bench: Bench) -> Iterator[Trial]:
@@ -35,6 +41,7 @@ def masks(bench: Bench) -> Iterator[Trial]:
             if np.shape(tape.values[slots[0]]) == np.shape(old):
                 yield Trial("mask_not_reused", 1.72, f"the mask of {words}", site,
                             times_value(site, position, slots, of, True))  # fmt: skip
+    yield from _inverted(bench)
     for site, calls, spot in places(bench):
         shape = shape_at(tape, calls[0], spot)
         for words, slots, of in found:
@@ -59,6 +66,14 @@ def masks(bench: Bench) -> Iterator[Trial]:
             if np.shape(tape.values[slots[0]]) == bench.case.points[0].values[name].shape:
                 yield Trial("mask_not_reused", 1.74, f"the mask of {words}", None,
                             lambda tape: {}, finish)  # fmt: skip
+
+
+def _inverted(bench: Bench) -> Iterator[Trial]:
+    """A comparison the other way round."""
+    for site, calls in sites(bench):
+        if is_mask(made_by(bench.first, calls[0])) and calls[0].name in COMPARISONS:
+            turned = with_result(np.logical_not)
+            yield at_site(site, "mask_not_reused", 1.71, "the mask the other way round", turned)
 
 
 def _product(seed: int, slot: int, of: Callable[[Any], Any]) -> Callable[[list], Any]:
