@@ -10,12 +10,12 @@ import math
 
 import backlit as bl
 from backlit import nn
-from backlit.errors import ArgumentError
+from backlit.errors import ArgumentError, ShapeError
 from backlit.tensor import Tensor
 
 
 class AttentionClassifier(nn.Module):
-    """Sequences (N, T, features), with their `lengths` (N,), to logits (N, classes).
+    """Sequences (N, T, features), with their `lengths` (N,) from 1 to T, to logits (N, classes).
 
     Steps beyond a length are neither attended nor averaged. Without `positions` the order of the
     steps has no influence.
@@ -55,6 +55,11 @@ class AttentionClassifier(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         steps, beyond = x.shape[1], None
         if lengths is not None:
+            if lengths.shape != x.shape[:1]:
+                raise ShapeError(
+                    f"AttentionClassifier: {len(x)} sequences need as many lengths, "
+                    f"got shape {tuple(lengths.shape)}"
+                )
             beyond = bl.arange(steps, device=x.device) >= lengths.unsqueeze(1)
         x = self.embed(x)
         if self.positions:
@@ -62,10 +67,10 @@ class AttentionClassifier(nn.Module):
         for layer in self.layers:
             x = layer(x, src_key_padding_mask=beyond)
         x = self.norm(x)
-        if beyond is None or lengths is None:
+        if beyond is None:
             return self.fc(x.mean(1))  # type: ignore[no-any-return]
-        total = x.masked_fill(beyond.unsqueeze(-1), 0.0).sum(1)
-        return self.fc(total / lengths.unsqueeze(1).to(x.dtype))  # type: ignore[no-any-return]
+        within = (~beyond).unsqueeze(-1).to(x.dtype)
+        return self.fc((x * within).sum(1) / within.sum(1))  # type: ignore[no-any-return]
 
 
 def sinusoids(steps: int, width: int, dtype: bl.dtype | None = None) -> Tensor:

@@ -7,7 +7,7 @@ whose weights are laid out as in PyTorch. One step at a time, written out: cells
 from __future__ import annotations
 
 from backlit import nn
-from backlit.errors import ArgumentError
+from backlit.errors import ArgumentError, ShapeError
 from backlit.tensor import Tensor
 
 _KINDS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
@@ -41,7 +41,7 @@ class RowClassifier(nn.Module):
 
 
 class SequenceClassifier(nn.Module):
-    """Sequences (N, T, features), with their `lengths` (N,), to logits (N, classes).
+    """Sequences (N, T, features), with their `lengths` (N,) from 1 to T, to logits (N, classes).
 
     Each is judged by its state at its own end; with `bidirectional` also by the state of a second
     network that reads it backwards. What lies beyond a length has no influence.
@@ -73,6 +73,11 @@ class SequenceClassifier(nn.Module):
         self.fc = nn.Linear(2 * hidden if bidirectional else hidden, classes)
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+        if lengths is not None and lengths.shape != x.shape[:1]:
+            raise ShapeError(
+                f"SequenceClassifier: {len(x)} sequences need as many lengths, "
+                f"got shape {tuple(lengths.shape)}"
+            )
         return self.fc(self._ends(x, lengths))  # type: ignore[no-any-return]
 
     def _ends(self, x: Tensor, lengths: Tensor | None) -> Tensor:

@@ -119,3 +119,21 @@ def test_impossible_lengths_are_refused(name, lengths):
     x, _ = batch()
     with pytest.raises((ValueError, IndexError, RuntimeError)):
         READERS[name]().double()(x, bl.tensor(lengths))
+
+
+@pytest.mark.parametrize("name", ["gru", "gru both ways", "attention"])
+def test_every_sequence_has_a_length(name):
+    x, lengths = batch()
+    with pytest.raises(RuntimeError, match="4 sequences need as many lengths"):
+        READERS[name]().double()(x, lengths[:1])
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_what_the_padding_holds_does_not_matter(name):
+    x, lengths = batch()
+    net, other = READERS[name]().double(), x.clone()
+    for row, length in enumerate(LENGTHS):
+        other[row, length:] = 1e3
+    np.testing.assert_array_equal(
+        net(x, lengths).detach().numpy(), net(other, lengths).detach().numpy()
+    )

@@ -33,40 +33,26 @@ def test_triplet_loss():
     assert net.triplet_loss(a, p, n, margin=0.3).item() == pytest.approx(expected, rel=1e-9)
 
 
-def pairs():
-    """Noisy copies of two patterns, paired with each other; true where the patterns are one."""
-    bl.manual_seed(0)
-    patterns = bl.randn(2, 6)
-    which = bl.randint(0, 2, (2, 32))
-    a, b = patterns[which[0]], patterns[which[1]]
-    return a + 0.3 * bl.randn(32, 6), b + 0.3 * bl.randn(32, 6), which[0] == which[1]
+def samples(which, patterns):
+    """Noisy copies of the patterns of these numbers."""
+    return patterns[which] + 0.3 * bl.randn(len(which), patterns.shape[1])
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "triplet"])
 def test_alike_ones_come_together(loss):
-    a, b, same = pairs()
+    bl.manual_seed(0)
+    patterns, first, second = bl.randn(2, 6), bl.randint(0, 2, (32,)), bl.randint(0, 2, (32,))
+    a, b, same = samples(first, patterns), samples(second, patterns), first == second
+    triple = a, samples(first, patterns), samples(1 - first, patterns)
     net = models.Siamese(models.MLP([6, 16, 2]))
     rule = bl.optim.Adam(net.parameters(), lr=0.01)
-    positive, negative = b[same], b[~same]
-    count = min(len(positive), len(negative))
     for _ in range(100):
         if loss == "contrastive":
             value = models.contrastive_loss(net(a, b), same)
-        else:  # anchors are partners of the positives
-            value = net.triplet_loss(a[same][:count], positive[:count], _other(a, b, same, count))
+        else:
+            value = net.triplet_loss(*triple)
         rule.zero_grad()
         value.backward()
         rule.step()
     distance = net(a, b)
     assert (distance[same].max() < distance[~same].min()).item()
-
-
-def _other(a, b, same, count):
-    """For each anchor of an alike pair, a sample of the other pattern."""
-    anchors, first, second = a[same][:count], a[~same], b[~same]
-    centre = anchors[:1]
-    near = ((first - centre) ** 2).sum(1) < ((second - centre) ** 2).sum(1)
-    far = bl.where(near.unsqueeze(1), second, first)  # of the pattern that the centre is not
-    close = bl.where(near.unsqueeze(1), first, second)
-    alike = ((anchors - centre) ** 2).sum(1) < ((anchors - far[:1]) ** 2).sum(1)
-    return bl.where(alike.unsqueeze(1), far[:count], close[:count])
