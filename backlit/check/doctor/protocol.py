@@ -105,7 +105,20 @@ def notes(subject: Subject, groups: list[list[Point]], wrong: list[str],
         *(_constant(n) for n in stepped if n not in wrong),
         *_rounded_inside(subject, wrong, stepped),
         *_rounded(subject, groups[0][0], wrong),
+        *_rounded_outputs(subject, wrong),
     ]
+
+
+def _rounded_outputs(subject: Subject, wrong: list[str]) -> list[Cause]:
+    """The outputs in the given dtype are far from those in float64."""
+    low = [] if wrong else subject.outputs_at_given_precision()
+    for a, b in zip(low, subject.outputs(subject.values)):
+        gap = np.abs(np.asarray(a, float) - np.asarray(b, float)).max(initial=0.0)
+        top = np.abs(np.asarray(b, float)).max(initial=0.0)
+        if gap > 1e-3 * top:
+            text = f"in float32 the outputs are off by {gap:.6g} of {top:.6g}: rounding"
+            return [Cause("float32_noise", subject.lowered[0], (), text, 0.7)]
+    return []
 
 
 def _constant(name: str) -> Cause:
@@ -133,7 +146,7 @@ def _rounded(subject: Subject, p: Point, wrong: list[str]) -> list[Cause]:
             continue
         gap = np.abs(np.asarray(a, float) - np.asarray(b, float))
         top = float(np.abs(np.asarray(a, float)).max(initial=0.0))
-        if not gap.size or np.nanmax(gap) <= 1e-3 * top:
+        if not gap.size or np.nanmax(gap) <= 3e-4 * top:
             continue
         index = tuple(int(i) for i in np.unravel_index(int(np.nanargmax(gap)), gap.shape))
         text = (

@@ -59,6 +59,10 @@ class Subject:
         """The claims in the dtypes that were given, where those are below float64."""
         return None
 
+    def outputs_at_given_precision(self) -> list[np.ndarray]:
+        """The outputs in the dtypes that were given; nothing where those are float64."""
+        return []
+
 
 class Pair(Subject):
     """`forward(**inputs) -> (out, cache)` and `backward(dout, cache) -> {name: gradient}`."""
@@ -102,6 +106,12 @@ class Pair(Subject):
             return None
         given = {n: np.asarray(_get(self.inputs, self.paths[n])) for n in self.values}
         return self.claims(given, [np.asarray(s, np.float32) for s in seeds])
+
+    def outputs_at_given_precision(self) -> list[np.ndarray]:
+        if not self.lowered:
+            return []
+        given = {n: np.asarray(_get(self.inputs, self.paths[n])) for n in self.values}
+        return self.outputs(given)
 
     # ----- calling what was written -----
 

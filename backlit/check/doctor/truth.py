@@ -45,7 +45,10 @@ def slopes(function: Callable[[float], np.ndarray], size: float = 1.0,
     """
     middle = function(0.0) if middle is None else middle
     if coarse:
-        return _refined(function, middle, COARSE_STEPS, size, rounding=1e-7)
+        tiny = [1e-4 * size, 2e-4 * size, 3e-4 * size]
+        bends = [np.abs(function(h) - 2 * middle + function(-h)) for h in tiny]
+        noise = np.max(bends, axis=0) + 1e-7 * np.abs(middle)
+        return _refined(function, middle, COARSE_STEPS, size, noise)
     found = _refined(function, middle, STEPS, size)
     scale = np.abs(found.value).max(initial=0.0) + 1e-14 * np.abs(middle).max(initial=0.0) / size
     if not np.all(found.error < 1e-8 * scale) or found.kinked.any():
@@ -68,11 +71,12 @@ def is_coarse(values: np.ndarray) -> bool:
         return False
     with np.errstate(all="ignore"):
         single = np.array_equal(values.astype(np.float32), values)
-        return bool(single and np.mean(values.astype(np.float16) == values) < 0.5)
+        round_numbers = values * 64 == np.round(values * 64)
+        return bool(single and np.mean(round_numbers) < 0.5)
 
 
 def _refined(function: Any, middle: np.ndarray, fractions: tuple[float, ...], size: float,
-             rounding: float = 4e-16) -> Slopes:  # fmt: skip
+             rounding: np.ndarray | None = None) -> Slopes:  # fmt: skip
     steps = [f * size for f in fractions]
     ahead = np.array([function(h) for h in steps])
     behind = np.array([function(-h) for h in steps])
@@ -81,7 +85,7 @@ def _refined(function: Any, middle: np.ndarray, fractions: tuple[float, ...], si
         value, error = _best((ahead - behind) / (2 * h), 16)
         right, right_error = _best((ahead - middle) / h, 4)
         left, left_error = _best((middle - behind) / h, 4)
-        noise = rounding * np.abs(middle) / steps[-1]
+        noise = (4e-16 * np.abs(middle) if rounding is None else rounding) / steps[-1]
         error, right_error, left_error = (
             e + k * noise for e, k in ((error, 0.3), (right_error, 1), (left_error, 1))
         )
