@@ -26,7 +26,7 @@ from backlit.tensor import Tensor, wrap
 from backlit.views.derivatives import leaf
 from backlit.views.graph import Gate, Graph, Wire
 from backlit.views.names import name_wires
-from backlit.views.record import Watch
+from backlit.views.watch import Watch
 
 LARGEST = 600  # gates inside one gate
 _SIMPLE: set[Any] = set()  # operators that were found to be made of nothing simpler
@@ -44,7 +44,13 @@ class Expansion:
 
 
 def expansion(gate: Gate) -> Expansion | None:
-    """The expansion of a gate; None where it has none, or hands back other gradients."""
+    """The expansion of a gate; None where it has none, or hands back other gradients.
+
+    >>> from backlit.views.expansion import expansion
+    >>> (gate,) = bl.views.record("sigma(x)", x=1).graph.gates
+    >>> [inner.op.name for inner in expansion(gate).graph.gates]
+    ['neg', 'exp', 'add', 'div']
+    """
     spelled = _spelling(gate)
     if gate.op in _SIMPLE or spelled is None or all(u is None for u in gate.upstream):
         return None

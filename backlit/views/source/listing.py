@@ -23,7 +23,7 @@ from backlit.state import state
 from backlit.tensor import Tensor
 from backlit.views.graph import Graph
 from backlit.views.names import name_wires
-from backlit.views.record import Watch, _leaf_tensors, _seed, record
+from backlit.views.record import WatchedRun, every_line, record
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,6 @@ class Trail(Observer):
         self.pulls.append(
             Pull(len(recorder.instrs), output, up, down, self._operands.get(node.id, ()))
         )
-
-    def walked(self, tensor: Tensor) -> bool:
-        """Whether a walk back went through the rule of a tensor."""
-        recorder = self._current()
-        output = None if tensor.node is None else recorder._nodes.get(tensor.node.id)
-        return any(p.output == output for p in self.pulls)
 
     def without_functions(self, program: Program) -> Program:
         """Functions of the user's replaced by what their operators made."""
@@ -205,32 +199,13 @@ def of_function(
     call = Call(inputs, dict(values or {}), {})
     leaves, args, keywords = call.as_leaves()
     walk = Walk([(title, function), *call.roots])
-    trail, watches, results = Trail(), [], []  # type: ignore[var-annotated]
-
-    def watched() -> Any:
-        watches.append(Watch())
-        with observe(watches[-1]):
-            found = function(*args, **keywords)
-            first = found[0] if isinstance(found, (tuple, list)) else found
-            if not isinstance(first, Tensor):
-                raise ArgumentTypeError(
-                    f"the function must return its loss, got {type(first).__name__}",
-                    hint="return the loss, first where there is more",
-                )
-            results.append(first)
-            if first.node is not None and not trail.walked(first):
-                from backlit.autograd.engine import grad
-
-                grad(first, _leaf_tensors(first), _seed(first, gradient), allow_unused=True,
-                     retain_graph=True)  # fmt: skip
-        return found
-
+    trail, run = Trail(), WatchedRun(function, args, keywords, gradient)
     with observe(trail):
-        attempt = run_recorded(watched, leaves, call.names,
+        attempt = run_recorded(run, leaves, call.names,
                                lambda cell: _identifier(walk.cells.get(id(cell))),
-                               _every_line())  # fmt: skip
-    recorder, watch = attempt.recorder, watches[-1]
-    root: Any = watch.wire(results[-1])
+                               every_line())  # fmt: skip
+    recorder, watch = attempt.recorder, run.watch
+    root: Any = watch.wire(run.result)
     graph = Graph(watch.gates, watch.wires, root)  # all of it: a step may have several roots
     name_wires(graph, {})
     names = {
@@ -251,23 +226,6 @@ def of_function(
     made.refills = _refills(step)
     made.executed = step.program
     return made
-
-
-def _every_line() -> Any:
-    """A recorder that computes nothing ahead: what is constant is written down as well."""
-    from backlit.compiler.recorder import StepRecorder
-
-    class EveryLine(StepRecorder):
-        def _fold(self, op: Any, inputs: tuple, params: dict, outputs: tuple) -> bool:
-            return False
-
-        def _user_forward(self, op: Any, inputs: tuple, outputs: tuple, node: Any) -> None:
-            super()._user_forward(op, inputs, outputs, node)
-            first = next((t for t in outputs if isinstance(t, Tensor)), None)
-            if node is not None and not self.opaque and first is not None:
-                self._nodes[node.id] = self.of(first.cell).name
-
-    return EveryLine
 
 
 def _argument_names(function: Any, given: list[str]) -> dict[str, str]:
