@@ -287,3 +287,14 @@ def test_reports():
     found = bl.check.doctor((forward, changed("w", lambda g: -g)), INPUTS)
     assert "wrong: the gradient of w" in str(found) and "1. sign" in str(found)
     assert found._repr_html_().startswith("<pre>")
+
+
+def test_a_backward_that_fails():
+    def backward(dout, cache):
+        x, w, _ = cache
+        return {"x": dout @ w, "w": x.T @ dout, "b": dout.sum(axis=0)}
+
+    found = bl.check.doctor((forward, backward), INPUTS)
+    assert not found.ok
+    assert [c.name for c in found.causes] == ["shape_error", "transposed"]
+    assert "matmul" in found.causes[0].evidence

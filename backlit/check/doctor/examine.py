@@ -36,6 +36,10 @@ def _examined(subject: Subject, rng: np.random.Generator) -> Diagnosis:
     outputs = subject.outputs(subject.values)
     if protocol.unsteady(subject, outputs, found):
         return found
+    failure = protocol.failure(subject, outputs)
+    if failure:
+        found.wrong, found.causes = subject.names, failure
+        return found
     groups = _groups(subject, outputs, rng)
     most = _affordable(subject, groups[0][0])
     bad = [group for group in groups if _is_bad(subject, group, rng, most)]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from backlit.check.doctor.report import Cause, Diagnosis
-from backlit.check.doctor.subjects import Subject
+from backlit.check.doctor.subjects import FAULTS, Subject
 from backlit.check.doctor.truth import Point
 from backlit.check.doctor.whole import Find
 
@@ -32,6 +32,19 @@ def unsteady(subject: Subject, outputs: list[np.ndarray], found: Diagnosis) -> b
         found.causes = [Cause("non_determinism", subject.names[0], (), text, 0.95)]
         return True
     return False
+
+
+def failure(subject: Subject, outputs: list[np.ndarray]) -> list[Cause]:
+    """What it means that the backward fails outright."""
+    try:
+        subject.claims(subject.values, [np.ones(np.shape(o)) for o in outputs])
+    except FAULTS as error:
+        text = f"the backward fails with {type(error).__name__}: {str(error).splitlines()[0]}"
+        names = ["index_error"] if isinstance(error, (IndexError, KeyError)) else ["shape_error"]
+        if any(word in text for word in ("matmul", "aligned", "mat1", "inner sizes")):
+            names.append("transposed")
+        return [Cause(n, subject.names[0], (), text, 0.8 / k) for k, n in enumerate(names, 1)]
+    return []
 
 
 def causes(subject: Subject, groups: list[list[Point]], wrong: list[str]) -> list[Find]:

@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from backlit.check.doctor.subjects import FAULTS as FAULTS
 from backlit.check.doctor.subjects import Subject
 from backlit.check.doctor.tape import Call, Edit, Swaps, Tape, slots_of, written
 from backlit.check.doctor.truth import Point
 from backlit.check.doctor.whole import Case, Find, describe
 
 WORK = 400_000  # calls that may be repeated in the search
-FAULTS = (ValueError, TypeError, IndexError, ZeroDivisionError, AttributeError, KeyError,
-          RuntimeError, FloatingPointError, np.exceptions.AxisError)  # fmt: skip
 
 
 @dataclass(frozen=True)
