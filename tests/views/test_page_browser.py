@@ -405,6 +405,13 @@ def test_on_a_phone(browser: Chromium, make: Any) -> None:
         gate = page.locator(".gate").first.bounding_box()
         stage = page.locator(".stage").bounding_box()
         assert gate["y"] + gate["height"] <= stage["y"] + stage["height"]
+        for tab in page.get_by_role("tab").all():  # the parts stand one below the other
+            tab.click()
+            parts = [
+                page.locator(part).bounding_box() for part in ("#page > header", "main", ".panel")
+            ]
+            ends = [round(part["y"] + part["height"]) for part in parts]
+            assert [round(part["y"]) for part in parts] == [0, *ends[:2]] and ends[2] == PHONE[1]
 
 
 def test_inline_in_a_notebook(browser: Chromium) -> None:

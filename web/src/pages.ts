@@ -33,7 +33,7 @@ export function sourcePage(source: string): HTMLElement {
   for (const line of source.replace(/\n$/, "").split("\n")) {
     const cut = line.search(/(^|\s)#/);
     const code = cut < 0 ? line : line.slice(0, cut);
-    list.append(h("li", {}, h("code", {}, code || " "),
+    list.append(h("li", {}, cut === 0 ? null : h("code", {}, code || " "),
       cut < 0 ? null : h("code", { class: "remark" }, line.slice(cut))));
   }
   return list;
