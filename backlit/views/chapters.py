@@ -20,13 +20,13 @@ LETTERS = 60_000
 LANGUAGES = ("en", "zh")
 
 
-def chapters(recorded: Recorded, source: Callable[[], str | None]) -> dict[str, Any]:
+def chapters(recorded: Recorded) -> dict[str, Any]:
     """`derivation` and `source` of a snapshot, each where it can be made and is short.
 
     >>> from backlit.views.chapters import chapters
-    >>> found = chapters(bl.views.record("x * y", x=3, y=-4), lambda: None)
-    >>> found["derivation"]["en"][-1]["text"]
-    '∂f/∂y = 1 · 3 = 3'
+    >>> found = chapters(bl.views.record("x * y", x=3, y=-4))
+    >>> found["derivation"]["en"][-1]["text"], "dx = " in found["source"]
+    ('∂f/∂y = 1 · 3 = 3', True)
     """
     if len(recorded.graph.gates) > GATES:
         return {}
@@ -34,26 +34,18 @@ def chapters(recorded: Recorded, source: Callable[[], str | None]) -> dict[str, 
     lines = _short(lambda: {language: _lines(recorded, language) for language in LANGUAGES})
     if lines is not None:
         found["derivation"] = lines
-    text = _short(source)
+    text = _short(lambda: _source(recorded))
     if text is not None:
         found["source"] = text
     return found
 
 
-def source_of(recorded: Recorded, subject: Any, *inputs: Any, **options: Any) -> str | None:
-    """The source of what was recorded; None where the subject's numbers have changed since.
-
-    >>> from backlit.views.chapters import source_of
-    >>> recorded = bl.views.record("x * y", x=3, y=-4)
-    >>> "dx = " in source_of(recorded, "x * y", x=3, y=-4)
-    True
-    >>> source_of(recorded, "x * y", x=5, y=-4) is None
-    True
-    """
+def _source(recorded: Recorded) -> str | None:
+    """The source of what was recorded; None where its numbers have changed since."""
     from backlit.views.source.listing import listing
     from backlit.views.source.source import source
 
-    made = listing(subject, inputs, **options)
+    made = listing(recorded, ())
     then = [np.asarray(a).tobytes() for a in recorded.arrays]
     now = [np.asarray(a).tobytes() for a in made.arrays.values()]
     return str(source(made)) if sorted(then) == sorted(now) else None

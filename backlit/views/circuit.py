@@ -7,13 +7,13 @@ done elsewhere: page/ (HTML), still.py (SVG and PNG), terminal.py. Read next: sn
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from backlit.errors import ArgumentError, ArgumentTypeError, IndexOutOfRange
-from backlit.views.chapters import chapters, source_of
+from backlit.views.chapters import chapters
 from backlit.views.elements import Index
 from backlit.views.graph import Graph
 from backlit.views.groups import Grouping, grouping
@@ -51,9 +51,7 @@ def circuit(
     recorded = record(subject, *inputs, gradient=gradient, **values)
     grouped = grouping(recorded.graph, open)
     chosen = _chosen(recorded.graph, elements or {})
-    made = Circuit(recorded, grouped, title or _title(subject), language, chosen)
-    made.source = lambda: source_of(recorded, subject, *inputs, gradient=gradient, **values)
-    return made
+    return Circuit(recorded, grouped, title or _title(subject), language, chosen)
 
 
 def _language(language: str) -> None:
@@ -106,7 +104,6 @@ class Circuit:
         self.language = language
         self.chosen = chosen or {}
         self.title = title or recorded.graph.loss.name
-        self.source: Callable[[], str | None] = lambda: None
 
     @property
     def graph(self) -> Graph:
@@ -126,7 +123,7 @@ class Circuit:
             "title": self.title,
             "circuit": drawn,
             "loss": writer.wire_id(self.graph.loss),
-            **chapters(self.recorded, self.source),
+            **chapters(self.recorded),
         }
 
     def snapshot(self) -> dict[str, Any]:

@@ -27,6 +27,16 @@ from backlit.views.replay import leaf_tensors, replay, same
 from backlit.views.watch import Watch
 
 
+@dataclass(frozen=True)
+class Given:
+    """What `record` was asked for: a face that needs more than a graph runs it again."""
+
+    subject: Any
+    inputs: tuple
+    gradient: Any
+    values: dict[str, Any]
+
+
 @dataclass
 class Recorded:
     """The graph of one computation, its Program, and the arrays of the Program's inputs.
@@ -40,6 +50,7 @@ class Recorded:
     arrays: tuple[np.ndarray, ...]
     names: dict[str, str] = field(default_factory=dict)
     gradients: dict[str, Value] = field(default_factory=dict)
+    given: Given | None = field(default=None, repr=False)
 
 
 def record(subject: Any, *inputs: Any, gradient: Any = None, **values: Any) -> Recorded:
@@ -55,6 +66,12 @@ def record(subject: Any, *inputs: Any, gradient: Any = None, **values: Any) -> R
     """
     if isinstance(subject, Recorded):
         return subject
+    recorded = _recorded(subject, inputs, gradient, values)
+    recorded.given = Given(subject, inputs, gradient, values)
+    return recorded
+
+
+def _recorded(subject: Any, inputs: tuple, gradient: Any, values: dict[str, Any]) -> Recorded:
     known: dict[int, str] = {}
     made: dict[tuple[int, int], str] = {}  # names of what the formula computed
     if isinstance(subject, str):

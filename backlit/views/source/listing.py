@@ -23,7 +23,7 @@ from backlit.state import state
 from backlit.tensor import Tensor
 from backlit.views.graph import Graph
 from backlit.views.names import name_wires
-from backlit.views.record import WatchedRun, every_line, record
+from backlit.views.record import Recorded, WatchedRun, every_line, record
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,9 @@ def listing(subject: Any, inputs: tuple, gradient: Any = None, **values: Any) ->
     """The Listing of a loss, a formula, a function, a step, or a compiled one."""
     if isinstance(subject, Listing):
         return subject
+    if isinstance(subject, Recorded) and subject.given is not None:
+        given = subject.given
+        return listing(given.subject, given.inputs, given.gradient, **given.values)
     if isinstance(subject, Program):
         return of_program(subject, inputs)
     if isinstance(subject, (Tensor, str)):
