@@ -202,14 +202,17 @@ def _steps(subject: Subject, name: str, rng: np.random.Generator) -> bool:
 def _explanations(subject: Subject, groups: list[list[Point]], wrong: list[str],
                   stepped: tuple[str, ...]) -> list[Find]:  # fmt: skip
     points = [p for group in groups for p in group]
-    case = Case(points, wrong, _sizes(subject, points[0]), _scalars(subject), stepped)
+    case = Case(points, wrong, _sizes(subject, points[0]), _scalars(subject), None, stepped)
+    taped = repairs.tapes(subject, points)[:3]
+    if taped:
+        case.multiplies = repairs.multiplied(taped[0][1])
     finds = []
     for name in wrong:
         finds += [f for read in whole.READERS if (f := read(case, name)) is not None]
         finds.append(whole.elements(case, name))
         finds += _off_at_kinks(points, name)
     known = min([f.order for f in finds if set(f.inputs) >= set(wrong)], default=99.0)
-    tapes = repairs.tapes(subject, points)[:3] if known > 1 else []
+    tapes = taped if known > 1 else []
     if tapes:
         finds += forks.causes(case, tapes, subject.accumulates)
         known = min([known, *(f.order for f in finds if set(f.inputs) >= set(wrong))])

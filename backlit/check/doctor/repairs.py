@@ -15,9 +15,9 @@ import numpy as np
 
 from backlit.check.doctor.subjects import FAULTS as FAULTS
 from backlit.check.doctor.subjects import Subject
-from backlit.check.doctor.tape import Call, Edit, Swaps, Tape, slots_of, written
+from backlit.check.doctor.tape import Call, Edit, Ref, Swaps, Tape, resolve, slots_of, written
 from backlit.check.doctor.truth import Point
-from backlit.check.doctor.whole import Case, Find, describe
+from backlit.check.doctor.whole import Case, Find, describe, is_missing
 
 WORK = 400_000  # calls that may be repeated in the search
 
@@ -235,9 +235,7 @@ def meaning(bench: Bench, factors: list[float], call: Call | None) -> tuple[str,
     order = 1.45 if "(" in (words := describe(bench.case, c)) or _round(c) else 4.1
     if _written(call, c):
         return "extra_factor", order - 0.1, f"without the factor {1 / c:.6g}, it"
-    extra = c > 1 and any(abs(c - n) < 1e-6 * n for n in bench.case.sizes if n > 2)
-    extra = extra or abs(c - 0.5) < 1e-6
-    if extra:
+    if not is_missing(bench.case, 1 / c):
         return "extra_factor", order, f"without the factor {describe(bench.case, 1 / c)}, it"
     return "missing_factor", order, f"the missing factor {words}"
 
@@ -253,3 +251,26 @@ def _written(call: Call | None, c: float) -> bool:
     numbers = [a for a in call.args if isinstance(a, (int, float))]
     inverse = call.name in ("multiply", "mul")
     return any(n and abs(c - (1 / n if inverse else n)) < 1e-6 * abs(c) for n in numbers)
+
+
+def multiplied(tape: Tape) -> list[float]:
+    """Numbers that the derivative of the forward is multiplied by: of products, means, powers."""
+    found = {1.0}
+    for call in tape.calls[: tape.half]:
+        numbers = [a for a in call.args if isinstance(a, (int, float)) and not isinstance(a, bool)]
+        if call.name in ("divide", "div", "true_divide"):
+            found |= {1 / k for k in numbers[-1:] if k and call.args[-1] is k}
+        elif call.name in ("multiply", "mul"):
+            found |= {abs(float(k)) for k in numbers if k}
+            slots = [a for a in call.args if isinstance(a, Ref)]
+            found |= {2.0} if len(slots) == 2 and slots[0] == slots[1] else set()
+        elif call.name in ("power", "pow"):
+            found |= {abs(float(k)) for k in numbers if k}
+        elif call.name in ("square", "var", "std", "norm"):
+            found.add(2.0)
+        if call.name in ("mean", "var", "std") and isinstance(call.made, int):
+            before = np.size(resolve(call.args[0], tape.values))
+            after = max(np.size(tape.values[call.made]), 1)
+            found.add(after / max(before, 1))
+    pairs = {a * b for a in found for b in found}
+    return sorted(pairs)[:200]

@@ -37,6 +37,7 @@ class Case:
     wrong: list[str]
     sizes: dict[int, str]  # a count, and what it counts
     scalars: dict[str, float]  # numbers among the inputs: keep probabilities, strengths
+    multiplies: list[float] | None = None  # numbers that the derivative of the forward has
     stepped: tuple[str, ...] = ()  # inputs that the outputs follow in steps only
 
     def claim(self, p: Point, name: str) -> np.ndarray:
@@ -103,7 +104,7 @@ def constant(case: Case, name: str) -> Find | None:
     if c < 0:
         text = f"every element of the gradient of {name} is {c:.6g} times the slope"
         return Find("sign", (name,), text, 0.7, 3.0)
-    kind = "missing_factor" if _missing(case, c) else "extra_factor"
+    kind = "missing_factor" if is_missing(case, c) else "extra_factor"
     verb = "lacks the factor" if kind == "missing_factor" else "has the extra factor"
     factor = 1 / c if kind == "missing_factor" else c
     text = (
@@ -113,13 +114,19 @@ def constant(case: Case, name: str) -> Find | None:
     return Find(kind, (name,), text, 0.9, 1.25)
 
 
-def _missing(case: Case, c: float) -> bool:
-    """Whether a ratio speaks for a factor left out: 1/N, 2, or a keep probability's inverse."""
+def is_missing(case: Case, c: float) -> bool:
+    """Whether claim = c * truth is rather a factor 1/c left out than a factor c put in.
+
+    Left out is what the forward multiplies by, as far as it could be followed; else too small
+    a claim lacks something, unless what it has too much is one over a size.
+    """
+    if case.multiplies is not None and any(abs(c * k - 1) < 1e-5 for k in case.multiplies):
+        return True
+    if c > 1 and case.multiplies is not None:
+        return False
     if c > 1:
-        numbers = [v for v in case.scalars.values() if v > 1]
-        doubled = abs(c - 2) < 1e-6 and 2 not in case.sizes
-        return not doubled and not any(abs(c - v) < 1e-6 * c for v in numbers)
-    return not any(abs(c * n - 1) < 1e-6 for n in case.sizes if n > 2)
+        return any(abs(c - n) < 1e-6 * n or abs(c * c - n) < 1e-6 * n for n in case.sizes)
+    return not any(abs(c * n - 1) < 1e-6 for n in case.sizes if n > 2 or case.multiplies)
 
 
 def describe(case: Case, factor: float) -> str:

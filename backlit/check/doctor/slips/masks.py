@@ -22,7 +22,7 @@ from backlit.check.doctor.slips.common import (
     value_at,
     with_result,
 )
-from backlit.check.doctor.tape import Edit, Tape
+from backlit.check.doctor.tape import Edit, Ref, Tape
 
 COMPARISONS = frozenset(
     ("greater", "less", "greater_equal", "less_equal", "gt", "lt", "ge", "le", "logical_not")
@@ -142,24 +142,34 @@ def values(bench: Bench) -> Iterator[Trial]:
                        slots: list = slots) -> dict:  # fmt: skip
                 return {**claims, name: np.asarray(claims[name]) * of(env[slots[0]])}
 
-            yield Trial(*_factor(form, words), None, lambda tape: {}, finish)
+            yield Trial(*_factor(tape, form, words, slots), None, lambda tape: {}, finish)
     for seed in sorted(tape.seeds):
         for (form, of), (words, slots) in itertools.product(DERIVED, stock):
             if _spreads(np.shape(tape.values[slots[0]]), np.shape(tape.values[seed])):
-                yield Trial(*_factor(form, words), None, lambda tape: {},
+                yield Trial(*_factor(tape, form, words, slots), None, lambda tape: {},
                             swaps={seed: _product(seed, slots[0], of)})  # fmt: skip
     for site, calls, position in places(bench):
         value = value_at(tape, calls[0], position)
         for (form, of), (words, slots) in itertools.product(DERIVED, stock):
             if _spreads(np.shape(tape.values[slots[0]]), np.shape(value)):
-                yield Trial(*_factor(form, words), site,
+                yield Trial(*_factor(tape, form, words, slots), site,
                             times_value(site, position, slots, of, False))  # fmt: skip
 
 
-def _factor(form: str, words: str) -> tuple[str, float, str]:
+def _factor(tape: Tape, form: str, words: str, slots: list[int]) -> tuple[str, float, str]:
     if form.startswith("1 / "):
-        return "extra_factor", 2.0, f"without the factor {words}, it"
+        divides = any(
+            c.name in ("divide", "div", "true_divide") and refs_in(c.args[-1], slots)
+            for c in tape.calls[: tape.half]
+        )
+        if not divides:
+            return "extra_factor", 2.0, f"without the factor {words}, it"
     return "missing_factor", 1.9, f"the missing factor {form.format(words)}"
+
+
+def refs_in(arg: Any, slots: list[int]) -> bool:
+    """Whether an argument is one of these values."""
+    return isinstance(arg, Ref) and arg.slot in slots
 
 
 def _spreads(small: tuple, large: tuple) -> bool:
