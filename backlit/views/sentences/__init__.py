@@ -14,7 +14,7 @@ from backlit.views.sentences.words import Pair, called, receivers, short, upstre
 
 Text = dict[str, str]
 
-_DISTRIBUTES = ("add", "sub", "neg", "sum", "mean")
+_DISTRIBUTES = ("add", "sub", "sum", "mean")
 _SWAPS = ("mul", "matmul", "linear", "conv")
 _ROUTES = ("maximum", "minimum", "fmax", "fmin", "where", *arrays.WINNERS)
 _BLOCKS = ("relu", "relu6", "hardtanh", "clamp", "threshold", "hardshrink", "softshrink")
