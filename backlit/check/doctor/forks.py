@@ -97,6 +97,6 @@ def _find(name: str, lost: list[tuple[Any, int, slice]], accumulates: bool, tape
     listed = "; ".join(dict.fromkeys(str(c.site) for c in calls))
     if not accumulates or all(c.name in SUMMARIES for c in calls):
         text = f"no gradient of {name} comes back through {listed}"
-        return Find("detached_path", (name,), text, 0.93, 1.28)
+        return Find("detached_path", (name,), text, 0.93, 1.285)
     text = f"lost at the fork {name}: the claim has only some contributions, not that of {listed}"
-    return Find("lost_accumulation", (name,), text, 0.95, 1.28)
+    return Find("lost_accumulation", (name,), text, 0.95, 1.285)

@@ -227,7 +227,7 @@ def meaning(bench: Bench, factors: list[float], call: Call | None) -> tuple[str,
     if max(factors) - min(factors) > 1e-5 * max(map(abs, factors)):
         return "missing_factor", 4.2, "multiplying by a number that depends on the inputs"
     if abs(c + 1) < 1e-5:
-        return "sign", 1.3, "the other sign"
+        return "sign", 1.27, "the other sign"
     if abs(c) < 1e-7:
         return "extra_factor", 4.4, "leaving out this term"
     if c < 0:

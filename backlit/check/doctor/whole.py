@@ -243,7 +243,7 @@ def regularization(case: Case, name: str) -> Find | None:
         if abs(strength) > 1e-9 and np.abs(gap - strength * base).max() <= slack:
             if strength > 0:
                 text = f"{strength:.6g} * {what} is missing from the gradient of {name}"
-                return Find("missing_regularization", (name,), text, 0.93, 1.2)
+                return Find("missing_regularization", (name,), text, 0.93, 1.28)
             text = f"{-strength:.6g} * {what} too much is in the gradient of {name}"
             return Find("extra_factor", (name,), text, 0.7, 5.0)
     return None

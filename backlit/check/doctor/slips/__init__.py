@@ -20,7 +20,7 @@ from backlit.check.doctor.slips.turns import transposes
 # In the order in which they are tried, with the earliest order that a family can find.
 FAMILIES: tuple[tuple[float, Callable[[Bench], Iterator[Trial]]], ...] = (
     (1.2, accumulations),
-    (1.3, factors),
+    (1.27, factors),
     (1.35, stores),
     (1.4, transposes),
     (1.5, axes),
