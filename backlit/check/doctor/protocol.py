@@ -14,6 +14,7 @@ from backlit.check.doctor.report import Cause, Diagnosis
 from backlit.check.doctor.subjects import FAULTS, Subject
 from backlit.check.doctor.truth import Point
 from backlit.check.doctor.whole import Find
+from backlit.errors import FormulaError
 
 
 def unsteady(subject: Subject, outputs: list[np.ndarray], found: Diagnosis) -> bool:
@@ -38,6 +39,8 @@ def failure(subject: Subject, outputs: list[np.ndarray]) -> list[Cause]:
     """What it means that the backward fails outright."""
     try:
         subject.claims(subject.values, [np.ones(np.shape(o)) for o in outputs])
+    except FormulaError:  # knows its column: for whoever wrote the formula
+        raise
     except FAULTS as error:
         text = f"the backward fails with {type(error).__name__}: {str(error).splitlines()[0]}"
         names = ["index_error"] if isinstance(error, (IndexError, KeyError)) else ["shape_error"]

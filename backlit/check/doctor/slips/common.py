@@ -1,6 +1,8 @@
 """What the families of edits share: making an edit, and naming the places where it goes.
 
-An edit replaces one call when a tape is run again; see backlit/check/doctor/tape.py."""
+An edit replaces one call when a tape is run again; see tape.py.
+Names no cause. Read next: repairs.py, and any family beside this file.
+"""
 
 from __future__ import annotations
 
