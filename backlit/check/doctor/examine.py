@@ -137,13 +137,15 @@ def nearby(subject: Subject, rng: np.random.Generator) -> dict[str, np.ndarray] 
 
 
 def _affordable(subject: Subject, p: Point) -> int:
-    """How many elements of an input are differenced: fewer where the code makes many calls."""
+    """How many elements of an input are differenced: fewer where the code makes many calls, or
+    where each moves much memory."""
     try:
         tape = subject.trace(p.values, p.seeds)
     except repairs.FAULTS:
         tape = None
     calls = 100 if tape is None else len(tape.calls)
-    return int(np.clip(30_000 // max(calls, 1), 30, ELEMENTS))
+    moved = sum(v.size for v in (*p.values.values(), *p.seeds))
+    return int(np.clip(min(30_000 // max(calls, 1), 4_000_000 // max(moved, 1)), 30, ELEMENTS))
 
 
 def _is_bad(subject: Subject, group: list[Point], rng: np.random.Generator, most: int) -> bool:
