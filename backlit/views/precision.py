@@ -32,7 +32,8 @@ class Layer:
     """Largest relative deviations (by norm) of one layer at one step.
 
     `activation` is over the values that the layer made, `gradient` over those of its parameters
-    and values; None where it has none.
+    and values; None where it has none. A gradient that is zero but for rounding (a bias before a
+    BatchNorm) is compared with the largest gradient at its operator.
     """
 
     step: int
@@ -126,6 +127,7 @@ class Precision:
         return made
 
 
+CANCELLED = float(np.finfo(np.float32).eps)
 HEAD = ("layer", "activations", "gradients")
 
 
@@ -149,6 +151,12 @@ def precision(
     """
     if steps < 1 or (steps > 1 and optimizer is None):
         raise ArgumentError(f"precision: {steps} steps need an optimizer", hint="optimizer=...")
+    for name, given in (("model", model), ("loss", loss), ("optimizer", optimizer)):
+        if given is not None and not callable(given):
+            raise ArgumentTypeError(
+                f"precision: {name} is a {type(given).__name__}, no function",
+                hint="bl.see.precision(model, x, loss=lambda out: ..., optimizer=lambda p: ...)",
+            )
     module = hasattr(model, "named_parameters")
     if optimizer is not None and not module:
         raise ArgumentTypeError("precision: an optimizer needs a module, whose copies it trains")
@@ -222,10 +230,16 @@ def _layers(
             if wire.array.dtype.kind in "fV":
                 found = _deviation(wire.array, values[wire].cell.array)
                 forward[name] = max(forward.get(name, 0.0), found)
-        for part in (*made, *(w for w in gate.inputs if w is not None and w.maker is None)):
-            if part.grad is not None and id(part.value) in grads:
-                found = _deviation(part.grad, grads[id(part.value)])
-                backward[name] = max(backward.get(name, 0.0), found)
+        leaves = (w for w in gate.inputs if w is not None and w.maker is None)
+        pairs = [
+            (part.grad, grads[id(part.value)])
+            for part in (*made, *leaves)
+            if part.grad is not None and id(part.value) in grads
+        ]
+        largest = max((_norm(wide) for _, wide in pairs), default=0.0)
+        for narrow, wide in pairs:
+            found = _deviation(narrow, wide, largest)
+            backward[name] = max(backward.get(name, 0.0), found)
     return [Layer(step, n, forward.get(n), backward.get(n)) for n in names]
 
 
@@ -234,10 +248,18 @@ def _layer(module: str) -> str:
     return str(module).partition(".")[2] or ("loss" if not module else str(module))
 
 
-def _deviation(narrow: np.ndarray, wide: np.ndarray) -> float:
+def _norm(wide: np.ndarray) -> float:
+    return float(np.linalg.norm(wide[np.isfinite(wide)]))
+
+
+def _deviation(narrow: np.ndarray, wide: np.ndarray, largest: float = 0.0) -> float:
+    """The relative deviation; of the `largest` beside it where the true value cancels to zero."""
     differ = narrow != wide  # masked scores are minus infinity in both
-    norm = float(np.linalg.norm(wide[np.isfinite(wide)]))
-    gap = float(np.linalg.norm(narrow[differ].astype(np.float64) - wide[differ]))
+    norm = _norm(wide)
+    if norm <= CANCELLED * largest:  # such as a bias before a BatchNorm
+        norm = largest
+    with np.errstate(invalid="ignore"):
+        gap = float(np.linalg.norm(narrow[differ].astype(np.float64) - wide[differ]))
     return gap / norm if norm else gap
 
 

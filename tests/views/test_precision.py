@@ -131,3 +131,16 @@ def test_bad_questions_are_refused():
         bl.see.precision(network().double(), bl.ones(1, 5).double())
     with pytest.raises(BacklitError, match="needs a module"):
         bl.see.precision(lambda x: x, bl.ones(1), optimizer=bl.optim.SGD)
+
+
+def test_a_gradient_that_is_zero_is_compared_with_those_beside_it():
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+    found = bl.see.precision(model, bl.randn(8, 3))
+    assert 0 < found.worst.gradient < 1e-5  # the bias before the BatchNorm cancels
+
+
+@pytest.mark.parametrize("name", ["model", "loss", "optimizer"])
+def test_what_is_no_function_is_refused(name):
+    given = {"model": network(), name: bl.ones(1)}
+    with pytest.raises(BacklitError, match=f"{name} is a Tensor"):
+        bl.see.precision(given.pop("model"), bl.randn(2, 5), **given)
