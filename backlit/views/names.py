@@ -133,6 +133,8 @@ def _parameter_path(wire: Wire) -> str:
             continue
         for key, held in (*module._parameters.items(), *module._buffers.items()):
             if held is not None and (held is wire.tensor or held.cell.array is wire.value):
+                if key in module._parameters:  # a frozen one was replayed as its array
+                    wire.kind, wire.tensor = "parameter", held
                 return ".".join([*str(gate.module).split(".")[1:], key])
     return ""
 

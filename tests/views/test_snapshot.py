@@ -164,7 +164,7 @@ def test_frozen_inputs_get_no_gradient() -> None:
     snapshot = bl.see(F.cross_entropy(model(x), bl.tensor([0, 1, 0, 1, 0]))).snapshot()
     check(snapshot)
     frozen = next(w for w in snapshot["circuit"]["wires"] if w["name"] == "fc1.weight")
-    assert frozen["kind"] == "constant" and frozen["grad"] is None
+    assert frozen["kind"] == "parameter" and frozen["grad"] is None
     first = snapshot["circuit"]["gates"][0]
     assert [b["input"] for b in first["backward"]] == [2]
 
