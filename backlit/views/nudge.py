@@ -79,13 +79,15 @@ class Nudge:
     def verdict(self) -> str:
         """What the shrinking of the gap says, in words."""
         errors = [m.relative_error for m in self.moves]
+        if not all(map(math.isfinite, errors)):
+            return "the loss or its slope is not finite here: nothing can be predicted"
         if max(errors) < 1e-9:
             return "the loss is a straight line here: the prediction is exact"
         if errors[-1] < max(0.1 * errors[0], 1e-6):  # a hundredth, but for kinks on the way
             return "a tenth of the move, about a tenth of the relative error: delta is the slope"
         return (
             "the relative error does not shrink with the move: a kink, a value that the program"
-            " detached, or rounding"
+            " detached, a gradient that a hook changed, or rounding"
         )
 
     def _rows(self) -> list[list[str]]:
@@ -145,16 +147,25 @@ def nudge(node: Any, index: Any = None, dz: Any = 1e-3, *, of: Any = None) -> Nu
     (0.004, 0.004001)
     """
     wire = _wire(node, of)
-    graph = wire.graph
     if wire.grad is None:
         raise GradError(f"no gradient reaches {wire.name}", hint="it needs requires_grad=True")
     delta = wire.grad.astype(np.float64)
+    dz = dz.detach().numpy() if hasattr(dz, "detach") else dz
+    if np.asarray(dz).dtype.kind not in "iuf" or not np.size(dz):
+        raise ArgumentTypeError(f"nudge: dz must be a number or an array of them, got {dz!r}")
     size = float(np.max(np.abs(dz)))
     if not 0 < size < math.inf:
         raise ArgumentError(f"nudge: dz must be finite and not zero, got {dz}")
     if index is None and np.ndim(dz) == 0:
         index = np.unravel_index(int(np.abs(delta).argmax()), delta.shape)
     step = _step(wire, index, dz)
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite slopes say so themselves
+        return _moved(wire, index, dz, step, delta, size)
+
+
+def _moved(wire: Wire, index: Any, dz: Any, step: np.ndarray, delta: np.ndarray,
+           size: float) -> Nudge:  # fmt: skip
+    graph = wire.graph
     base = _loss(graph, wire, np.zeros_like(step))
     scales = [10.0**-k for k in range(TENTHS)]
     shown = float(dz) if np.ndim(dz) == 0 else size

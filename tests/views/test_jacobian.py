@@ -132,3 +132,17 @@ def test_what_is_no_jacobian_is_refused():
         bl.see.jacobian(loss, other, x)
     with pytest.raises(BacklitError, match="no value 'q'"):
         bl.see.jacobian(loss, "q", x)
+
+
+@pytest.mark.parametrize("dtype", [bl.float16, bl.bfloat16])
+def test_narrow_floats_have_a_jacobian_and_its_picture(dtype):
+    x = bl.tensor([0.5, 1.0, 2.0], dtype=dtype, requires_grad=True)
+    y = x.tanh()
+    found = bl.see.jacobian(y.sum(), y, x)
+    assert found.ok and "<svg" in found._repr_html_()
+
+
+def test_an_infinite_slope_is_shown_without_a_warning():
+    x = bl.tensor([0.0, 1.0], requires_grad=True)
+    y = 1 / x
+    assert not bl.see.jacobian(y.sum(), y, x).ok

@@ -141,3 +141,16 @@ def test_bad_questions_are_refused():
     x = t64([1.0], False)
     with pytest.raises(BacklitError, match="no gradient reaches"):
         bl.see.nudge(x, of=(x * t64([2.0])).sum())
+
+
+def test_an_infinite_loss_predicts_nothing():
+    x = bl.tensor([0.0, 1.0], requires_grad=True)
+    moved = bl.see.nudge(x, 0, of=(1 / x).sum())
+    assert "not finite" in moved.verdict
+    assert "not finite" in str(moved) and "<svg" in moved._repr_html_()
+
+
+def test_a_move_that_is_no_number_is_refused():
+    x = bl.tensor([1.0, 2.0], requires_grad=True)
+    with pytest.raises(BacklitError, match="dz must be a number"):
+        bl.see.nudge(x, 0, "a", of=(x * x).sum())
