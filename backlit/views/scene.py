@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from backlit.errors import ArgumentError
+
+MOST_PIXELS, LONGEST_SIDE = 40_000_000, 32_000  # what programs that show pictures can open
 FONT = "DejaVu Sans, Verdana, Geneva, sans-serif"
 _WIDTHS = {
     **dict.fromkeys("0123456789", 0.636), **dict.fromkeys(".,:;'|!il[]()j", 0.4),
@@ -160,12 +163,18 @@ def _svg_text(text: Text) -> str:
 
 
 def to_png(scene: Scene, path: str | Path, scale: float) -> None:
-    """The scene as a PNG file, `scale` pixels for each unit."""
+    """The scene as a PNG file, `scale` pixels for each unit; fewer where it gets too large."""
+    import math
     import warnings
+
+    if not 0 < scale < math.inf:
+        raise ArgumentError(f"png: scale must be above zero, got {scale}")
 
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    scale = min(scale, math.sqrt(MOST_PIXELS / (scene.width * scene.height)),
+                LONGEST_SIDE / max(scene.width, scene.height))  # fmt: skip
     figure = Figure(figsize=(scene.width / 100, scene.height / 100), dpi=100 * scale)
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))

@@ -194,3 +194,13 @@ def test_text_is_never_wider_than_measured() -> None:
     for text in shown:
         drawn_width = TextPath((0, 0), text, size=13, prop=font).get_extents().width
         assert drawn_width <= text_width(text, 13) * 1.02, text
+
+
+def test_a_long_circuit_stays_a_picture_that_opens(tmp_path):
+    from PIL import Image
+
+    from backlit.views.scene import LONGEST_SIDE, Scene, to_png
+
+    to_png(Scene(50_000, 100), tmp_path / "long.png", 2.0)
+    with Image.open(tmp_path / "long.png") as picture:
+        assert picture.width <= LONGEST_SIDE
