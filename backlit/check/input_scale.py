@@ -210,6 +210,8 @@ def _readers(model: Any, x: Tensor, loss_fn: Any, y: Any) -> tuple[Reader, ...]:
     try:
         with observe(watch):
             out = model(x)
+            if isinstance(out, tuple) and loss_fn is None:  # of a recurrent layer: its outputs
+                out = out[0]
             result = (out * out).mean() / 2 if loss_fn is None else loss_fn(out, *_given(y))
             leaves = [t for _, inputs, _, _ in watch.found.values() for t in inputs
                       if isinstance(t, Parameter) and t.requires_grad]  # fmt: skip

@@ -7,6 +7,7 @@ leaves that are not the outputs. Next: docs/design/lenses.md.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -94,6 +95,9 @@ def _report(probe: _Probe) -> LossReport:
         text = f"the loss has shape {shape}: one number is due; take its mean"
         return LossReport(None, None, None, (LossFinding("not_reduced", text),))
     value = probe.value()
+    if not math.isfinite(value):
+        text = f"the loss is {value}: nothing can be compared; give outputs with a finite loss"
+        return LossReport(value, None, None, (LossFinding("not_finite", text),))
     findings = _determined(probe, value)
     if findings:  # nothing that is random can be compared
         return LossReport(value, None, None, tuple(findings))
@@ -105,6 +109,11 @@ class _Probe:
     """The loss at parts of the batch."""
 
     def __init__(self, loss_fn: Callable[..., Any], outputs: Any, targets: Any):
+        if not callable(loss_fn):
+            raise ArgumentTypeError(
+                f"check.loss: expected a loss function, got {type(loss_fn).__name__}",
+                hint="bl.check.loss(nn.CrossEntropyLoss(), outputs, targets)",
+            )
         self.loss_fn = loss_fn
         self.outputs = tree.over(outputs, lambda t: t.detach())
         self.targets = targets

@@ -85,3 +85,8 @@ def test_what_is_no_data_is_refused():
         bl.check.inputs(models.MLP([2, 1]), bl.tensor([[1, 2]]))
     with pytest.raises(BacklitError, match="is empty"):
         bl.check.inputs(models.MLP([2, 1]), bl.zeros(0, 2))
+
+
+def test_a_recurrent_layer_returns_a_tuple():
+    report = bl.check.inputs(nn.LSTM(3, 4), bl.randn(5, 2, 3))
+    assert report.readers

@@ -120,3 +120,13 @@ def test_bad_arguments_are_refused():
         bl.check.loss(lambda o, y: 1.0, outputs, labels)
     with pytest.raises(BacklitError, match="no tensor"):
         bl.check.loss(F.cross_entropy, [1.0], labels)
+
+
+def test_a_loss_that_is_nan_is_not_compared():
+    report = bl.check.loss(nn.MSELoss(), bl.ones(4, 1) * float("nan"), bl.ones(4, 1))
+    assert report.names == ("not_finite",) and not report.ok
+
+
+def test_a_loss_that_is_no_function_is_refused():
+    with pytest.raises(BacklitError, match="expected a loss function, got str"):
+        bl.check.loss("mse", bl.randn(4, 1), bl.randn(4, 1))
