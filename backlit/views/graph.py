@@ -34,9 +34,18 @@ class Wire:
     graph: Any = field(default=None, repr=False)  # the Graph that it belongs to
 
     @property
+    def numeric(self) -> bool:
+        """Whether it is a number or numbers; a Function may be called with anything else."""
+        return isinstance(self.value, np.ndarray | np.generic | bool | int | float)
+
+    @property
     def array(self) -> np.ndarray:
-        """The value as an array, whatever it is."""
-        return np.asarray(self.value)
+        """The value as an array; an object in it where it is no number."""
+        if self.numeric:
+            return np.asarray(self.value)
+        held = np.empty((), dtype=object)
+        held[()] = self.value
+        return held
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -99,7 +108,8 @@ class Gate:
 
     def local(self, i: int) -> Any:
         """The local derivative by input `i`, element by element; see `has_local`."""
-        return self.op.local(fm.NUMPY, i, self.named_values(), self.params)
+        with np.errstate(all="ignore"):  # infinities and NaN show in the values
+            return self.op.local(fm.NUMPY, i, self.named_values(), self.params)
 
     def local_latex(self, i: int, names: dict[str, str]) -> str:
         """The local derivative as LaTeX; `names` by the operator's own names."""

@@ -24,15 +24,22 @@ def exact(value: Any) -> int | float | str:
     >>> exact(np.float32(0.5)), exact(True), exact(-np.inf)
     (0.5, 1, '-inf')
     """
-    value = np.asarray(value)[()]
+    value = value[()] if isinstance(value, np.ndarray) else value
     if isinstance(value, bool | np.bool_ | int | np.integer):
         return int(value)
+    if not_a_number(value):
+        return repr(value)
     found = float(value)
     if math.isnan(found):
         return "nan"
     if math.isinf(found):
         return "inf" if found > 0 else "-inf"
     return found
+
+
+def not_a_number(value: Any) -> bool:
+    """Whether a value is something else that a Function was called with: a text, an object."""
+    return not isinstance(value, float | np.generic | np.ndarray)
 
 
 def numbers(value: Any, chosen: Iterable[tuple[int, ...]] = ()) -> dict[str, Any]:
@@ -43,9 +50,9 @@ def numbers(value: Any, chosen: Iterable[tuple[int, ...]] = ()) -> dict[str, Any
     >>> found["norm"], found["mean"], found["elements"][1]
     (5.0, 3.5, {'index': [1], 'value': 4.0})
     """
-    array = np.asarray(value)
-    if array.ndim == 0:
-        return {"scalar": exact(array)}
+    if not isinstance(value, np.ndarray) or value.ndim == 0:
+        return {"scalar": exact(value)}
+    array = value
     found = statistics(array)
     wanted = list(np.ndindex(array.shape)) if array.size <= SMALL else list(dict.fromkeys(chosen))
     if wanted:

@@ -23,7 +23,7 @@ from backlit.program.ir import Program, Value
 from backlit.tensor import Tensor, wrap
 from backlit.views.graph import Graph
 from backlit.views.names import name_wires
-from backlit.views.replay import leaf_tensors, replay, same
+from backlit.views.replay import leaf_tensors, reads_python, replay, same
 from backlit.views.watch import Watch
 
 
@@ -78,15 +78,24 @@ def _recorded(subject: Any, inputs: tuple, gradient: Any, values: dict[str, Any]
         from backlit.expressions import run
 
         result, tensors = run(subject, **values)
+        if not tensors:
+            raise ArgumentError(f"the formula {subject!r} reads no name: it has no gradient")
         known = {id(t.cell.array): name for name, t in tensors.items()}
         made = {(t.node.id, t.index): n for n, t in tensors.items() if t.node is not None}
         subject = result
     if isinstance(subject, Tensor):
         if inputs or (values and not known):
-            raise ArgumentTypeError("a computed tensor takes no further inputs")
-        return _record(
-            lambda: same(replay(subject), subject), leaf_tensors(subject), gradient, known, made
-        )
+            named = f": got {', '.join(values)}" if values else ""
+            raise ArgumentTypeError(f"a computed tensor takes no further inputs{named}")
+        leaves = leaf_tensors(subject)
+
+        def again() -> Tensor:
+            return same(replay(subject), subject)
+
+        if reads_python(subject):
+            with enable_grad():
+                return _record_function(again, (), {}, gradient)
+        return _record(again, leaves, gradient, known, made)
     if callable(subject):
         function = getattr(subject, "function", subject)  # of a compiled step: as it is written
         return _record_function(function, inputs, values, gradient)

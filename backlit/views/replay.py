@@ -39,10 +39,12 @@ def replay(root: Tensor) -> Tensor:
 def same(again: Tensor, before: Tensor) -> Tensor:
     """Refuse a graph whose leaves hold other values now than when it was computed."""
     if not np.array_equal(again.cell.array, before.cell.array, equal_nan=True):
-        raise GradError(
-            "a leaf of this graph has changed since it was computed",
-            hint="see the loss before optimizer.step(), or the function: bl.see(step, *inputs)",
-        )
+        if reads_python(before):
+            hint = "a Function of your own gives another result when it is called again, or a step"
+            hint += " changed a parameter: see the loss before optimizer.step()"
+        else:
+            hint = "see the loss before optimizer.step(), or the function: bl.see(step, *inputs)"
+        raise GradError("a leaf of this graph has changed since it was computed", hint=hint)
     return again
 
 
@@ -86,8 +88,18 @@ def _users_hooks(node: Node) -> dict[int, list] | None:
     }
 
 
+def reads_python(root: Tensor) -> bool:
+    """Whether Functions of the user's own take part: they may compute in NumPy."""
+    return any(hasattr(node.op, "user") for node in collect([root], None)[0])
+
+
 def leaf_tensors(root: Tensor) -> list[Tensor]:
     """The leaves that a tensor depends on, oldest reader first."""
+    if root.node is None and root.requires_grad:
+        raise GradError(
+            "the tensor is a leaf: nothing has been computed from it here, so there is no graph",
+            hint="pass what was computed, such as the loss",
+        )
     if root.node is None:
         raise GradError(
             "the tensor does not require grad and has no history: there is no graph to see",

@@ -49,7 +49,7 @@ class Writer:
         return dict(found)
 
     def wire_id(self, wire: Wire | None) -> str | None:
-        if wire is None:
+        if wire is None or not wire.numeric:  # `params` has it
             return None
         return self.outer.get(wire.id) or f"{self.prefix}w{wire.id}"
 
@@ -151,7 +151,7 @@ class Writer:
         of = {} if grouping is None else grouping.of
         groups = [] if grouping is None else grouping.groups
         return {
-            "wires": [self.wire(w) for w in wires],
+            "wires": [self.wire(w) for w in wires if w.numeric],
             "gates": [self.gate(g, of.get(g.id)) for g in gates],
             "groups": [self.group(g) for g in groups],
         }

@@ -204,10 +204,9 @@ def _last(wire: Wire) -> str:
 
 
 def _numbers(value: Any) -> str:
-    array = np.asarray(value)
-    if array.ndim == 0:
-        return short(array)
-    return length(array)
+    if not isinstance(value, np.ndarray) or value.ndim == 0:
+        return short(value)
+    return length(value)
 
 
 def _signed(part: np.ndarray) -> str:
@@ -215,10 +214,9 @@ def _signed(part: np.ndarray) -> str:
 
 
 def _exact(value: Any) -> str:
-    array = np.asarray(value)
-    if array.ndim == 0:
-        return str(exact(array))
-    return str(exact(norm(array.reshape(-1).astype(np.float64))))
+    if not isinstance(value, np.ndarray) or value.ndim == 0:
+        return str(exact(value))
+    return str(exact(norm(value.reshape(-1).astype(np.float64))))
 
 
 def _edges(

@@ -116,7 +116,9 @@ def local_tex(gate: Gate, i: int) -> str:
 def settings(gate: Gate) -> dict[str, str]:
     """Keyword parameters as short texts; those that say nothing are left out."""
     found = {}
-    for name, value in gate.params.items():
+    others = {f"argument {i}": w.value for i, w in enumerate(gate.inputs)
+              if w is not None and not w.numeric}  # fmt: skip
+    for name, value in (gate.params | others).items():
         if value is None:
             continue
         text = " ".join(str(value).split())

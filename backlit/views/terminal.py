@@ -57,10 +57,9 @@ class Style:
 
     def shown(self, value: Any) -> str:
         """A number, or shape and norm of an array."""
-        array = np.asarray(value)
-        if array.ndim == 0:
-            return self.number(array)
-        return f"{shape_text(array.shape)} {length(array, self.digits)}"
+        if not isinstance(value, np.ndarray) or value.ndim == 0:
+            return self.number(value)
+        return f"{shape_text(value.shape)} {length(value, self.digits)}"
 
 
 def text(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -132,3 +134,63 @@ def test_hooks_that_change_a_gradient_are_part_of_it() -> None:
     assert q.grad is None
     f.backward()
     assert seen.wire("x").grad == x.grad.item() == 60
+
+
+class InNumpy(bl.autograd.Function):
+    """A product that leaves Backlit both ways."""
+
+    @staticmethod
+    def forward(ctx: Any, x: bl.Tensor, w: bl.Tensor, mode: str, sizes: Any) -> bl.Tensor:
+        ctx.save_for_backward(x, w)
+        return bl.from_numpy(x.detach().numpy() @ w.detach().numpy())
+
+    @staticmethod
+    def backward(ctx: Any, g: bl.Tensor) -> tuple:
+        x, w = ctx.saved_tensors
+        dx, dw = g.numpy() @ w.detach().numpy().T, x.detach().numpy().T @ g.numpy()
+        return bl.from_numpy(dx), bl.from_numpy(dw), None, None
+
+
+def test_a_function_in_numpy_with_arguments_that_are_no_numbers() -> None:
+    x, w = bl.randn(2, 3, requires_grad=True), bl.randn(3, 2, requires_grad=True)
+    loss = InNumpy.apply(x, w, "mean", {"of": [1, (2, 3)]}).relu().sum()
+    loss.backward()
+    circuit = bl.see(loss)
+    for leaf, name in ((x, "x"), (w, "w")):
+        assert np.array_equal(circuit.graph.wire(name).grad, leaf.grad.numpy())
+    for text in (str(circuit), circuit.svg(), circuit.html(), str(bl.see.derive(loss))):
+        assert "mean" in text
+    assert bl.see.nudge(x, (0, 1), of=loss).relative_error < 1e-3
+    with pytest.raises(BacklitError, match="computes outside of Backlit's operators"):
+        bl.see.source(loss)
+
+
+def test_a_leaf_is_told_from_what_has_no_history() -> None:
+    with pytest.raises(BacklitError, match="the tensor is a leaf: nothing has been computed"):
+        bl.see(bl.tensor(3.0, requires_grad=True))
+    with pytest.raises(BacklitError, match="does not require grad and has no history"):
+        bl.see(bl.tensor(3))
+
+
+def test_frozen_parameters_are_parameters() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    for parameter in model[2].parameters():
+        parameter.requires_grad_(False)
+    graph = record(model(bl.randn(5, 3)).pow(2).sum()).graph
+    frozen = graph.wire("2.weight")
+    assert (frozen.kind, frozen.grad) == ("parameter", None)
+    assert frozen.tensor is model[2].weight and graph.wire(model[2].bias).name == "2.bias"
+
+
+def test_a_formula_of_numbers_and_stray_options_are_told() -> None:
+    with pytest.raises(BacklitError, match="reads no name"):
+        record("2 + 3")
+    x = bl.tensor(2.0, requires_grad=True)
+    with pytest.raises(BacklitError, match="no further inputs: got lang"):
+        bl.see(x * x, lang="zh")
+
+
+def test_infinite_slopes_are_shown_without_a_warning() -> None:
+    circuit = bl.see("x / y", x=1, y=0)
+    for text in (str(circuit), circuit.svg(), circuit.html()):
+        assert "inf" in text

@@ -5,15 +5,18 @@ Owns the symbols of values and of gradients, nothing else. Python numbers stand 
 
 from __future__ import annotations
 
+import re
 from copy import copy
 from typing import Any
 
 import numpy as np
 
 from backlit.ops import formula as fm
+from backlit.ops.formula import Tex
 from backlit.views.derive.terms import Number, Partial, Symbol, Term
 from backlit.views.graph import Gate, Graph, Wire
 from backlit.views.names import tex as name_tex
+from backlit.views.sentences.words import short
 
 
 class Notation:
@@ -66,6 +69,8 @@ class Notation:
         if wire is None:
             return None
         if is_number(wire):
+            if not wire.numeric:
+                return Number(Tex(_verbatim(short(wire.value))), wire.value)
             return Number(np.asarray(wire.value)[()].item(), wire.value)
         return Symbol(self.symbol(wire), wire.array)
 
@@ -91,6 +96,11 @@ class Notation:
     def _shown(self, wire: Wire) -> Any:
         term = self.wire(wire)
         return term.number if isinstance(term, Number) else fm.Tex(self.symbol(wire))
+
+
+def _verbatim(text: str) -> str:
+    escaped = re.sub(r"([#$%&_{}])", r"\\\1", text)
+    return rf"\text{{{escaped}}}"
 
 
 def is_number(wire: Wire) -> bool:

@@ -13,16 +13,19 @@ from typing import Any
 import numpy as np
 
 from backlit.views.graph import Gate, Wire
-from backlit.views.numbers import norm
+from backlit.views.numbers import norm, not_a_number
 
 Pair = tuple[str, str]
+LONGEST = 24  # characters of an argument that is no number
 
 
 def short(value: Any, digits: int = 4) -> str:
     """A number in at most so many significant digits; 17 of them are exact."""
-    held = np.asarray(value)[()]
+    held = value[()] if isinstance(value, np.ndarray) else value
     if isinstance(held, bool | np.bool_ | int | np.integer):
         return str(int(held))
+    if not_a_number(held):
+        return f"{text[:LONGEST]}…" if len(text := repr(held)) > LONGEST else text
     number = float(held)
     if math.isnan(number) or math.isinf(number):
         return str(number)
