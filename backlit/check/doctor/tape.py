@@ -2,7 +2,7 @@
 
 Values are numbered; a call names the numbers it read and made. Real calls are repeated on fresh
 copies of the sources, so writing in place and windows into arrays come back by themselves.
-Knows no array library: trace_numpy.py, trace_tensor.py and trace_torch.py write tapes.
+Knows no array library: trace_numpy.py and trace_tensor.py write tapes.
 """
 
 from __future__ import annotations

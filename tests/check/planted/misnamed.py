@@ -26,12 +26,6 @@ MISNAMED: frozenset[str] = frozenset(
         "running sum, 1: wrong_axis",
         "running sum, 3: detached_path",
         "svm loss, 2: index_error",
-        "torch: LeakyRelu, 0: mask_not_reused",
-        "torch: LinearLayer, 0: transposed",
-        "torch: LinearLayer, 3: missing_broadcast_sum",
-        "torch: LinearLayer, 4: wrong_axis",
         "torch: Softmax, 0: lost_accumulation",
-        "torch: Softmax, 1: wrong_axis",
-        "torch: gate, 0: detached_path",
     ]
 )
