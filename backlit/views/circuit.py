@@ -195,7 +195,7 @@ class Circuit:
         """The circuit as plain text: what `print` shows, with more digits or another width.
 
         >>> bl.see("x * y", x=2, y=3).text(width=80).splitlines()[0]
-        'x * y: mul = 6'
+        'x * y: f = 6'
         """
         from backlit.views.terminal import Style, text
 

@@ -17,7 +17,7 @@ import numpy as np
 from backlit.autograd.engine import grad
 from backlit.autograd.modes import enable_grad
 from backlit.autograd.observe import observe
-from backlit.errors import ArgumentError, ArgumentTypeError
+from backlit.errors import ArgumentError, ArgumentTypeError, ProgramError
 from backlit.program.capture import _Recorder as Recorder
 from backlit.program.ir import Program, Value
 from backlit.tensor import Tensor, wrap
@@ -82,6 +82,8 @@ def _recorded(subject: Any, inputs: tuple, gradient: Any, values: dict[str, Any]
             raise ArgumentError(f"the formula {subject!r} reads no name: it has no gradient")
         known = {id(t.cell.array): name for name, t in tensors.items()}
         made = {(t.node.id, t.index): n for n, t in tensors.items() if t.node is not None}
+        if result.node is not None and "f" not in tensors:
+            made.setdefault((result.node.id, result.index), "f")
         subject = result
     if isinstance(subject, Tensor):
         if inputs or (values and not known):
@@ -92,10 +94,13 @@ def _recorded(subject: Any, inputs: tuple, gradient: Any, values: dict[str, Any]
         def again() -> Tensor:
             return same(replay(subject), subject)
 
-        if reads_python(subject):
-            with enable_grad():
-                return _record_function(again, (), {}, gradient)
-        return _record(again, leaves, gradient, known, made)
+        try:
+            return _record(again, leaves, gradient, known, made)
+        except ProgramError:
+            if not reads_python(subject):
+                raise
+        with enable_grad():  # a Function that computes in NumPy is one instruction
+            return _record_function(again, (), {}, gradient)
     if callable(subject):
         function = getattr(subject, "function", subject)  # of a compiled step: as it is written
         return _record_function(function, inputs, values, gradient)

@@ -47,7 +47,7 @@ def forward_text(gate: Gate) -> Text:
     >>> from backlit.views.sentences import forward_text
     >>> (gate,) = bl.views.record("x * y", x=2, y=3).graph.gates
     >>> forward_text(gate)["en"]
-    'The multiply gate multiplies x = 2 by y = 3: mul = 6.'
+    'The multiply gate multiplies x = 2 by y = 3: f = 6.'
     """
     if gate.op.elementwise:
         return _text(elementwise.forward(gate))
