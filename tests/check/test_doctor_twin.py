@@ -112,10 +112,11 @@ def test_the_twin_leaves_no_trace():
         kept["last"] = x.exp()
         return kept["last"].detach() @ x
 
-    given = inputs(x=(4,))
+    given, threads = inputs(x=(4,)), torch.get_num_threads()
     assert has_twin(loss, given)
     assert not bl.check.doctor(loss, given).ok
     assert isinstance(kept["last"], torch.Tensor)
+    assert torch.get_num_threads() == threads
     assert set(seen) == {torch.Tensor}
     assert torch.tanh(given["x"]).shape == (4,)
     assert Scaled.__bases__ == (torch.autograd.Function,)

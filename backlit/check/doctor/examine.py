@@ -27,7 +27,7 @@ from backlit.check.doctor.whole import Case, Find
 
 def diagnose(subject: Subject, *, seed: int = 0) -> Diagnosis:
     """Examine a subject: check its claims at the given values and nearby, and explain errors."""
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), subject.surroundings():
         return _examined(subject, np.random.default_rng(seed))
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -74,6 +75,16 @@ class TorchSubject(Subject):
             raise ArgumentError("doctor: the function returns no floating point tensor")
         with_grad = [i for i, y in enumerate(leaves) if y.requires_grad]
         self.claimed = with_grad or list(range(len(leaves)))
+
+    @contextmanager
+    def surroundings(self) -> Iterator[None]:
+        """One thread: waking several costs more than thousands of small calls."""
+        threads = self.torch.get_num_threads()
+        self.torch.set_num_threads(1)
+        try:
+            yield
+        finally:
+            self.torch.set_num_threads(threads)
 
     def _floating(self, v: Any) -> bool:
         if isinstance(v, self.torch.Tensor):

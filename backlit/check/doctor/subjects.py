@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,10 @@ class Subject:
     def names(self) -> list[str]:
         """The inputs whose gradient is claimed."""
         return list(self.values)
+
+    def surroundings(self) -> AbstractContextManager[Any]:
+        """What holds while the subject is examined."""
+        return nullcontext()
 
     def outputs(self, values: dict[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs at `values`."""
