@@ -27,6 +27,7 @@ GREEK = frozenset((
     "lambda", "mu", "nu", "xi", "pi", "rho", "sigma", "tau", "upsilon", "phi", "chi", "psi",
     "omega", "Gamma", "Delta", "Theta", "Lambda", "Xi", "Pi", "Sigma", "Phi", "Psi", "Omega",
 ))  # fmt: skip
+_OWN = {"w": "weight", "weight": "weight", "b": "bias", "bias": "bias"}  # of layers' operators
 _STORES = frozenset(("STORE_FAST", "STORE_NAME", "STORE_GLOBAL", "STORE_DEREF"))
 
 
@@ -126,10 +127,13 @@ def stored_names(code: Any, instruction: int) -> tuple[str, ...]:
 
 def _parameter_path(wire: Wire) -> str:
     """`fc1.weight`: the path of the module that read it and the name that it has there."""
-    for gate, _ in wire.readers:
+    for gate, i in wire.readers:
         owner = getattr(gate.module, "owner", None)
         module = owner() if owner is not None else None
         if module is None:
+            key = _OWN.get(gate.op.inputs[i]) if i < len(gate.op.inputs) else None
+            if key and gate.module and wire.kind == "parameter":  # the module itself is gone
+                return ".".join([*str(gate.module).split(".")[1:], key])
             continue
         for key, held in (*module._parameters.items(), *module._buffers.items()):
             if held is not None and (held is wire.tensor or held.cell.array is wire.value):

@@ -194,3 +194,12 @@ def test_infinite_slopes_are_shown_without_a_warning() -> None:
     circuit = bl.see("x / y", x=1, y=0)
     for text in (str(circuit), circuit.svg(), circuit.html()):
         assert "inf" in text
+
+
+def test_parameters_keep_their_names_when_the_module_is_gone() -> None:
+    def loss() -> bl.Tensor:
+        model = nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(4, 2))
+        return model(bl.randn(3, 1, 4)).sum()
+
+    names = {wire.name for wire in record(loss()).graph.leaves}
+    assert names == {"0.weight", "0.bias", "2.weight", "2.bias"}
