@@ -146,7 +146,10 @@ class _Recorder:
         array = tensor.cell.array
         if id(array) in self._values:  # an operator that returned its input: its own value
             array = array.view()
-            tensor.cell.array = array
+            if hasattr(tensor.cell, "see"):  # a window, of a Function that returned a view
+                tensor.cell.see(array)
+            else:
+                tensor.cell.array = array
         count = self._counts.get(op_name, 0)
         self._counts[op_name] = count + 1
         made = Value(f"{op_name}_{count}", array.shape, dt.of_array(array))

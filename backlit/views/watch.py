@@ -79,7 +79,11 @@ class Watch(Observer):
             return None
         array = t.cell.array
         if id(array) in self._by_array:  # an operator that returned its input: its own value
-            t.cell.array = array = array.view()
+            array = array.view()
+            if hasattr(t.cell, "see"):  # a window, of a Function that returned a view
+                t.cell.see(array)
+            else:
+                t.cell.array = array
         return self._keep(Wire(len(self.wires), array, "value", gate, index))
 
     def replayed(self, node: Any) -> None:

@@ -203,3 +203,23 @@ def test_parameters_keep_their_names_when_the_module_is_gone() -> None:
 
     names = {wire.name for wire in record(loss()).graph.leaves}
     assert names == {"0.weight", "0.bias", "2.weight", "2.bias"}
+
+
+class Reshaped(bl.autograd.Function):
+    """A view, with the sizes as a list."""
+
+    @staticmethod
+    def forward(ctx: Any, x: bl.Tensor, sizes: list[int]) -> bl.Tensor:
+        return x.reshape(*sizes)
+
+    @staticmethod
+    def backward(ctx: Any, g: bl.Tensor) -> tuple:
+        return g.reshape(2, 3), None
+
+
+def test_a_function_that_returns_a_view() -> None:
+    x = bl.randn(2, 3, requires_grad=True)
+    loss = (Reshaped.apply(x, [3, 2]) ** 2).sum()
+    loss.backward()
+    assert np.array_equal(bl.see(loss).graph.wire("x").grad, x.grad.numpy())
+    assert np.array_equal(bl.see.source(loss).run()["dx"], x.grad.numpy())
