@@ -211,7 +211,8 @@ def _tie(op: Any, ctx: Context, args: tuple, listed: tuple, outputs: tuple) -> A
     node = make_node(op, *edges_of(args), {}, [], results)
     edges = zip(args, node.edges)
     node.constants = tuple(
-        None if e is not None else a.cell.array if isinstance(a, Tensor) else a for a, e in edges
+        None if e is not None else wrap(a.cell.array) if isinstance(a, Tensor) else a
+        for a, e in edges  # an argument that is a NumPy array stays one
     )
     # Freed with the saved values, so that a second backward is refused.
     node.saved = {"ctx": ctx}

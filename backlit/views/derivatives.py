@@ -80,7 +80,7 @@ def again(gate: Gate) -> tuple[list[Any], tuple[Any, ...]]:
 def leaf(gate: Gate, i: int) -> Any:
     """Input `i` as an operand of its own, with a gradient where the gate hands one back."""
     wire = gate.inputs[i]
-    if wire is None or not isinstance(wire.value, np.ndarray):
+    if wire is None or wire.raw:
         return None if wire is None else wire.value
     made = wrap(wire.value.view())
     if gate.downstream[i] is not None:

@@ -39,6 +39,14 @@ class Wire:
         return isinstance(self.value, np.ndarray | np.generic | bool | int | float)
 
     @property
+    def raw(self) -> bool:
+        """Whether it is no Tensor: a number, or an array that a Function was called with."""
+        if not isinstance(self.value, np.ndarray):
+            return True
+        own = any(hasattr(gate.op, "user") for gate, _ in self.readers)
+        return own and self.maker is None and self.tensor is None
+
+    @property
     def array(self) -> np.ndarray:
         """The value as an array; an object in it where it is no number."""
         if self.numeric:

@@ -52,7 +52,8 @@ def _operand(node: Node, i: int, made: dict[int, tuple]) -> Any:
     edge = node.edges[i]
     if edge is None:
         constant = node.constants[i]
-        return wrap(constant) if isinstance(constant, np.ndarray) else constant
+        own = hasattr(node.op, "user")  # these hold their arguments as they were given
+        return wrap(constant) if isinstance(constant, np.ndarray) and not own else constant
     target, index = resolve(edge)
     return made[target.id][index] if type(target) is Node else target
 

@@ -72,7 +72,7 @@ def _operand(gate: Gate, i: int, value: Tensor) -> Tensor:
 def _given(wire: Wire, wide: bool) -> Any:
     """What a wire held, as a constant."""
     value = wire.value
-    if not isinstance(value, np.ndarray):
+    if wire.raw:
         return value
     if wide and value.dtype.kind in "fV":
         value = value.astype(np.float64)

@@ -223,3 +223,25 @@ def test_a_function_that_returns_a_view() -> None:
     loss.backward()
     assert np.array_equal(bl.see(loss).graph.wire("x").grad, x.grad.numpy())
     assert np.array_equal(bl.see.source(loss).run()["dx"], x.grad.numpy())
+
+
+class Scaled(bl.autograd.Function):
+    """A product with a NumPy array that is an argument."""
+
+    @staticmethod
+    def forward(ctx: Any, x: bl.Tensor, by: np.ndarray) -> bl.Tensor:
+        ctx.by = bl.from_numpy(by)
+        return x * ctx.by
+
+    @staticmethod
+    def backward(ctx: Any, g: bl.Tensor) -> tuple:
+        return g * ctx.by, None
+
+
+def test_a_numpy_array_as_an_argument_stays_one() -> None:
+    x, by = bl.randn(3, requires_grad=True), np.arange(3, dtype=np.float32)
+    loss = Scaled.apply(x * 2, by).sum()
+    circuit = bl.see(loss)
+    assert np.array_equal(circuit.graph.wire("x").grad, 2 * by)
+    assert "Scaled" in circuit.html() and "Scaled" in str(bl.see.derive(loss))
+    assert bl.see.nudge(x, 1, of=loss).relative_error < 1e-5

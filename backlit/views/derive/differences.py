@@ -108,7 +108,8 @@ def _forward(gate: Gate, values: list[Any]) -> Any:
 
     outer, state.grad = state.grad, False
     try:
-        made = gate.op.user.apply(*(wrap(v) if isinstance(v, np.ndarray) else v for v in values))
+        raw = [w is None or w.raw for w in gate.inputs]
+        made = gate.op.user.apply(*(v if kept else wrap(v) for v, kept in zip(values, raw)))
     finally:
         state.grad = outer
     listed = made if isinstance(made, tuple) else (made,)

@@ -109,7 +109,7 @@ def recorded(gate: Gate, notation: Notation) -> tuple[dict[int, Term], list[Defi
 
 
 def _leaf(wire: Any, wanted: bool) -> Any:
-    if wire is None or not isinstance(wire.value, np.ndarray):
+    if wire is None or wire.raw:
         return None if wire is None else wire.value
     made = wrap(wire.value)
     return made.requires_grad_() if wanted else made
