@@ -1,8 +1,8 @@
 """The command line: `backlit train`, `backlit see`, `backlit errata`, `backlit version`.
 
 Owns options, exit codes (0 done, 1 error, 2 wrong usage, 130 interrupted) and how errors look.
-What a command does lives where it belongs: train/recipe.py, views/command.py, errata. Imports of the package are inside
-the commands, so that `backlit --help` answers at once.
+What a command does lives where it belongs: train/recipe.py, views/command.py, errata. Imports
+of the package are inside the commands, so that `backlit --help` answers at once.
 """
 
 from __future__ import annotations
