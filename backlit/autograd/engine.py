@@ -169,8 +169,8 @@ def walk(roots: list, seeds: list, keep: bool, create: bool, wanted: list | None
             else:
                 state.backward_of, state.scope = node, node.scope
                 results = pull(node, grads)
-            if not keep and node.saved:
-                node.saved = FREED
+            if not keep:
+                node.let_go()
             for edge, g in zip(node.edges, results):
                 if edge is not None and g is not None:
                     _deposit(edge, g, arrived, leaves)

@@ -8,14 +8,37 @@ its memory is free as soon as the last tensor that leads to it is gone.
 from __future__ import annotations
 
 import itertools
+import weakref
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from backlit.errors import describe_line
 
 _count = itertools.count(1)
 
+SMALL = 4096  # elements of a constant that a Node keeps after its backward
+
 FREED: dict[str, Any] = {"": "freed"}  # stands in for the saved values after a backward
+
+
+class Lent:
+    """A large constant that a Node no longer keeps alive: an array, or that of a tensor."""
+
+    __slots__ = ("array", "like")
+
+    def __init__(self, array: np.ndarray, like: Any):
+        self.array, self.like = weakref.ref(array), like
+
+    @staticmethod
+    def of(constant: Any) -> Any:
+        """The constant, lent if it is large."""
+        cell = getattr(constant, "cell", None)
+        array = constant if cell is None else cell.array
+        if type(array) is not np.ndarray or array.size <= SMALL:
+            return constant
+        return Lent(array, None if cell is None else type(constant))
 
 
 class Node:
@@ -38,6 +61,13 @@ class Node:
         self.module = self.scope = ""
         self.backward_of: Node | None = None
         self.hooks: dict[int, list[Callable[[Any], Any]]] | None = None
+
+    def let_go(self) -> None:
+        """After a backward: the saved values are free, large constants whoever else holds them."""
+        if self.saved:
+            self.saved = FREED
+        if self.constants:
+            self.constants = tuple([Lent.of(c) for c in self.constants])
 
     @property
     def needs(self) -> tuple[bool, ...]:

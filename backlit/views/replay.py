@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from backlit.autograd.engine import collect, resolve
-from backlit.autograd.node import Node
+from backlit.autograd.node import Lent, Node
 from backlit.errors import GradError
 from backlit.ops.op import REGISTRY, apply
 from backlit.state import state, tell
@@ -51,11 +51,24 @@ def same(again: Tensor, before: Tensor) -> Tensor:
 def _operand(node: Node, i: int, made: dict[int, tuple]) -> Any:
     edge = node.edges[i]
     if edge is None:
-        constant = node.constants[i]
+        constant = _returned(node.constants[i])
         own = hasattr(node.op, "user")  # these hold their arguments as they were given
         return wrap(constant) if isinstance(constant, np.ndarray) and not own else constant
     target, index = resolve(edge)
     return made[target.id][index] if type(target) is Node else target
+
+
+def _returned(constant: Any) -> Any:
+    """A constant, also one that the Node lent out when its backward had run."""
+    if not isinstance(constant, Lent):
+        return constant
+    array = constant.array()
+    if array is None:
+        raise GradError(
+            "data that this graph was computed from is gone since its backward",
+            hint="see the loss before loss.backward(), or keep the batch until then",
+        )
+    return array if constant.like is None else wrap(array)
 
 
 def _again(node: Node, inputs: list) -> tuple:

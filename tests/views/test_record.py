@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import numpy as np
@@ -245,3 +247,17 @@ def test_a_numpy_array_as_an_argument_stays_one() -> None:
     assert np.array_equal(circuit.graph.wire("x").grad, 2 * by)
     assert "Scaled" in circuit.html() and "Scaled" in str(bl.see.derive(loss))
     assert bl.see.nudge(x, 1, of=loss).relative_error < 1e-5
+
+
+def test_a_loss_that_is_kept_does_not_keep_its_batch() -> None:
+    model = nn.Linear(5000, 1)
+    batch = bl.randn(2, 5000)
+    alive = weakref.ref(batch.cell.array)
+    loss = model(batch).sum()
+    loss.backward()
+    np.testing.assert_array_equal(record(loss).graph.wire("bias").grad, [2])
+    del batch
+    gc.collect()  # gates and wires know each other
+    assert alive() is None
+    with pytest.raises(BacklitError, match="gone since its backward"):
+        record(loss)
