@@ -114,8 +114,15 @@ class NllLoss(Operator):
         return apply(NllLossGrad, g, target, weight, classes=x_spec.shape[1],
                      ignore_index=ignore_index, reduction=reduction)  # fmt: skip
 
-    def latex(x, target, weight=None, **params):
-        return rf"-\frac{{1}}{{N}} \sum_n {x}_{{n, {target}_n}}"
+    def latex(x, target, weight=None, *, reduction="mean", **params):
+        scale = "" if weight is None else rf"{weight}_{{{target}_n}} "
+        picked = rf"{scale}{x}_{{n, {target}_n}}"
+        if reduction == "none":
+            return f"-{picked}"
+        if reduction == "sum":
+            return rf"-\sum_n {picked}"
+        count = "N" if weight is None else rf"\sum_n {scale.strip()}"
+        return rf"-\frac{{1}}{{{count}}} \sum_n {picked}"
 
 
 class NllLossGrad(Operator):

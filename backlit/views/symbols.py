@@ -40,7 +40,7 @@ _PRODUCTS = {
     ("log_softmax", 0): r"G - e^{{y}} \textstyle\sum G",
     ("softmax", 0): r"y \odot (G - \textstyle\sum G \odot y)",
     ("sum", 0): r"G",
-    ("nll_loss", 0): r"-\frac{{1}}{{N}} G \text{{ at the labels}}",
+    ("nll_loss", 0): r"-c\,G \text{{ at the labels, }} c = \tfrac{{1}}{{N}} \text{{ in a mean}}",
 }
 _LONGEST = 60
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from backlit.views.derive.notation import is_number
 from backlit.views.derive.patterns import reader
 from backlit.views.graph import Gate, Graph, Wire
@@ -175,8 +173,3 @@ def _with_bias(z: Wire) -> tuple[Wire | None, Wire]:
     if bias is None or bias.maker is not None or bias.grad is None or is_number(bias):
         return None, z
     return bias, added.output
-
-
-def as_matrix(layer: Layer) -> np.ndarray:
-    """The weight as (out, in)."""
-    return layer.weight.array.T if layer.turned else layer.weight.array
