@@ -182,3 +182,12 @@ def test_values_on_the_command_line() -> None:
 def test_a_missing_value_is_told() -> None:
     with pytest.raises(BacklitError, match="y"):
         see_command("x * y", ["x=2"])
+
+
+@pytest.mark.parametrize(
+    ("reduction", "shown"),
+    [("mean", r"-\frac{1}{N} \sum_n"), ("sum", r"-\sum_n"), ("none", "-{")],
+)
+def test_the_formula_of_a_loss_follows_its_reduction(reduction: str, shown: str) -> None:
+    made = bl.ops.op.REGISTRY["nll_loss"].latex("{x}", "t", reduction=reduction)
+    assert made.startswith(shown), made
