@@ -110,7 +110,7 @@ inf, nan, pi, e = (getattr(__import__("math"), n) for n in ("inf", "nan", "pi", 
 _ROOMS = (
     "amp", "autograd", "backends", "check", "compiler", "cuda", "data", "func", "linalg", "models",
     "nn", "optim", "program", "random", "serialization", "special", "train", "utils", "version",
-    "errata", "expressions", "views",
+    "errata", "expressions", "views", "onnx", "estimators",
 )  # fmt: skip
 _LAZY = {
     **dict.fromkeys(("save", "load"), "serialization"),

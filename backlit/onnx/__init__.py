@@ -1,0 +1,1 @@
+"""Networks as ONNX files: `export` writes one, `load` reads one. See docs/design/onnx.md."""
