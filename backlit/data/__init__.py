@@ -3,6 +3,7 @@
 Public names only. Heavy modules (Pillow, archives, processes) are imported when first used.
 """
 
+from backlit.data.adding import AddingProblem
 from backlit.data.cifar import CIFAR10, CIFAR100
 from backlit.data.collate import default_collate, default_convert
 from backlit.data.dataset import (
