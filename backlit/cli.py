@@ -1,4 +1,4 @@
-"""The command line: `backlit train`, `backlit see`, `backlit errata`, `backlit version`.
+"""The command line: `backlit train`, `recipes`, `see`, `errata`, `version`.
 
 Owns options, exit codes (0 done, 1 error, 2 wrong usage, 130 interrupted) and how errors look.
 What a command does lives where it belongs: train/recipe.py, views/command.py, errata. Imports
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -31,45 +31,49 @@ def backlit() -> None:
     """Train neural networks by backpropagation, and see it happen."""
 
 
-@app.command()
+@app.command(
+    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    epilog="`backlit recipes` lists the recipes, `backlit recipes NAME` the settings of one.",
+)
 def train(
+    context: typer.Context,
     which: Annotated[
         str | None,
-        typer.Argument(metavar="NAME", help="With --resume: the run; else the last one trained."),
-    ] = None,
-    data: Annotated[
-        str | None,
-        typer.Option(help="Folder or URL of MNIST's idx files; else the shipped digits."),
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(min=1, help="Passes over the data; 4 if left out.")
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Images per step; 100 if left out.")
-    ] = None,
-    lr: Annotated[
-        float | None, typer.Option(min=0, help="Highest learning rate; 0.004 if left out.")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Of weights and order; 0 if left out.")
+        typer.Argument(metavar="RECIPE", help="digits if left out. With --resume: the run."),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="The new run's name; digits if left out.")
+        str | None, typer.Option(help="The new run's name; the recipe's if left out.")
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs"),
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on exactly where a run stopped.")
     ] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="All cores if left out.")] = None,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Seconds on little data, to see that it works.")
+    ] = False,
 ) -> None:
-    """Train a small convolutional network on handwritten digits."""
-    if which is not None and not resume:
-        raise typer.BadParameter("NAME goes with --resume; a new run is named by --name")
+    """Train a recipe; its settings are options, such as --epochs 3 --lr 0.1."""
     if name is not None and resume:
         raise typer.BadParameter("--name is for a new run; write --resume NAME")
-    given = {"data": data, "epochs": epochs, "batch_size": batch_size, "lr": lr, "seed": seed}
+    given = _settings_of(context.args)
+    if smoke:
+        given = {"smoke": "true", "epochs": "1"} | given
     with _errors_in_red():
-        _train({**given, "threads": threads}, runs, name or "digits", which, resume)
+        _train(which, name, runs, resume, given)
+
+
+@app.command()
+def recipes(
+    which: Annotated[str | None, typer.Argument(metavar="NAME", help="One recipe.")] = None,
+) -> None:
+    """List the recipes, or the settings of one."""
+    from backlit.train.recipe_list import show_all, show_one
+
+    with _errors_in_red():
+        if which is None:
+            show_all()
+        else:
+            show_one(which)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -121,27 +125,43 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-def _train(given: dict[str, Any], runs: Path, name: str, which: str | None, resume: bool) -> None:
-    from backlit.train import recipe
+def _settings_of(words: list[str]) -> dict[str, str]:
+    """Options that are a recipe's settings: --lr 0.1 or --lr=0.1."""
+    given = {}
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        option, equals, text = word.partition("=")
+        if not option.startswith("--") or (not equals and not rest):
+            raise typer.BadParameter(f"{word}: settings are written --name value")
+        given[option[2:].replace("-", "_")] = text if equals else rest.pop(0)
+    return given
+
+
+def _train(
+    which: str | None, name: str | None, runs: Path, resume: bool, given: dict[str, str]
+) -> None:
+    from backlit.train import recipes, run_folders
     from backlit.train.progress import Bar, Lines
+    from backlit.train.recipe import train_recipe
 
     if resume:
-        folder = recipe.find_run(runs, which)
-        settings = recipe.read_settings(folder, given)
-        if recipe.is_complete(folder):
+        folder = run_folders.find_run(runs, which)
+        recipe, settings = run_folders.read_settings(folder, given)
+        if run_folders.is_complete(recipe, folder):
             print(f"nothing to do: {folder} is finished")
             return
     else:
-        chosen = {key: value for key, value in given.items() if value is not None}
-        settings = recipe.Settings(**chosen)
-        folder = recipe.new_run(runs, name, settings)
-    progress = Bar(unit="images") if sys.stdout.isatty() else Lines()
+        recipe = recipes.find(which or "digits")
+        settings = run_folders.settings_from_text(recipe, given)
+        folder = run_folders.new_run(runs, name or recipe.name, recipe, settings)
+    progress = Bar(unit="samples") if sys.stdout.isatty() else Lines()
     progress.message(f"run {folder}")
     try:
-        history = recipe.train_digits(settings, folder, resume=resume, progress=progress)
+        history = train_recipe(recipe, settings, folder, resume=resume, progress=progress)
     except BaseException as failure:
         if not resume:
-            recipe.discard_unstarted(folder)
+            run_folders.discard_unstarted(folder)
         if not isinstance(failure, KeyboardInterrupt):
             raise
         where = "" if runs == Path("runs") else f" --runs {runs}"
@@ -150,13 +170,10 @@ def _train(given: dict[str, Any], runs: Path, name: str, which: str | None, resu
             raise typer.Exit(INTERRUPTED) from None
         print(f"  go on with: backlit train --resume {folder.name}{where}", file=sys.stderr)
         raise typer.Exit(INTERRUPTED) from None
-    last = history.rows[-1]
     seconds = sum(row["seconds"] for row in history)
     epochs = "epoch" if len(history) == 1 else "epochs"
-    print(
-        f"{100 * last['val_accuracy']:.2f} % of the held-out digits are right "
-        f"after {len(history)} {epochs} in {seconds:.1f} s; see {folder}"
-    )
+    said = recipe.says.format(**history.rows[-1])
+    print(f"{said} after {len(history)} {epochs} in {seconds:.1f} s; see {folder}")
 
 
 @contextmanager

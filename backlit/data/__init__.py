@@ -18,6 +18,7 @@ from backlit.data.dataset import (
 )
 from backlit.data.folder import ImageFolder
 from backlit.data.idx import read_idx, write_idx
+from backlit.data.labelled import LabelledImages, RandomViews
 from backlit.data.loader import DataLoader
 from backlit.data.mnist import MNIST, FashionMNIST
 from backlit.data.sampler import (

@@ -8,32 +8,18 @@ from __future__ import annotations
 
 import os
 from importlib import resources
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from backlit.data.dataset import TensorDataset
 from backlit.data.idx import parse_idx
+from backlit.data.labelled import LabelledImages
 from backlit.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from backlit import Tensor
 
 TRAIN_COUNT = 10_000
 IMAGES, LABELS = "images-idx3-ubyte.gz", "labels-idx1-ubyte.gz"
 
 
-class Digits(TensorDataset):
-    """Digit images (N, 1, 28, 28) float32 in [0, 1] and labels (N,) int64, in memory."""
-
-    classes = [str(digit) for digit in range(10)]
-
-    def __init__(self, images: Tensor, labels: Tensor):
-        super().__init__(images, labels)
-        self.images, self.labels = images, labels
-
-
-def digits(split: str = "train", root: str | os.PathLike[str] | None = None) -> Digits:
+def digits(split: str = "train", root: str | os.PathLike[str] | None = None) -> LabelledImages:
     """Handwritten digits: the 12,000 that ship with Backlit, or all of MNIST from a folder.
 
     `split` is "train" (10,000 images, all 60,000 with `root`) or "val" (2,000, or the 10,000 of
@@ -54,17 +40,10 @@ def digits(split: str = "train", root: str | os.PathLike[str] | None = None) -> 
 
         full = MNIST(root, train=split == "train")
         images, labels = full.images, full.labels
-    return _as_digits(images, labels)
+    return LabelledImages.from_arrays(images, labels, [str(digit) for digit in range(10)])
 
 
 def _shipped(name: str) -> np.ndarray:
     # Not imported as a module: `digits` is the function's name.
     with resources.files("backlit.data").joinpath("digits", name).open("rb") as file:
         return parse_idx(file, name)
-
-
-def _as_digits(images: np.ndarray, labels: np.ndarray) -> Digits:
-    import backlit as bl
-
-    scaled = images[:, None].astype(np.float32) / np.float32(255)
-    return Digits(bl.from_numpy(scaled), bl.from_numpy(labels.astype(np.int64)))

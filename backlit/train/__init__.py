@@ -12,6 +12,7 @@ from backlit.train.metrics import (
 )
 from backlit.train.plots import plot_curves as plot_curves, plot_mistakes as plot_mistakes
 from backlit.train.progress import Progress as Progress
+from backlit.train import recipes as recipes
 from backlit.train.run import Run as Run
 from backlit.train.stop import (
     EarlyStop as EarlyStop,

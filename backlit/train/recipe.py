@@ -1,170 +1,156 @@
-"""The main job: a LeNet-style network on handwritten digits, as `backlit train` runs it.
+"""A recipe: one training that is known to work, and the run that it leaves in a folder.
 
-Owns the settings of such a run and the folder it leaves: config.json, metrics.jsonl,
-checkpoints/, model.safetensors, curves.png, mistakes.png. How training works is fit.py's.
+Owns what recipes share: their settings, what they hand to `fit`, the files of a finished run
+(model.safetensors, curves.png, the recipe's own pictures). Each recipe is one file in recipes/.
+How folders are named and found again is run_folders.py's; how training works is fit.py's.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
-import shutil
+import math
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import backlit as bl
-from backlit.errors import ArgumentError, CheckpointError, DataError
-from backlit.files import atomic_write, saving
-from backlit.models.lenet import LeNet
-from backlit.nn.functional import cross_entropy
+from backlit.errors import CheckpointError
 from backlit.serialization import save
 from backlit.train.fit import fit
 from backlit.train.history import History
-from backlit.train.plots import plot_curves, plot_mistakes
+from backlit.train.plots import plot_curves
 from backlit.train.progress import Progress
 
-CONFIG, MODEL, CURVES, MISTAKES = "config.json", "model.safetensors", "curves.png", "mistakes.png"
-VALIDATION_BATCH = 500
+MODEL, CURVES = "model.safetensors", "curves.png"
 
 
 @dataclass
 class Settings:
-    """What decides every bit of a run; a resumed run reads it from config.json."""
+    """What decides every bit of a run; a resumed run reads it from config.json.
 
-    data: str | None = None  # None: the digits in the package
-    epochs: int = 4
+    Each recipe has its own subclass, whose fields are its options on the command line.
+    """
+
+    data: str | None = None  # a folder or URL; else BACKLIT_DATA's folder of the recipe's data
+    epochs: int = 1
     batch_size: int = 100
-    lr: float = 0.004
-    seed: int = 0
-    threads: int | None = None
+    lr: float = 0.001  # the highest learning rate
+    seed: int = 0  # of weights and order
+    threads: int | None = None  # all cores if left out
+    smoke: bool = False  # seconds on a small part of the data, to see that everything works
 
 
-def train_digits(
-    settings: Settings, folder: Path, *, resume: bool = False, progress: Progress | None = None
+@dataclass
+class Job:
+    """What a recipe hands to `fit`, and the pictures it draws of the trained model.
+
+    `pictures` maps a file's name to a function that draws it at a path.
+    """
+
+    model: Any
+    train_data: Any
+    val_data: Any
+    loss: Callable[..., Any]
+    optimizer: Any
+    metrics: Any = None
+    scheduler: Any = None
+    scheduler_per_batch: bool = False
+    clip_grad_norm: float | None = None
+    callbacks: Sequence[Any] = ()
+    pictures: Mapping[str, Callable[[Path], Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One training: its name, what it needs, what it reaches, and how its Job is made.
+
+    `score` names the column of the history that tells how good a run is; `says` is a format
+    string for the last row's columns. `minutes` is the time on two cores.
+    """
+
+    name: str
+    title: str
+    data: str
+    expects: str
+    minutes: float
+    settings: type[Settings]
+    prepare: Callable[[Any], Job]
+    says: str = "{val_accuracy:.2%} of the held-out samples are right"
+    score: str = "val_accuracy"
+    lower_is_better: bool = False
+    pictures: tuple[str, ...] = ("mistakes.png",)
+
+    def files(self) -> tuple[str, ...]:
+        """What a finished run leaves beside its config, metrics and checkpoints."""
+        return (MODEL, CURVES, *self.pictures)
+
+    def result(self, history: History) -> float:
+        """The score of a run: its column's best value over the epochs."""
+        values = [row[self.score] for row in history if math.isfinite(row[self.score])]
+        return (min if self.lower_is_better else max)(values, default=math.nan)
+
+
+def train_recipe(
+    recipe: Recipe,
+    settings: Settings,
+    folder: Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
 ) -> History:
     """Train in a run folder, or go on there, and leave the model and the pictures."""
-    if settings.threads is not None:
-        bl.set_num_threads(settings.threads)
-    bl.manual_seed(settings.seed)
-    training = bl.data.digits("train", settings.data)
-    held_out = bl.data.digits("val", settings.data)
-    batches = bl.data.DataLoader(training, settings.batch_size, shuffle=True)
-    val_batches = bl.data.DataLoader(held_out, VALIDATION_BATCH)
-    model = LeNet()
-    optimizer = bl.optim.Adam(model.parameters(), lr=settings.lr)
-    scheduler = bl.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=settings.lr, total_steps=settings.epochs * len(batches)
-    )
+    job = start(recipe, settings)
     history = _fit_or_keep(
         folder / MODEL,
-        model,
-        batches,
-        loss=cross_entropy,
-        optimizer=optimizer,
+        job,
         epochs=settings.epochs,
-        val_data=val_batches,
-        metrics=["accuracy"],
-        scheduler=scheduler,
-        scheduler_per_batch=True,
         run_dir=folder,
         resume=resume,
         checkpoint_every_seconds=10.0,
         progress=progress,
     )
-    save(model.state_dict(), folder / MODEL)
+    save(job.model.state_dict(), folder / MODEL)
     plot_curves(history, folder / CURVES)
-    plot_mistakes(model, val_batches, folder / MISTAKES, classes=held_out.classes)
+    for name in recipe.pictures:
+        job.pictures[name](folder / name)
     return history
 
 
-def _fit_or_keep(path: Path, model: Any, batches: Any, **arguments: Any) -> History:
+def start(recipe: Recipe, settings: Settings) -> Job:
+    """The Job at its beginning: the same settings give the same weights and batches."""
+    if settings.threads is not None:
+        bl.set_num_threads(settings.threads)
+    bl.manual_seed(settings.seed)
+    return recipe.prepare(settings)
+
+
+def one_cycle(settings: Settings, optimizer: Any, batches: Any, **options: Any) -> Any:
+    """A schedule per batch that rises to `lr` and falls to almost nothing at the last step."""
+    return bl.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=settings.lr, total_steps=settings.epochs * len(batches), **options
+    )
+
+
+def _fit_or_keep(path: Path, job: Job, **arguments: Any) -> History:
     """Fit; where the disk is too full for the last checkpoint, leave at least the weights."""
     try:
-        return fit(model, batches, **arguments)
+        return fit(
+            job.model,
+            job.train_data,
+            loss=job.loss,
+            optimizer=job.optimizer,
+            val_data=job.val_data,
+            metrics=job.metrics,
+            scheduler=job.scheduler,
+            scheduler_per_batch=job.scheduler_per_batch,
+            clip_grad_norm=job.clip_grad_norm,
+            callbacks=job.callbacks,
+            **arguments,
+        )
     except CheckpointError as error:
-        if arguments["scheduler"].last_epoch > 0:
+        if job.scheduler is None or job.scheduler.last_epoch > 0:
             with suppress(CheckpointError):
-                save(model.state_dict(), path)
+                save(job.model.state_dict(), path)
                 error.add_note(f"the weights alone are in {path}")
         raise
-
-
-def is_complete(folder: Path) -> bool:
-    """Whether everything that a run leaves at its end is there."""
-    return all((folder / name).exists() for name in (MODEL, CURVES, MISTAKES))
-
-
-def new_run(runs: Path, name: str, settings: Settings) -> Path:
-    """A new folder with its config.json, both at once or not at all; a taken name gets a number."""
-    if Path(name).name != name or name.startswith("."):
-        raise ArgumentError(f"train: {name!r} can't be a run's name", hint="letters, digits, -, _")
-    with saving(runs):
-        runs.mkdir(parents=True, exist_ok=True)
-        draft = runs / f".new-{secrets.token_hex(4)}"
-        draft.mkdir()
-        with atomic_write(draft / CONFIG) as file:
-            config = {"recipe": "digits", **asdict(settings), "backlit": bl.__version__}
-            file.write(json.dumps(config, indent=1).encode())
-        number = 1
-        while True:
-            folder = runs / (name if number == 1 else f"{name}-{number}")
-            number += 1
-            if folder.exists():
-                continue
-            try:
-                os.rename(draft, folder)
-            except FileExistsError:
-                continue
-            except OSError:
-                if not folder.exists():
-                    raise
-                continue
-            return folder
-
-
-def discard_unstarted(folder: Path) -> None:
-    """Remove a run that ended before its first checkpoint: nothing of it could be resumed."""
-    if not any(folder.glob("checkpoints/*.json")):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def find_run(runs: Path, name: str | None) -> Path:
-    """The folder of a run by name, or the one that was trained last."""
-    if name is not None:
-        if (runs / name / CONFIG).is_file():
-            return runs / name
-        have = ", ".join(sorted(f.parent.name for f in runs.glob(f"*/{CONFIG}")))
-        raise CheckpointError(
-            f"train: there is no run {name!r} in {runs}",
-            hint=f"there are: {have}" if have else "start one with: backlit train",
-        )
-    found = [file.parent for file in runs.glob(f"*/{CONFIG}")]
-    if not found:
-        raise CheckpointError(f"train: there is no run in {runs}", hint="start one: backlit train")
-    return max(found, key=_last_touched)
-
-
-def read_settings(folder: Path, given: dict[str, Any]) -> Settings:
-    """The settings of a run; ArgumentError where given ones differ, DataError if unreadable."""
-    path = folder / CONFIG
-    try:
-        config = json.loads(path.read_bytes())
-        settings = Settings(**{field.name: config[field.name] for field in fields(Settings)})
-    except (ValueError, TypeError, KeyError):
-        raise DataError(f"{path} is damaged: not the settings of a run") from None
-    for name, value in given.items():
-        if value is not None and value != getattr(settings, name):
-            raise ArgumentError(
-                f"train: --{name.replace('_', '-')} {value} differs from the "
-                f"{getattr(settings, name)} of the run {folder.name}",
-                hint="a resumed run keeps its settings; start a new one without --resume",
-            )
-    return settings
-
-
-def _last_touched(folder: Path) -> float:
-    places = (folder, folder / "checkpoints")
-    return max(place.stat().st_mtime for place in places if place.exists())
