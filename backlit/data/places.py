@@ -11,10 +11,13 @@ from backlit.config import flags
 from backlit.errors import DataError
 
 
-def data_place(name: str, given: str | None = None, address: str | None = None) -> str:
+def data_place(
+    name: str, given: str | None = None, address: str | None = None, *, source: str = ""
+) -> str:
     """`given`, else the folder `name` in BACKLIT_DATA, else the public `address`.
 
-    Raises DataError where none of them is known.
+    Raises DataError where none of them is known; `source` then says where the data comes from
+    and how it is laid out.
 
     >>> from backlit.data.places import data_place
     >>> data_place("mnist", given="here")
@@ -27,7 +30,5 @@ def data_place(name: str, given: str | None = None, address: str | None = None) 
     if address is not None:
         return address
     where = f"not in {flags.data}" if flags.data else "BACKLIT_DATA names no folder"
-    raise DataError(
-        f"data {name}: {where}",
-        hint=f"put it into FOLDER/{name} and set BACKLIT_DATA=FOLDER, or pass --data",
-    )
+    put = f"put it into FOLDER/{name} and set BACKLIT_DATA=FOLDER, or pass --data"
+    raise DataError(f"data {name}: {where}", hint=f"{source}; {put}" if source else put)
