@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-INTERRUPTED = 130
+WRONG_USAGE, INTERRUPTED = 2, 130
 app = typer.Typer(
     name="backlit",
     help="Train neural networks by backpropagation, and see it happen.",
@@ -32,14 +32,16 @@ def backlit() -> None:
 
 
 @app.command(
-    context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+    context_settings={"ignore_unknown_options": True},
     epilog="`backlit recipes` lists the recipes, `backlit recipes NAME` the settings of one.",
 )
 def train(
-    context: typer.Context,
-    which: Annotated[
-        str | None,
-        typer.Argument(metavar="RECIPE", help="digits if left out. With --resume: the run."),
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RECIPE|--SETTING VALUE",
+            help="digits if left out. With --resume: the run, else the last one trained.",
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option(help="The new run's name; the recipe's if left out.")
@@ -55,7 +57,7 @@ def train(
     """Train a recipe; its settings are options, such as --epochs 3 --lr 0.1."""
     if name is not None and resume:
         raise typer.BadParameter("--name is for a new run; write --resume NAME")
-    given = _settings_of(context.args)
+    which, given = _recipe_and_settings(words or [])
     if smoke:
         given = {"smoke": "true", "epochs": "1"} | given
     with _errors_in_red():
@@ -125,17 +127,22 @@ def main() -> None:
         sys.exit(INTERRUPTED)
 
 
-def _settings_of(words: list[str]) -> dict[str, str]:
-    """Options that are a recipe's settings: --lr 0.1 or --lr=0.1."""
-    given = {}
+def _recipe_and_settings(words: list[str]) -> tuple[str | None, dict[str, str]]:
+    """The recipe's name, if there is one, and the settings: --lr 0.1 or --lr=0.1."""
+    names, given = [], {}
     rest = list(words)
     while rest:
         word = rest.pop(0)
         option, equals, text = word.partition("=")
-        if not option.startswith("--") or (not equals and not rest):
-            raise typer.BadParameter(f"{word}: settings are written --name value")
-        given[option[2:].replace("-", "_")] = text if equals else rest.pop(0)
-    return given
+        if not option.startswith("--"):
+            names.append(word)
+        elif not equals and not rest:
+            raise typer.BadParameter(f"{word} needs a value")
+        else:
+            given[option[2:].replace("-", "_")] = text if equals else rest.pop(0)
+    if len(names) > 1:
+        raise typer.BadParameter(f"one recipe at a time, got {' '.join(names)}")
+    return (names[0] if names else None), given
 
 
 def _train(
@@ -147,13 +154,15 @@ def _train(
 
     if resume:
         folder = run_folders.find_run(runs, which)
-        recipe, settings = run_folders.read_settings(folder, given)
+        with _wrong_usage():
+            recipe, settings = run_folders.read_settings(folder, given)
         if run_folders.is_complete(recipe, folder):
             print(f"nothing to do: {folder} is finished")
             return
     else:
-        recipe = recipes.find(which or "digits")
-        settings = run_folders.settings_from_text(recipe, given)
+        with _wrong_usage():
+            recipe = recipes.find(which or "digits")
+            settings = run_folders.settings_from_text(recipe, given)
         folder = run_folders.new_run(runs, name or recipe.name, recipe, settings)
     progress = Bar(unit="samples") if sys.stdout.isatty() else Lines()
     progress.message(f"run {folder}")
@@ -174,6 +183,18 @@ def _train(
     epochs = "epoch" if len(history) == 1 else "epochs"
     said = recipe.says.format(**history.rows[-1])
     print(f"{said} after {len(history)} {epochs} in {seconds:.1f} s; see {folder}")
+
+
+@contextmanager
+def _wrong_usage() -> Iterator[None]:
+    """What is refused in here was asked for wrongly."""
+    from backlit.errors import ArgumentError
+
+    try:
+        yield
+    except ArgumentError as error:
+        _say(str(error), "red")
+        raise typer.Exit(WRONG_USAGE) from None
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from typer.testing import CliRunner
 
 import backlit as bl
 from backlit.cli import app
-from backlit.train import checkpoint, recipe
+from backlit.train import checkpoint, recipes, run_folders
 
 FILES = {
     "config.json", "metrics.jsonl", "checkpoints", "model.safetensors", "curves.png",
@@ -40,6 +41,12 @@ def backlit(*words, cwd=None):
     result = CliRunner().invoke(app, [str(word) for word in words])
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result.exit_code, result.output
+
+
+def new_run(runs, name):
+    """The folder of a run of digits that was never trained."""
+    digits = recipes.find("digits")
+    return run_folders.new_run(runs, name, digits, digits.settings())
 
 
 def command(*words):
@@ -83,7 +90,7 @@ def test_the_same_seed_gives_the_same_bits_and_a_taken_name_a_number(finished):
     for file in ("model.safetensors", "mistakes.png"):
         assert (again / file).read_bytes() == (folder / file).read_bytes()
     assert rows(again) == rows(folder)
-    assert recipe.new_run(folder.parent, "first", recipe.Settings()).name == "first-3"
+    assert new_run(folder.parent, "first").name == "first-3"
 
 
 def test_resume_after_completion(finished):
@@ -160,7 +167,7 @@ def test_errors_are_one_line_and_a_hint(tmp_path, few, finished):
     code, output = backlit("train", "--resume", "other", "--runs", folder.parent)
     assert code == 1 and "no run 'other'" in output and "there are: first" in output
     code, output = backlit("train", "--resume", "first", "--lr", 1, "--runs", folder.parent)
-    assert code == 1 and "--lr 1.0 differs from the 0.01 of the run first" in output
+    assert code == 2 and "--lr 1.0 differs from the 0.01 of the run first" in output
     (tmp_path / "file").write_text("")
     code, output = backlit("train", "--data", few, "--runs", tmp_path / "file")
     assert code == 1 and "can't be written" in output
@@ -203,12 +210,25 @@ def test_damaged_config_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words",
-    [["train", "--epochs", "0"], ["train", "--lr", "x"], ["train", "name"], ["fly"],
-     ["train", "--resume", "--name", "x"]],
-)  # fmt: skip
-def test_wrong_usage_is_exit_code_two(words):
-    assert backlit(*words)[0] == 2
+    ("words", "said"),
+    [
+        (["train", "--epochs", "0"], "--epochs 0: expected a whole number of at least 1"),
+        (["train", "--lr", "x"], "--lr x: expected a number, not below 0"),
+        (["train", "--lr", "-0.1"], "--lr -0.1: expected a number, not below 0"),
+        (["train", "--smoke=perhaps"], "does not take a"),
+        (["train", "fly"], "there is no recipe 'fly'"),
+        (["train", "digits", "--speed", "9"], "digits has no setting --speed"),
+        (["train", "--speed"], "--speed needs a value"),
+        (["train", "digits", "mnist"], "one recipe at a time, got digits mnist"),
+        (["train", "--resume", "--name", "x"], "write --resume NAME"),
+        (["fly"], "No such command 'fly'"),
+    ],
+)
+def test_wrong_usage_is_exit_code_two(words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, output = backlit(*words)
+    assert code == 2 and said in output
+    assert not any(tmp_path.iterdir())
 
 
 def test_version_and_help():
@@ -216,9 +236,11 @@ def test_version_and_help():
     code, output = backlit("train", "--help")
     words = " ".join(output.replace("│", " ").split())
     assert code == 0 and "--resume" in words
-    settings = recipe.Settings()
-    for default in (settings.epochs, settings.batch_size, settings.lr, settings.seed):
-        assert f" {default} if left out." in words
+    code, output = backlit("recipes", "digits")
+    lines = [line.split() for line in output.splitlines()]
+    assert code == 0 and "LeNet" in output
+    for name, default in asdict(recipes.find("digits").settings()).items():
+        assert [f"--{name.replace('_', '-')}", str(default)] in lines
 
 
 def test_help_imports_nothing_heavy():
@@ -234,6 +256,6 @@ def test_help_imports_nothing_heavy():
 
 def test_newest_run_is_the_one_resumed(tmp_path):
     for number, name in enumerate("abc"):
-        folder = recipe.new_run(tmp_path, name, recipe.Settings())
+        folder = new_run(tmp_path, name)
         os.utime(folder, (number, number) if name != "b" else (9e9, 9e9))
-    assert recipe.find_run(tmp_path, None).name == "b"
+    assert run_folders.find_run(tmp_path, None).name == "b"
