@@ -1,1 +1,13 @@
 """scikit-learn estimators on the engine. Public names only; see docs/design/estimators.md."""
+
+from importlib.util import find_spec as _find_spec
+
+if _find_spec("sklearn") is None:
+    from backlit.errors import NotAvailable
+
+    raise NotAvailable(
+        "backlit.estimators needs scikit-learn", hint="pip install 'backlit[sklearn]'"
+    )
+
+from backlit.estimators.linear import LinearRegression as LinearRegression
+from backlit.estimators.perceptron import Perceptron as Perceptron
