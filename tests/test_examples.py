@@ -5,12 +5,22 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
+# Experiments leave these pictures in the folder they are given; each has a test of its own.
+PICTURES = {
+    "activations.py": ["activations.png"],
+    "adding.py": ["adding.png", "gradient_by_step.png"],
+    "localization.py": ["localization.png"],
+    "minima.py": ["minima.png"],
+    "parameters.py": ["parameters.png"],
+}
+SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name not in PICTURES)
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +40,25 @@ def output_of(name: str, printed: dict[str, str], *words: str) -> str:
 
 def numbers(pattern: str, text: str) -> list[float]:
     return [float(found) for found in re.findall(pattern, text)]
+
+
+@pytest.fixture
+def experiment(tmp_path: Path) -> Callable[[str], str]:
+    """Runs an experiment with a folder, looks at the pictures, and gives what was printed."""
+
+    def run(name: str) -> str:
+        text = output_of(name, {}, str(tmp_path))
+        assert sorted(path.name for path in tmp_path.iterdir()) == PICTURES[name]
+        assert all(_drawn(path) for path in tmp_path.iterdir())
+        return text
+
+    return run
+
+
+def _drawn(path: Path) -> bool:
+    """Whether a picture shows something: more than a few colours."""
+    with Image.open(path) as picture:
+        return len(picture.convert("RGB").getcolors(1 << 24)) > 20
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -120,3 +149,55 @@ def test_the_demon_is_right_to_first_order(printed: dict[str, str]) -> None:
     for big, middle, small in zip(errors[::3], errors[1::3], errors[2::3]):
         assert big > 5 * middle > 25 * small
     assert text.count("the loss falls") == 3 and text.count("delta is the slope") == 3
+
+
+def test_gates_remember_where_plain_recurrence_does_not(experiment) -> None:
+    rows = re.findall(
+        r"(\w+): error (\S+) .* (\S+) at the first .* (\S+) at", experiment("adding.py")
+    )
+    found = {kind: [float(x) for x in numbers] for kind, *numbers in rows}
+    assert found["rnn"][0] > 0.12 and found["lstm"][0] < 0.06 and found["gru"][0] < 0.03
+    for kind in ("lstm", "gru"):
+        assert found[kind][1] > 10 * found["rnn"][1]  # what arrives from the first step
+
+
+def test_activations_are_what_they_are_and_learn_at_their_own_pace(experiment) -> None:
+    text = experiment("activations.py")
+    slopes = {row[0]: row[1:] for row in (line.split() for line in text.splitlines()) if row}
+    assert slopes["z"][:5] == ["-5", "-1", "0", "1", "5"]
+    assert re.findall(r"(?m)^ *sigmoid .*  (\S+)  0\.\.0\.25$", text)
+    assert re.findall(r"(?m)^ *tanh .*  -1\.\.1  0\.\.1$", text)
+    assert re.findall(r"(?m)^ *ReLU .*  0\.\.50  0\.\.1$", text)
+    assert re.search(r"sigmoid.* 0\.5000/0\.250000 ", text)
+    assert re.search(r"tanh.* 0\.7616/0\.419974 ", text)
+    rows = re.findall(r"(?m)^ *(\w+) +(\d+) +\S+ +(\S+) +(\S+)% ", text)
+    count, loss, right = ({row[0]: float(row[i]) for row in rows} for i in (1, 2, 3))
+    assert count["sigmoid"] == count["tanh"] == count["ReLU"] == count["PReLU"] - 2
+    assert loss["sigmoid"] > 2 > loss["ReLU"] and right["tanh"] > 70
+
+
+def test_starts_end_in_different_minima(experiment) -> None:
+    text = experiment("minima.py")
+    rows = re.findall(r"(?m)^ +\d +(\S+) +(\S+) +(\S+)  minimum$", text)
+    assert len(rows) == 3
+    costs = [float(cost) for cost, _, _ in rows]
+    assert max(costs) - min(costs) > 0.01
+    assert all(float(g) < 1e-5 < float(curvature) for _, g, curvature in rows)
+
+
+def test_dense_networks_grow_with_the_image(experiment) -> None:
+    text = experiment("parameters.py")
+    assert "what was built: yes" in text
+    rows = {row[:25].strip(): row[26:].split() for row in text.splitlines()[2:-1]}
+    assert rows["64 maps, dense"] == ["201,392,128", "483,388,358,656"]
+    assert rows["64 maps, 3x3 convolution"] == ["1,792", "1,792"]
+    assert rows["ResNet-20 and ResNet-18"] == ["272,474", "11,689,512"]
+
+
+def test_image_labels_are_enough_to_point_at_digits(experiment) -> None:
+    text = experiment("localization.py")
+    (after,), (before,) = (
+        numbers(r"at their digit: (\S+)%", text),
+        numbers(r"before .* (\S+)%", text),
+    )
+    assert before < 40 and after > 55
