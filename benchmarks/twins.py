@@ -28,6 +28,7 @@ CHANGES = (
     (r"^from backlit\.nn\.functional import", "from torch.nn.functional import"),
     (r"^from backlit\.tensor import Tensor$", "from torch import Tensor"),
     (r"^from backlit\.models\.(\w+) import", r"from torch_twin_of_\1 import"),
+    (r"^from backlit import models$", ""),
 )
 
 
@@ -44,6 +45,15 @@ def ported(name: str) -> Any:
         sys.modules[alias] = module
         exec(compile(text, f"{alias}.py", "exec"), module.__dict__)
     return sys.modules[alias]
+
+
+def ported_models() -> types.SimpleNamespace:
+    """All of backlit.models, with PyTorch in Backlit's place."""
+    files = [path.stem for path in (ROOT / "models").glob("*.py") if path.stem != "__init__"]
+    names: dict[str, Any] = {}
+    for file in files:
+        names |= vars(ported(file))
+    return types.SimpleNamespace(**names)
 
 
 @dataclass
@@ -114,9 +124,20 @@ def _fashion(settings: Any) -> nn.Module:
     )  # fmt: skip
 
 
+def _nuclei(settings: Any) -> nn.Module:
+    return ported("unet").UNet(classes=1, width=settings.width, depth=settings.depth)
+
+
+def _segmentation(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    chance = output.sigmoid()
+    dice = (2 * (chance * target).sum() + 1) / (chance.sum() + target.sum() + 1)
+    return F.binary_cross_entropy_with_logits(output, target) + (1 - dice)
+
+
 TWINS = {
     "nielsen": (_nielsen, _quadratic),
     "mnist": (lambda settings: ported("lenet").LeNet(), F.cross_entropy),
     "fashion": (_fashion, F.cross_entropy),
+    "nuclei": (_nuclei, _segmentation),
     "cifar10": (lambda settings: ported("resnet").resnet20(), F.cross_entropy),
 }

@@ -20,7 +20,9 @@ from backlit.data.folder import ImageFolder
 from backlit.data.idx import read_idx, write_idx
 from backlit.data.labelled import LabelledImages, RandomViews
 from backlit.data.loader import DataLoader
+from backlit.data.masks import MaskedImages, MaskedViews
 from backlit.data.mnist import MNIST, FashionMNIST
+from backlit.data.nuclei import Nuclei
 from backlit.data.sampler import (
     BatchSampler,
     RandomSampler,

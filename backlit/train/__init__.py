@@ -7,10 +7,15 @@ from backlit.train.history import History as History
 from backlit.train.metrics import (
     Accuracy as Accuracy,
     ConfusionMatrix as ConfusionMatrix,
+    Dice as Dice,
     Mean as Mean,
     Metric as Metric,
 )
 from backlit.train.plots import plot_curves as plot_curves, plot_mistakes as plot_mistakes
+from backlit.train.pictures import (
+    plot_masks as plot_masks,
+    plot_reconstructions as plot_reconstructions,
+)
 from backlit.train.progress import Progress as Progress
 from backlit.train import recipes as recipes
 from backlit.train.run import Run as Run

@@ -96,6 +96,41 @@ class Accuracy(_State):
         return self.correct / self.count if self.count else float("nan")
 
 
+class Dice(_State):
+    """How well masks agree: 2 |A and B| / (|A| + |B|) of each image and class, and their mean.
+
+    `update(output, target)`: output (N, K, ...) logits, positive inside; target of the same shape,
+    1 inside. Two empty masks agree. Dice 1945, "Measures of the amount of ecologic association".
+
+    >>> dice = bl.train.Dice()
+    >>> dice.update(bl.tensor([[[2.0, 1.0, -1.0]]]), bl.tensor([[[1.0, 0.0, 0.0]]]))
+    >>> round(dice.compute(), 4)
+    0.6667
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.total, self.count = 0.0, 0
+
+    def update(self, output: Any, target: Any) -> None:
+        found, true = _array(output) > 0, _array(target) > 0.5
+        if found.shape != true.shape or found.ndim < 3:
+            raise ShapeError(
+                f"Dice: output {found.shape} does not fit target {true.shape}",
+                hint="both are (N, K, ...), one mask for each of K classes",
+            )
+        axes = tuple(range(2, found.ndim))
+        both, sizes = (found & true).sum(axes), found.sum(axes) + true.sum(axes)
+        scores = np.where(sizes > 0, 2 * both / np.maximum(sizes, 1), 1.0)
+        self.total += float(scores.sum())
+        self.count += scores.size
+
+    def compute(self) -> float:
+        return self.total / self.count if self.count else float("nan")
+
+
 class ConfusionMatrix(_State):
     """Counts of samples by true class (rows) and predicted class (columns).
 
@@ -128,7 +163,7 @@ class ConfusionMatrix(_State):
 def named_metrics(metrics: Any) -> dict[str, Metric]:
     """A dict of metrics from a dict, a list of names or metrics, or None.
 
-    Names: `accuracy`, `top<k>` such as `top5`.
+    Names: `accuracy`, `top<k>` such as `top5`, `dice`.
     """
     if metrics is None:
         return {}
@@ -147,9 +182,13 @@ def named_metrics(metrics: Any) -> dict[str, Metric]:
 def _by_name(name: str) -> Metric:
     if name == "accuracy":
         return Accuracy()
+    if name == "dice":
+        return Dice()
     if name.startswith("top") and name[3:].isdigit():
         return Accuracy(top_k=int(name[3:]))
-    raise ArgumentError(f"fit: unknown metric {name!r}", hint="'accuracy', 'top5', or an object")
+    raise ArgumentError(
+        f"fit: unknown metric {name!r}", hint="'accuracy', 'top5', 'dice', or an object"
+    )
 
 
 def _scores_and_classes(output: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -22,14 +22,14 @@ INK = {"train": "#4878a8", "val": "#d1603d"}
 
 
 def plot_curves(history: History, path: str | os.PathLike[str]) -> None:
-    """Draw loss and, where it was measured, accuracy over the epochs.
+    """Draw the loss and whatever metrics were measured over the epochs.
 
     >>> import tempfile, os; path = os.path.join(tempfile.mkdtemp(), "curves.png")
     >>> history = bl.train.History([{"epoch": 1, "train_loss": 0.7, "val_loss": 0.8}])
     >>> bl.train.plot_curves(history, path); os.path.getsize(path) > 1000
     True
     """
-    panels = [kind for kind in ("loss", "accuracy") if _series(history, kind)]
+    panels = [kind for kind in _kinds(history) if _series(history, kind)]
     if not panels:
         raise ArgumentError("plot_curves: the history has no rows yet")
     figure = _figure(5.0 * len(panels), 3.6)
@@ -111,11 +111,17 @@ def _picture(image: np.ndarray) -> np.ndarray:
     return scaled.transpose(1, 2, 0)
 
 
+def _kinds(history: History) -> list[str]:
+    """What the columns train_... and val_... measure, the loss first."""
+    columns = [key.partition("_") for row in history for key in row]
+    return list(dict.fromkeys(["loss", *(kind for part, _, kind in columns if part in INK)]))
+
+
 def _series(history: History, kind: str) -> dict[str, list[tuple[int, float]]]:
     found = {}
     for name in INK:
         values = [(row["epoch"], row.get(f"{name}_{kind}")) for row in history]
-        points = [(e, v) for e, v in values if v is not None and math.isfinite(v)]
+        points = [(e, v) for e, v in values if isinstance(v, int | float) and math.isfinite(v)]
         if points:
             found[name] = points
     return found

@@ -11,7 +11,7 @@ from backlit.errors import ArgumentError
 from backlit.train.recipe import Recipe
 
 # In the order of `backlit recipes`; a name with - is a module with _.
-NAMES = ("digits", "nielsen", "mnist", "fashion", "cifar10")
+NAMES = ("digits", "nielsen", "mnist", "fashion", "cifar10", "nuclei")
 
 
 def find(name: str) -> Recipe:
