@@ -1,7 +1,7 @@
 """Files that are replaced whole or not at all: the write under every file that Backlit leaves.
 
 A kill or a full disk at any moment leaves the old file or the new one. Knows nothing of what is
-in a file; tensors in files are serialization.py's.
+in a file; tensors in files are the serialization room's.
 """
 
 from __future__ import annotations

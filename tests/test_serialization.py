@@ -123,6 +123,12 @@ def test_arrays_of_foreign_byte_order_come_back_in_ours():
     assert array.tolist() == [0, 1, 2] and array.dtype == np.dtype("int32")
 
 
+def test_a_header_whose_length_looks_like_a_pickle():
+    for length in range(200, 700, 3):
+        obj = {"x" * length: bl.ones(1)}
+        assert same(through(obj), obj)
+
+
 def test_equal_objects_are_equal_files():
     files = [io.BytesIO() for _ in range(8)]
     for file in files:
@@ -236,7 +242,7 @@ def test_pickles_zips_and_others_are_recognized(tmp_path):
     path = tmp_path / "f"
     with open(path, "wb") as file:
         pickle.dump({"a": 1}, file)
-    with pytest.raises(CheckpointError, match=r"f is a pickle[^\n]*\n  hint: .*save_file"):
+    with pytest.raises(CheckpointError, match=r"f is a pickle[^\n]*\n  hint: .*torch.save\("):
         bl.load(path)
     np.savez(tmp_path / "n.npz", a=np.ones(3))
     with pytest.raises(CheckpointError, match=r"npz file\n  hint: use numpy.load"):
@@ -245,13 +251,6 @@ def test_pickles_zips_and_others_are_recognized(tmp_path):
         path.write_bytes(text)
         with pytest.raises(CheckpointError, match="not a safetensors file"):
             bl.load(path)
-
-
-def test_a_torch_file_is_recognized(tmp_path):
-    torch = pytest.importorskip("torch")
-    torch.save({"w": torch.ones(2)}, tmp_path / "model.pt")
-    with pytest.raises(CheckpointError, match=r"model.pt is a PyTorch zip file"):
-        bl.load(tmp_path / "model.pt")
 
 
 def header(entries: dict, data: int = 0) -> bytes:

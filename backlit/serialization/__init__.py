@@ -1,0 +1,7 @@
+"""Files without pickle: `save` writes safetensors, `load` reads them and PyTorch's `.pt`.
+
+Read save_load.py first; objects.py and archive.py are our own files, torch_files.py and
+opcodes.py those of PyTorch.
+"""
+
+from backlit.serialization.save_load import load as load, save as save
