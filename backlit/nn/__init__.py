@@ -167,6 +167,8 @@ from backlit.nn.fold import Unfold as Unfold
 from backlit.nn.fold import Fold as Fold
 from backlit.nn.distance import CosineSimilarity as CosineSimilarity
 from backlit.nn.distance import PairwiseDistance as PairwiseDistance
+from backlit.nn import parallel as parallel
+from backlit.nn.parallel import DataParallel as DataParallel
 
 
 def __getattr__(name: str) -> Any:
