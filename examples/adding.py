@@ -1,6 +1,6 @@
 """The adding problem: LSTM and GRU remember over a hundred steps, where the plain RNN does not.
 
-    python examples/adding.py [FOLDER] [--length 100] [--epochs 10]    # 90 s on one core
+    python examples/adding.py [FOLDER] [--length 100] [--epochs 10]    # a minute on one core
 
 The network reads a sequence of numbers of which two are marked, one in each half, and gives their
 sum. A plain RNN ends near 1/6, the error of always answering 1: no gradient reaches the marks.

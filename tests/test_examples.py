@@ -16,6 +16,9 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 PICTURES = {
     "activations.py": ["activations.png"],
     "adding.py": ["adding.png", "gradient_by_step.png"],
+    "clipping.py": ["clipping.png"],
+    "depth.py": ["depth.png"],
+    "initialization.py": ["initialization.png"],
     "localization.py": ["localization.png"],
     "minima.py": ["minima.png"],
     "parameters.py": ["parameters.png"],
@@ -201,3 +204,43 @@ def test_image_labels_are_enough_to_point_at_digits(experiment) -> None:
         numbers(r"before .* (\S+)%", text),
     )
     assert before < 40 and after > 55
+
+
+def test_the_start_decides_whether_a_network_learns(experiment) -> None:
+    text = experiment("initialization.py")
+    pattern = r"(?m)^(.+): loss (\S+), (\S+)% right(.*); before: gradient (\S+), (.*)$"
+    rows = re.findall(pattern, text)
+    found = {name: rest for name, *rest in rows}
+    assert found["zero"][2:4] == [", units all alike", "0.0e+00"]
+    assert found["all equal"][2] == ", units all alike" and found["Xavier"][2] == ""
+    assert "vanishing" in found["tiny, 0.001"][4] and "no alarm" in found["Xavier"][4]
+    assert found["large, 1"][4].count("saturated") == 3
+    assert found["Xavier, raw pixels"][4] == "saturated in sequential.2"
+    right = {name: float(rest[1]) for name, rest in found.items()}
+    assert right["Xavier"] > 70 > 50 > max(v for k, v in right.items() if k != "Xavier")
+    losses = numbers(r"learning rate .* loss (\S+),", text)
+    assert losses[2] == min(losses) < 1 < 2 < losses[0] < 10 < losses[-1]
+
+
+def test_skips_carry_gradients_that_sigmoids_stop(experiment) -> None:
+    pattern = (
+        r"(\d+) layers, (\w+): first/last gradient (\S+) .* (\S+)\), .* leaves (\S+) .* (\S+)%"
+    )
+    rows = re.findall(pattern, experiment("depth.py"))
+    assert [row[:2] for row in rows] == [
+        ("10", "plain"), ("10", "residual"), ("20", "plain"), ("20", "residual")
+    ]  # fmt: skip
+    for plain, residual in (rows[:2], rows[2:]):
+        ratio, bound, most, right = (float(x) for x in plain[2:])
+        assert bound / 10 < ratio < bound and 0.2 < most < 0.25 and right < 30
+        assert float(residual[2]) > 0.5 and float(residual[5]) > 70
+
+
+def test_clipping_lets_an_exploding_network_learn(experiment) -> None:
+    text = experiment("clipping.py")
+    rows = re.findall(r"last (\S+), rho\^27 (\S+); (.*)$", text, re.MULTILINE)
+    assert len(rows) == 3 and rows[2][2] == "exploding"
+    for measured, power, _ in rows:
+        assert float(measured) == pytest.approx(float(power), rel=1e-4)
+    assert "without clipping: diverged" in text
+    assert numbers(r"clipped at 1: (\S+)% right", text)[0] > 60
