@@ -10,4 +10,6 @@ if _find_spec("sklearn") is None:
     )
 
 from backlit.estimators.linear import LinearRegression as LinearRegression
+from backlit.estimators.linear_svc import LinearSVC as LinearSVC
 from backlit.estimators.perceptron import Perceptron as Perceptron
+from backlit.estimators.svc import SVC as SVC

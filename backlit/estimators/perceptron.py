@@ -29,6 +29,7 @@ from backlit.estimators.validation import (
     encoded_classes,
     known_codes,
     one_of,
+    row_factors,
     sample_weights,
     signed_targets,
     whole,
@@ -205,7 +206,8 @@ class _Epochs:
         self, estimator: Perceptron, X: np.ndarray, codes: np.ndarray, weights: np.ndarray
     ) -> None:
         self.X, self.targets = X, signed_targets(codes, len(estimator.classes_))
-        self.factors = _factors(estimator, codes, weights, self.targets)
+        heavier = class_weights(estimator.class_weight, estimator.classes_, codes, weights)
+        self.factors = row_factors(heavier, codes, weights, self.targets)
         self.weight = nn.Parameter(bl.from_numpy(estimator.coef_))
         self.bias = nn.Parameter(bl.from_numpy(estimator.intercept_))
         self.step = Step(self._correction(estimator))
@@ -256,12 +258,3 @@ class _Epochs:
     def values(self) -> tuple[np.ndarray, np.ndarray]:
         """Weights and biases as they are now."""
         return self.weight.detach().numpy().copy(), self.bias.detach().numpy().copy()
-
-
-def _factors(
-    estimator: Perceptron, codes: np.ndarray, weights: np.ndarray, targets: np.ndarray
-) -> np.ndarray:
-    """How far a mistake moves (N, rows): of many classes only the own one has its class weight."""
-    found = class_weights(estimator.class_weight, estimator.classes_, codes, weights)[codes]
-    own = found[:, None] if targets.shape[1] == 1 else np.where(targets > 0, found[:, None], 1.0)
-    return np.ascontiguousarray(weights[:, None] * own)

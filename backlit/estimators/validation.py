@@ -128,6 +128,16 @@ def signed_targets(codes: np.ndarray, classes: int) -> np.ndarray:
     return np.where(codes[:, None] == np.arange(classes), 1.0, -1.0)
 
 
+def row_factors(
+    heavier: np.ndarray, codes: np.ndarray, weights: np.ndarray, targets: np.ndarray
+) -> np.ndarray:
+    """What a sample counts in each machine (N, rows); the rest of the classes weigh 1."""
+    own = heavier[codes][:, None]
+    if targets.shape[1] > 1:
+        own = np.where(targets > 0, own, 1.0)
+    return np.ascontiguousarray(weights[:, None] * own)
+
+
 class LinearClassifier(ClassifierMixin, BaseEstimator):
     """Scores X w + b from `coef_` and `intercept_`, and classes from scores."""
 
