@@ -78,12 +78,12 @@ def accuracy(net: nn.Module, scale: float) -> float:
 def draw(curves: dict[str, list[float]], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 3.2), layout="constrained")
+    figure = Figure(figsize=(7, 3.2), layout="constrained")
     axes = figure.subplots()
     for name, losses in curves.items():
         axes.plot(range(1, len(losses) + 1), losses, marker=".", label=name)
     axes.set(xlabel="epoch", ylabel="training loss")
-    axes.legend(frameon=False)
+    figure.legend(frameon=False, loc="outside right upper")
     figure.savefig(path)
 
 

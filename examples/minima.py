@@ -1,10 +1,10 @@
 """Many starts end in different minima: training finds a minimum, not the lowest one.
 
-    python examples/minima.py [FOLDER]          # with a folder: the losses as a picture
+    python examples/minima.py [FOLDER]          # with a folder: the costs as a picture
 
 A small tanh network on digits shrunk to 4 x 4, trained from random starts until the gradient is
 nil. Where all eigenvalues of the Hessian are positive the end is a strict local minimum; their
-losses differ. The lowest of those found may be the global one; nothing here says so.
+costs differ. The lowest of those found may be the global one; nothing here says so.
 """
 
 from __future__ import annotations
@@ -62,14 +62,16 @@ def descend(seed: int, x: bl.Tensor, y: bl.Tensor) -> tuple[float, float, float,
     return cost(end, x, y).item(), gradient.norm().item(), curvature, costs
 
 
-def draw(runs: list[list[float]], path: Path) -> None:
+def draw(runs: list[list[float]], ends: list[float], path: Path) -> None:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6, 3.2), layout="constrained")
-    axes = figure.subplots()
-    for losses in runs:
-        axes.loglog(range(1, len(losses) + 1), losses)
-    axes.set(xlabel="evaluations of the cost", ylabel="cost")
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for costs in runs:
+        left.loglog(range(1, len(costs) + 1), costs)
+    left.set(xlabel="evaluations of the cost", ylabel="cost")
+    right.plot(sorted(ends), "o")
+    right.set(xlabel="starts, by where they end", ylabel="cost of the minimum")
     figure.savefig(path)
 
 
@@ -83,8 +85,8 @@ def main() -> None:
     print("start       cost   |gradient|   smallest curvature")
     found, runs = [], []
     for seed in range(starts):
-        loss, gradient, curvature, losses = descend(seed, x, y)
-        runs.append(losses)
+        loss, gradient, curvature, costs = descend(seed, x, y)
+        runs.append(costs)
         is_minimum = gradient < 1e-5 and curvature > 0
         found += [loss] if is_minimum else []
         print(f"{seed:5}  {loss:9.6f}   {gradient:10.1e}   {curvature:18.2e}"
@@ -94,7 +96,7 @@ def main() -> None:
           f" from {min(found):.4f} to {max(found):.4f}")  # fmt: skip
     if arguments.folder is not None:
         arguments.folder.mkdir(parents=True, exist_ok=True)
-        draw(runs, arguments.folder / "minima.png")
+        draw(runs, found, arguments.folder / "minima.png")
 
 
 if __name__ == "__main__":
