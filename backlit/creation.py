@@ -20,15 +20,20 @@ from backlit.tensor import Tensor, wrap
 
 def as_array(data: Any, dtype: dt.dtype | None = None) -> np.ndarray:
     """A fresh array from numbers, nested sequences, NumPy arrays or tensors."""
+    exact = isinstance(data, (Tensor, np.ndarray, np.generic))
     if isinstance(data, Tensor):
         tell("read", data)
         array = data.cell.array
-    elif isinstance(data, (np.ndarray, np.generic)):
+    elif exact:
         array = np.array(data)
+    elif hasattr(data, "__dlpack__"):
+        from backlit.utils.dlpack import array_of
+
+        array, exact = array_of(data), True
     else:
         array = _from_python(data)
     if dtype is None:
-        guess = array.dtype == np.float64 and not isinstance(data, (Tensor, np.ndarray, np.generic))
+        guess = array.dtype == np.float64 and not exact
         dtype = dt.get_default_dtype() if guess else dt.of_array(array)
     if array.dtype.kind == "c":
         raise DTypeError("complex numbers are not supported")
@@ -119,13 +124,22 @@ def from_numpy(array: np.ndarray) -> Tensor:
     return _made(np.array(array, dtype=dt.of_numpy(array.dtype).numpy))
 
 
-def from_dlpack(source: Any) -> Tensor:
-    """A tensor with a copy of another library's array.
+def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None) -> Tensor:
+    """A tensor with a copy of another library's array, or of a DLPack capsule, in its dtype.
+
+    Raises NotAvailable where the array is not in the CPU's memory.
 
     >>> bl.from_dlpack(np.ones(2, dtype=np.float32))
     tensor([1., 1.])
     """
-    return _made(np.array(np.from_dlpack(source)))
+    from backlit.utils.dlpack import array_of
+
+    devices.check(device)
+    if copy is False:
+        raise ArgumentError("from_dlpack: values are always copied", hint="leave copy out")
+    array = array_of(ext_tensor)
+    dt.of_array(array)  # refuses formats that Backlit does not have
+    return _made(array)
 
 
 def full(size: Any, fill_value: Any, *, dtype: dt.dtype | None = None, device: Any = None,

@@ -100,6 +100,11 @@ class GradError(BacklitError, RuntimeError):
     """A backward pass that can't be: no graph, a graph already freed, a non-scalar root."""
 
 
+class ExportError(BacklitError, BufferError):
+    """A tensor that can't be handed to another library as it wants: it requires grad, or the
+    library wants its memory without a copy."""
+
+
 class ProgramError(BacklitError, ValueError):
     """A Program that breaks a rule of the form, or text that does not parse."""
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backlit import dtypes as dt
-from backlit.errors import ArgumentTypeError, GradError
+from backlit.errors import ArgumentError, ArgumentTypeError, ExportError, GradError
 from backlit.state import changes, state, tell
 
 if TYPE_CHECKING:
@@ -157,7 +157,6 @@ class Tensor(TensorMethods):
     _hooks: list | None = None
     _retains: bool = False
 
-    __array_ufunc__ = None  # `ndarray * tensor` is the tensor's business
     __hash__ = object.__hash__
 
     def __new__(cls, data: Any = None, *args: Any, **kwargs: Any) -> Tensor:
@@ -469,15 +468,50 @@ class Tensor(TensorMethods):
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
-        return array if dtype is None else array.astype(dtype, copy=False)
+        if dtype is None or array.dtype == dtype:
+            return array.copy() if copy else array
+        if copy is False:
+            name = array.dtype.name
+            raise ArgumentError(
+                f"no array of {np.dtype(dtype)} without a copy: the tensor holds {name}"
+            )
+        return array.astype(dtype)
 
-    def __dlpack__(self, **kwargs: Any) -> Any:
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = None,
+                        **settings: Any) -> Any:  # fmt: skip
+        """NumPy's functions on tensors: `array * x` is ours, `np.sqrt(x)` a tensor of values."""
+        ours = REFLECTED.get(ufunc.__name__) if method == "__call__" and out is None else None
+        if ours is not None and not settings and not isinstance(inputs[0], Tensor):
+            return getattr(inputs[1], ours)(inputs[0])
+        if out is not None and any(isinstance(target, Tensor) for target in out):
+            raise ArgumentTypeError(f"{ufunc.__name__}: NumPy can't write into a tensor")
+        arrays = [x.numpy() if isinstance(x, Tensor) else x for x in inputs]
+        if out is not None:
+            return getattr(ufunc, method)(*arrays, out=out, **settings)
+        found = getattr(ufunc, method)(*arrays, **settings)
+        if isinstance(found, tuple):
+            return tuple(wrap(np.asarray(part)) for part in found)
+        return None if found is None else wrap(np.asarray(found))
+
+    def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None,
+                   copy: bool | None = None) -> Any:  # fmt: skip
+        """A DLPack capsule with a copy: consumers ignore that an array is read-only."""
+        from backlit.utils.dlpack import capsule_of
+
+        if self.requires_grad:
+            raise ExportError(
+                "__dlpack__ of a tensor that requires grad would lose its history",
+                hint="use x.detach()",
+            )
+        if copy is False or dl_device not in (None, self.__dlpack_device__()):
+            wish = "without a copy" if copy is False else f"on the device {dl_device}"
+            raise ExportError(f"__dlpack__: a tensor can't be handed out {wish}",
+                              hint="x.numpy() is a read-only view")  # fmt: skip
         _tell_read(self)
-        # Without the read-only flag a consumer might write: hand out a copy.
-        return self.detach().cell.array.copy().__dlpack__(**kwargs)
+        return capsule_of(self.cell.array.copy())
 
     def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)
+        return (1, 0)  # the CPU
 
     def item(self) -> Any:
         """The only element, as a Python number."""
@@ -581,6 +615,15 @@ class Tensor(TensorMethods):
         from backlit.absent import refuse
 
         raise refuse("Tensor", name)
+
+
+REFLECTED = {
+    "add": "__radd__", "subtract": "__rsub__", "multiply": "__rmul__", "divide": "__rtruediv__",
+    "floor_divide": "__rfloordiv__", "remainder": "__rmod__", "power": "__rpow__",
+    "matmul": "__rmatmul__", "bitwise_and": "__rand__", "bitwise_or": "__ror__",
+    "bitwise_xor": "__rxor__", "equal": "__eq__", "not_equal": "__ne__", "less": "__gt__",
+    "less_equal": "__ge__", "greater": "__lt__", "greater_equal": "__le__",
+}  # fmt: skip
 
 
 def _rebuild(cls: type[Tensor], array: np.ndarray, requires_grad: bool) -> Tensor:

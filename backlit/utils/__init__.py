@@ -1,4 +1,7 @@
-"""The place where PyTorch programs look for helpers: `backlit.utils.data` is `backlit.data`."""
+"""The place where PyTorch programs look for helpers: `backlit.utils.data` is `backlit.data`.
+
+`checkpoint` is recomputation, `dlpack` arrays of other libraries, `tensorboard` event files.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("data", "checkpoint"):
+    if name in ("data", "checkpoint", "dlpack", "tensorboard"):
         return import_module(f"backlit.utils.{name}")
     from backlit.absent import refuse
 
