@@ -32,5 +32,13 @@ from backlit.data.sampler import (
     WeightedRandomSampler,
 )
 from backlit.data.shipped import digits
+from backlit.data.skeleton import JHMDB, RandomClips, SkeletonClips
+from backlit.data.text import Characters, TextWindows, tiny_shakespeare
+from backlit.data.trajectories import (
+    HandMovements,
+    PenDigits,
+    RandomTrajectories,
+    Trajectories,
+)
 from backlit.data import transforms
 from backlit.data.worker_info import WorkerInfo, get_worker_info
