@@ -1,7 +1,7 @@
-"""The command line: `backlit train`, `recipes`, `see`, `errata`, `version`.
+"""The command line: `backlit train`, `recipes`, `sweep`, `see`, `errata`, `version`.
 
 Owns options, exit codes (0 done, 1 error, 2 wrong usage, 130 interrupted) and how errors look.
-What a command does lives where it belongs: train/recipe.py, views/command.py, errata. Imports
+What a command does lives where it belongs: train, views/command.py, errata. Imports
 of the package are inside the commands, so that `backlit --help` answers at once.
 """
 
@@ -76,6 +76,44 @@ def recipes(
             show_all()
         else:
             show_one(which)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def sweep(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RECIPE|--SETTING VALUE",
+            help="digits if left out. With --resume: the sweep, else the last one.",
+        ),
+    ] = None,
+    over: Annotated[
+        list[str] | None,
+        typer.Option(help="What to try: lr=0.001..0.1 or width=8,16,32; may be repeated."),
+    ] = None,
+    budget: Annotated[int | None, typer.Option(help="Trials; 20 if left out.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Stop after so many.")] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="Trainings of each trial; 0,1,2 if left out.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="The sweep's name.")] = None,
+    sweeps: Annotated[Path, typer.Option(help="Folder of the sweeps.")] = Path("sweeps"),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a sweep.")] = False,
+    smoke: Annotated[
+        bool, typer.Option("--smoke", help="Seconds on little data, to see that it works.")
+    ] = False,
+) -> None:
+    """Try settings of a recipe over seeds, and report which are best."""
+    which, given = _recipe_and_settings(words or [])
+    if smoke:
+        given = {"smoke": "true", "epochs": "1"} | given
+    with _errors_in_red():
+        from backlit.train.sweep.command import open_sweep, run_and_report
+
+        with _wrong_usage():
+            found = open_sweep(which, given, over=over or (), seeds=seeds, budget=budget,
+                               name=name, sweeps=sweeps, resume=resume)  # fmt: skip
+        run_and_report(found, minutes=minutes)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

@@ -25,7 +25,7 @@ import twins
 
 import backlit as bl
 from backlit.train import recipes
-from backlit.train.recipe import Recipe, Settings, start
+from backlit.train.recipe import Recipe, Settings, fit_job, start
 from backlit.train.run_folders import settings_from_text
 
 # Two-sided 95 % quantiles of Student's t for 1, 2, ... degrees of freedom.
@@ -35,20 +35,7 @@ STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 def train_backlit(recipe: Recipe, settings: Settings) -> list[dict[str, Any]]:
     """The history of a training by `fit`."""
     job = start(recipe, settings)
-    history = bl.train.fit(
-        job.model,
-        job.train_data,
-        loss=job.loss,
-        optimizer=job.optimizer,
-        epochs=settings.epochs,
-        val_data=job.val_data,
-        metrics=job.metrics,
-        scheduler=job.scheduler,
-        scheduler_per_batch=job.scheduler_per_batch,
-        clip_grad_norm=job.clip_grad_norm,
-        callbacks=job.callbacks,
-    )
-    return history.rows
+    return fit_job(job, epochs=settings.epochs).rows
 
 
 def train_torch(recipe: Recipe, settings: Settings) -> list[dict[str, Any]]:

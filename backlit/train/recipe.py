@@ -132,22 +132,28 @@ def one_cycle(settings: Settings, optimizer: Any, batches: Any, **options: Any) 
     )
 
 
+def fit_job(job: Job, **arguments: Any) -> History:
+    """`fit` with what the Job holds; `arguments` are the rest of its arguments."""
+    callbacks = [*job.callbacks, *arguments.pop("callbacks", ())]
+    return fit(
+        job.model,
+        job.train_data,
+        loss=job.loss,
+        optimizer=job.optimizer,
+        val_data=job.val_data,
+        metrics=job.metrics,
+        scheduler=job.scheduler,
+        scheduler_per_batch=job.scheduler_per_batch,
+        clip_grad_norm=job.clip_grad_norm,
+        callbacks=callbacks,
+        **arguments,
+    )
+
+
 def _fit_or_keep(path: Path, job: Job, **arguments: Any) -> History:
     """Fit; where the disk is too full for the last checkpoint, leave at least the weights."""
     try:
-        return fit(
-            job.model,
-            job.train_data,
-            loss=job.loss,
-            optimizer=job.optimizer,
-            val_data=job.val_data,
-            metrics=job.metrics,
-            scheduler=job.scheduler,
-            scheduler_per_batch=job.scheduler_per_batch,
-            clip_grad_norm=job.clip_grad_norm,
-            callbacks=job.callbacks,
-            **arguments,
-        )
+        return fit_job(job, **arguments)
     except CheckpointError as error:
         if job.scheduler is None or job.scheduler.last_epoch > 0:
             with suppress(CheckpointError):
