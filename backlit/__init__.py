@@ -110,7 +110,8 @@ inf, nan, pi, e = (getattr(__import__("math"), n) for n in ("inf", "nan", "pi", 
 _ROOMS = (
     "amp", "autograd", "backends", "check", "compiler", "cuda", "data", "func", "linalg", "models",
     "nn", "optim", "program", "random", "serialization", "special", "train", "utils", "version",
-    "errata", "expressions", "views", "onnx", "estimators",
+    "errata", "expressions", "views", "onnx", "estimators", "jit", "distributed",
+    "multiprocessing", "hub", "distributions",
 )  # fmt: skip
 _LAZY = {
     **dict.fromkeys(("save", "load"), "serialization"),

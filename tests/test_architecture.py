@@ -17,8 +17,8 @@ ROOMS = (
     "errors", "config", "files", "dtypes", "devices", "state", "program", "random", "returns",
     "printing", "ops", "tensor", "autograd", "backends", "creation", "api", "tree", "control",
     "amp", "compiler", "func", "linalg", "special", "cuda", "legacy", "version", "serialization",
-    "absent",
-    "nn", "optim", "data", "expressions", "check", "views", "errata",
+    "absent", "distributed", "multiprocessing", "hub",
+    "nn", "jit", "optim", "distributions", "data", "expressions", "check", "views", "errata",
     "models", "utils", "onnx", "train", "estimators", "cli",
 )  # fmt: skip
 READERS = ("check", "models", "train", "cli", "views", "studio", "estimators", "vision")

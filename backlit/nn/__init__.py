@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 from backlit.nn import functional as functional
@@ -172,6 +173,8 @@ from backlit.nn.parallel import DataParallel as DataParallel
 
 
 def __getattr__(name: str) -> Any:
+    if name == "modules":  # PyTorch's addresses of what is above
+        return import_module("backlit.nn.modules")
     from backlit.absent import refuse
 
     raise refuse("nn", name)

@@ -44,7 +44,7 @@ def test_no_subject_hides_what_is_left_out_by_mistake(tool):
         assert left_out < 0.4 * (len(found.there) + len(found.missing)), title
 
 
-@pytest.mark.parametrize("name", ["jit", "fft", "sparse_coo_tensor", "nonsense"])
+@pytest.mark.parametrize("name", ["ao", "fft", "sparse_coo_tensor", "nonsense"])
 def test_what_is_absent_is_refused_by_name(name):
     with pytest.raises(NotAvailable, match=f"backlit.{name} does not exist in Backlit"):
         getattr(bl, name)

@@ -1,4 +1,9 @@
-"""PyTorch's name for the data room: everything here lives in backlit.data."""
+"""PyTorch's name for the data room: everything here lives in backlit.data.
+
+Its files have their addresses as well: `torch.utils.data.dataset` and the like.
+"""
+
+import sys
 
 from backlit.data import (
     BatchSampler,
@@ -20,3 +25,7 @@ from backlit.data import (
     get_worker_info,
     random_split,
 )
+from backlit.data import dataset, loader as dataloader, sampler
+
+for _name, _file in (("dataset", dataset), ("dataloader", dataloader), ("sampler", sampler)):
+    sys.modules[f"{__name__}.{_name}"] = _file

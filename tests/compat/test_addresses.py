@@ -1,0 +1,87 @@
+"""Where programs look for names: PyTorch's files, and modules that are imported but never used."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+import backlit as bl
+from backlit import nn
+from backlit.errors import NotAvailable
+
+FOUND = {
+    "nn.modules.batchnorm": ("_BatchNorm", "BatchNorm2d"), "nn.modules.conv": ("_ConvNd", "Conv2d"),
+    "nn.modules.loss": ("_Loss", "MSELoss"), "nn.modules.module": ("Module",),
+    "nn.modules.container": ("Sequential",), "nn.modules.rnn": ("LSTM",),
+    "nn.modules.utils": ("_pair", "_triple", "_ntuple"), "nn.modules": ("Linear", "ReLU"),
+    "nn.parallel": ("DataParallel", "data_parallel"), "nn.parameter": ("Parameter",),
+    "utils.data.dataset": ("Dataset", "random_split"), "utils.data.sampler": ("Sampler",),
+    "utils.data.dataloader": ("DataLoader", "default_collate"), "cuda.amp": ("autocast",),
+    "optim.optimizer": ("Optimizer", "required"), "optim.lr_scheduler": ("_LRScheduler",),
+    "autograd.function": ("Function", "once_differentiable"),
+}  # fmt: skip
+LATER = {
+    "distributed": "init_process_group", "multiprocessing": "spawn", "hub": "load",
+    "utils.model_zoo": "load_url", "utils.data.distributed": "DistributedSampler",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("address", FOUND)
+def test_pytorchs_files_are_found(address):
+    module = importlib.import_module(f"backlit.{address}")
+    for name in FOUND[address]:
+        value = getattr(module, name)
+        public = name.lstrip("_")
+        for room in (nn, bl.data, bl.optim):
+            if public == name and public in vars(room):
+                assert value is vars(room)[public]
+
+
+def test_one_number_or_one_for_each_dimension():
+    from backlit.nn.modules.utils import _ntuple, _pair, _reverse_repeat_tuple, _triple
+
+    assert _pair(3) == (3, 3) and _pair([1, 2]) == (1, 2) and _triple(0) == (0, 0, 0)
+    assert _ntuple(4)(1) == (1, 1, 1, 1) and _pair.__name__ == "_pair"
+    assert _reverse_repeat_tuple((1, 2), 2) == (2, 2, 1, 1)
+
+
+@pytest.mark.parametrize("address", LATER)
+def test_what_needs_other_processes_or_downloads_is_refused_when_it_is_used(address):
+    module = importlib.import_module(f"backlit.{address}")
+    value = getattr(module, LATER[address])
+    with pytest.raises(NotAvailable, match=f"{address}.{LATER[address]} does not exist"):
+        value(1, key=2)
+    with pytest.raises(AttributeError, match="does not exist"):
+        value.SUM  # noqa: B018
+    with pytest.raises(AttributeError, match="something"):
+        module.something  # noqa: B018
+
+
+def test_one_process_trains():
+    assert not bl.distributed.is_available() and not bl.distributed.is_initialized()
+
+
+class Doubled(bl.jit.ScriptModule):
+    factor: bl.jit.Final[int]
+
+    def __init__(self):
+        super().__init__()
+        self.factor = bl.jit.annotate(int, 2)
+
+    @bl.jit.script_method
+    def forward(self, x):
+        return x if bl.jit.is_scripting() or bl.jit.is_tracing() else self.factor * x
+
+
+def test_scripts_are_the_programs_themselves():
+    @bl.jit.script
+    def add(a: bl.Tensor, b: bl.Tensor) -> bl.Tensor:
+        return a + b
+
+    net = Doubled()
+    assert bl.jit.script(net) is net and bl.jit.trace(net, bl.ones(1)) is net
+    assert add(net(bl.ones(1)), bl.jit.unused(net)(bl.ones(1))).item() == 4
+    assert bl.jit.ignore(add) is add and bl.jit.ignore(drop=True)(add) is add
+    with pytest.raises(NotAvailable, match=r"jit\.save does not exist"):
+        bl.jit.save(net, "net.pt")
