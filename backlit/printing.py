@@ -1,7 +1,11 @@
-"""How tensors look when printed: four digits, aligned columns, long ones shortened."""
+"""How tensors look: as text with four digits in aligned columns, in a notebook as a tinted grid.
+
+Long tensors are shortened in both. Colours are translucent tints, so that they fit a dark page.
+"""
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,3 +127,42 @@ def _ranges_far(sizes: np.ndarray, whole: bool) -> bool:
     """Whether so many magnitudes meet that only powers of ten show them all."""
     high, low = sizes.max(), sizes.min()
     return bool(high / low > 1000.0 or high > 1e8 or (not whole and low < 1e-4))
+
+
+# ----- in a notebook -----
+
+GRID = (16, 16)  # rows and columns that are shown as a grid
+TINTS = {1: "72,120,168", -1: "209,96,61"}  # of positive and of negative numbers
+
+
+def tensor_html(tensor: Any) -> str:
+    """Shape, dtype and values: a small matrix or vector as a grid tinted by its numbers."""
+    array, d = tensor.cell.array, tensor.dtype
+    facts = [f"{tuple(array.shape)}", d.name, *_suffixes(tensor, array, d)]
+    said = dict.fromkeys(fact for fact in facts if not fact.startswith(("dtype", "size")))
+    head = f'<div style="opacity:.7">tensor {html.escape(", ".join(said))}</div>'
+    rows = array.reshape(1, -1) if array.ndim == 1 else array
+    if array.ndim in (1, 2) and array.size and all(n <= m for n, m in zip(rows.shape, GRID)):
+        return head + _grid(rows, d)
+    return f"{head}<pre>{html.escape(tensor_repr(tensor))}</pre>"
+
+
+def _grid(rows: np.ndarray, d: dt.dtype) -> str:
+    write, _ = _writer(rows, d)
+    values = rows.astype(np.float64)
+    finite = np.abs(values[np.isfinite(values)])
+    largest = float(finite.max()) if finite.size and finite.max() > 0 else 1.0
+    lines = (
+        "".join(_grid_cell(write(v), float(x) / largest) for v, x in zip(row, numbers))
+        for row, numbers in zip(rows, values)
+    )
+    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    return f'<table style="border-collapse:collapse;font-family:monospace">{body}</table>'
+
+
+def _grid_cell(text: str, share: float) -> str:
+    style = "text-align:right;padding:.15em .5em"
+    if share and np.isfinite(share):
+        tint = f"{TINTS[1 if share > 0 else -1]},{min(abs(share), 1.0) * 0.5:.2f}"
+        style += f";background:rgba({tint})"
+    return f'<td style="{style}">{html.escape(text)}</td>'

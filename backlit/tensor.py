@@ -575,6 +575,12 @@ class Tensor(TensorMethods):
         _tell_read(self)
         return tensor_repr(self)
 
+    def _repr_html_(self) -> str:
+        from backlit.printing import tensor_html
+
+        _tell_read(self)
+        return tensor_html(self)
+
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if self.ndim == 0 and spec else repr(self)
 

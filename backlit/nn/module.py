@@ -1,13 +1,14 @@
 """Module: a tree of named parameters, buffers and child modules with a forward method.
 
 Owns registration, attribute access, traversal, conversion and the call. Saving and loading
-live in state_dict.py, hooks in hooks.py. A call also tells the engine where it is: during
-forward `state.module` is the module's path, such as `net.layers.0.conv`.
+live in state_dict.py, hooks in hooks.py, its table in summary.py. A call also tells the engine
+where it is: during forward `state.module` is the module's path, such as `net.layers.0.conv`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from inspect import getattr_static
 from typing import Any, Self
 
 from backlit.autograd.record import here
@@ -17,6 +18,7 @@ from backlit.nn.hooks import HookMethods
 from backlit.nn.parameter import Buffer, Parameter, is_lazy
 from backlit.nn.path import Children, Path
 from backlit.nn.state_dict import StateDictMethods
+from backlit.nn.summary import SummaryMethods, Yielding
 from backlit.state import changes, state
 from backlit.tensor import Tensor
 
@@ -33,7 +35,7 @@ _HOOK_TABLES = (
 _TABLES = ("_parameters", "_buffers", "_modules", *_HOOK_TABLES)
 
 
-class Module(StateDictMethods, HookMethods, ConversionMethods):
+class Module(StateDictMethods, HookMethods, ConversionMethods, SummaryMethods):
     """Base of every network part: assign parameters and modules in `__init__`, write `forward`.
 
     >>> class Net(nn.Module):
@@ -165,7 +167,8 @@ class Module(StateDictMethods, HookMethods, ConversionMethods):
             raise ArgumentTypeError(f"{kind} name must be a string, got {type(name).__name__}")
         if name == "" or "." in name:
             raise KeyError(f"{kind} name must be non-empty and without '.', got {name!r}")
-        if hasattr(self, name) and name not in table:
+        gives_way = isinstance(getattr_static(type(self), name, None), Yielding)
+        if hasattr(self, name) and name not in table and not gives_way:
             raise KeyError(f"attribute '{name}' already exists")
 
     def _table(self, which: str) -> dict[str, Any]:

@@ -100,7 +100,7 @@ class StateDictMethods:
         missing: list[str] = []
         unexpected: list[str] = []
         errors: list[str] = []
-        before = _Snapshot(self.modules())
+        before = Snapshot(self.modules())
         try:
             _load(self, values, "", strict, assign, missing, unexpected, errors)
             if strict and unexpected:
@@ -275,7 +275,7 @@ def _load(
             raise ArgumentError("a load_state_dict post hook must edit the keys in place")
 
 
-class _Snapshot:
+class Snapshot:
     """The arrays and tables of some modules; arrays are immutable, so this copies nothing."""
 
     def __init__(self, modules: Iterable[Module]) -> None:
