@@ -16,7 +16,6 @@ import numpy as np
 from backlit import dtypes as dt
 from backlit import tree
 from backlit.autograd.modes import no_grad
-from backlit.errors import ArgumentError
 from backlit.onnx.exporting import batch_norms
 from backlit.onnx.exporting.graph import Graph, Port
 from backlit.onnx.exporting.lowering import lower
@@ -111,6 +110,24 @@ def parameter_names(model: Any) -> dict[int, str]:
     return found
 
 
+def apart(found: Captured, taken: set[str]) -> Captured:
+    """The capture with other names for values whose names are given to inputs or outputs."""
+    program = found.program
+    if not taken & {v.name for i in program.instrs for v in i.outputs if v is not None}:
+        return found
+
+    def renamed(x: Any) -> Any:
+        return replace(x, name=f"{x.name}/own") if isinstance(x, Value) and x.name in taken else x
+
+    inputs = tuple(map(renamed, program.inputs))
+    instrs = tuple(
+        replace(i, inputs=tuple(map(renamed, i.inputs)), outputs=tuple(map(renamed, i.outputs)))
+        for i in program.instrs
+    )
+    outputs = tuple(map(renamed, program.outputs))
+    return replace(found, program=replace(program, inputs=inputs, instrs=instrs, outputs=outputs))
+
+
 # ----- constants -----
 
 
@@ -175,20 +192,9 @@ def graph_of(found: Captured, names: tuple[Sequence[str], Sequence[str]],
     for name, array in folded.items():
         values[name] = g.constant(array, dt.of_array(array))
         values[name].shape = array.shape
-    _refuse_taken(program, taken | kept)
     outputs = lower(g, program, values)
     made = _outputs(g, program, outputs, names[1])
     return Graph(program.name, ports, g.nodes, made, g.constants, frozenset(kept))
-
-
-def _refuse_taken(program: Program, taken: set[str]) -> None:
-    """Names that the Program itself uses can't be given to inputs and outputs."""
-    own = {v.name for i in program.instrs for v in i.outputs if v is not None}
-    for name in sorted(own & taken):
-        raise ArgumentError(
-            f"onnx.export: the name {name!r} is that of a value within the graph",
-            hint="give input_names and output_names that do not end in _0, _1, ...",
-        )
 
 
 def _outputs(

@@ -15,6 +15,7 @@ from backlit.files import atomic_write
 from backlit.onnx.exporting import proto
 from backlit.onnx.exporting.captured import (
     Subject,
+    apart,
     evaluating,
     foldable,
     graph_of,
@@ -31,6 +32,7 @@ from backlit.version import __version__
 
 OPSET = 20
 OLDEST, NEWEST = 18, 23
+CONVERTED = 7  # the oldest that is tried by way of OLDEST
 LARGEST = 2**31 - 2**20  # bytes that one protocol buffer holds
 
 
@@ -52,6 +54,7 @@ def export(model: Callable[..., Any], args: Any = (), f: Any = None, *,
     >>> [i.name for i in made.graph.initializer], made.graph.node[0].op_type
     (['weight', 'bias'], 'Gemm')
     """
+    del verbose, dynamo, optimize  # PyTorch's: they choose among its exporters
     proto.package()
     opset = _opset(opset_version)
     if not export_params:
@@ -61,6 +64,8 @@ def export(model: Callable[..., Any], args: Any = (), f: Any = None, *,
     graph = _graph(subject, (input_names, output_names), (dynamic_axes, dynamic_shapes), opset,
                    do_constant_folding)  # fmt: skip
     made = proto.model(graph, opset, __version__, _doc(model))
+    if opset_version is not None and opset_version < opset:
+        made = proto.converted(made, opset_version)
     if verify:
         with evaluating(model):
             verify_model(made, subject)
@@ -71,12 +76,12 @@ def export(model: Callable[..., Any], args: Any = (), f: Any = None, *,
 
 
 def _opset(version: int | None) -> int:
-    opset = OPSET if version is None else version
-    if not isinstance(opset, int) or not OLDEST <= opset <= NEWEST:
-        raise NotAvailable(
-            f"onnx.export: opset {opset!r}", hint=f"opset_version is from {OLDEST} to {NEWEST}"
-        )
-    return opset
+    """The opset to write in; an older one is converted to afterwards."""
+    wanted = OPSET if version is None else version
+    if not isinstance(wanted, int) or not CONVERTED <= wanted <= NEWEST:
+        raise NotAvailable(f"onnx.export: opset {wanted!r}",
+                           hint=f"opset_version is from {CONVERTED} to {NEWEST}")  # fmt: skip
+    return max(wanted, OLDEST)
 
 
 def _subject(model: Any, args: Any, kwargs: Mapping[str, Any] | None) -> Subject:
@@ -111,6 +116,8 @@ def _graph(subject: Subject, names: tuple, axes: tuple, opset: int, folding: boo
     default = ["output"] if count == 1 else [f"output_{i}" for i in range(count)]
     outputs = _names(names[1], default, "output_names")
     _distinct([*inputs, *outputs])
+    taken = {*inputs, *outputs, *parameters.values()}
+    captures = [apart(c, taken) for c in captures]
     folds = [foldable(c, len(inputs), parameters) if folding else {} for c in captures]
     same = shared(folds)
     graphs = [

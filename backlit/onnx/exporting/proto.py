@@ -5,6 +5,7 @@ Attributes of a Node are plain values: dtypes, numbers, strings, tuples of them,
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,17 @@ def model(graph: Graph, opset: int, version: str, doc: str) -> Any:
         ir_version=onnx.helper.find_min_ir_version_for([onnx.helper.make_opsetid("", opset)]),
         producer_name="backlit", producer_version=version, doc_string=doc,
     )  # fmt: skip
+
+
+def converted(made: Any, opset: int) -> Any:
+    """The model in an older opset; where that lacks something, as it is, with a warning."""
+    try:
+        return package().version_converter.convert_version(made, opset)
+    except RuntimeError:  # the converter's only error; it names its own source
+        own = made.opset_import[0].version
+        warnings.warn(f"onnx.export: the model does not fit opset {opset}: the file has {own}",
+                      stacklevel=3)  # fmt: skip
+        return made
 
 
 def _graph(graph: Graph) -> Any:

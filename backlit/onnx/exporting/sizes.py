@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from backlit import dtypes as dt
+from backlit.dtypes import of_array
 from backlit.errors import ArgumentError
 from backlit.onnx.exporting.graph import Graph, Node, Port, reads
 
@@ -34,7 +36,7 @@ class OpenAxis:
 
 def sample_sizes(axes: Sequence[OpenAxis]) -> list[dict[str, int]]:
     """The sizes to capture at: corners that determine the polynomials, and one to check them."""
-    base = {a.symbol: max(a.example, SMALLEST) for a in reversed(axes)}
+    base = {a.symbol: max(a.example, SMALLEST) for a in axes}  # equal ones have equal sizes
     corners = itertools.product((0, 1), repeat=len(base))
     steps = [*corners, (2,) * len(base)]
     return [{s: n + d for (s, n), d in zip(base.items(), step)} for step in steps]
@@ -119,8 +121,10 @@ class _Merger:
 
     def _compute(self, name: str, arrays: list[np.ndarray]) -> None:
         """Nodes that compute a constant, under its name."""
-        reader = self._readers.get(name, [None])[0]  # type: ignore[list-item]
         del self.constants[name]
+        if name not in self._readers:
+            return
+        reader = self._readers[name][0]
         if len({a.shape for a in arrays}) == 1:
             self._compute_elements(name, arrays, reader)
         elif all(a.size and (a == arrays[0].reshape(-1)[0]).all() for a in arrays):
@@ -133,28 +137,41 @@ class _Merger:
             raise self._refused(reader, f"a constant of shape {arrays[0].shape} depends on it")
 
     def _compute_elements(self, name: str, arrays: list[np.ndarray], reader: Node | None) -> None:
+        """Sizes, or numbers made of them: each a polynomial, or all of them one over one."""
         columns = list(zip(*(a.reshape(-1).tolist() for a in arrays)))
-        found = [fitted(self.sizes, c) if all(v == int(v) for v in c) else None for c in columns]
-        if any(p is None for p in found):
-            values = next(c for c, p in zip(columns, found) if p is None)
-            raise self._refused(reader, f"the number {values[0]:g} depends on it")
-        shape = arrays[0].shape
-        free = [i for i, p in enumerate(found) if p is not None and p.constant is None]
+        kind = of_array(arrays[0])
+        found, inverse = self._fitted(columns, kind)
+        if arrays[0].ndim > 1 or found is None:
+            first = next(c for c in columns if len(set(c)) > 1)
+            raise self._refused(reader, f"the number {first[0]:g} depends on it")
+        free = [i for i, p in enumerate(found) if p.constant is None]
         reshapes = all(n.op == "Reshape" and n.inputs[1] == name for n in self._readers[name])
         if reshapes and len(free) == 1 and 0 not in arrays[0]:
-            self.constants[name] = np.array(
-                [-1 if i in free else v for i, v in enumerate(arrays[0].tolist())], np.int64
-            )
+            sizes = [-1 if i in free else v for i, v in enumerate(arrays[0].tolist())]
+            self.constants[name] = np.array(sizes, np.int64)
             return
-        polynomials = [p for p in found if p is not None]
-        parts = self._joined(polynomials) if shape else self._value(polynomials[0])
-        if not shape:
-            parts = self._node("Squeeze", parts)
-        if arrays[0].dtype != np.int64:
-            from backlit.dtypes import of_array
+        made = self._joined(found) if arrays[0].ndim else self._scalar(found[0])
+        if kind is not dt.int64:
+            made = self._node("Cast", made, to=kind)
+        self.nodes.append(Node("Reciprocal" if inverse else "Identity", (made,), (name,)))
 
-            parts = self._node("Cast", parts, to=of_array(arrays[0]))
-        self.nodes.append(Node("Identity", (parts,), (name,)))
+    def _fitted(self, columns: list[tuple], kind: dt.dtype) -> tuple[list[Polynomial] | None, bool]:
+        """The polynomials of these values or of their reciprocals, and which of both."""
+        for inverse in (False, True):
+            with np.errstate(all="ignore"):
+                turned = [[1 / v if inverse and v else v for v in c] for c in columns]
+            whole = [[round(v) if abs(v) < 2**53 else 0 for v in c] for c in turned]
+            same = all(
+                kind.numpy.type(1 / w if inverse and w else w) == v
+                for c, values in zip(columns, whole) for v, w in zip(c, values)
+            )  # fmt: skip
+            found = [fitted(self.sizes, values) for values in whole] if same else [None]
+            if all(p is not None for p in found):
+                return [p for p in found if p is not None], inverse
+        return None, False
+
+    def _scalar(self, p: Polynomial) -> str:
+        return self._node("Squeeze", self._value(p))
 
     def _compute_range(self, name: str, arrays: list[np.ndarray], reader: Node | None) -> None:
         """0, 1, ... along one axis, in the shape it has."""
@@ -162,10 +179,8 @@ class _Merger:
         zero, one = (self._constant(np.array(v, np.int64)) for v in (0, 1))
         counted = self._node("Range", zero, self._node("Squeeze", size), one)
         shape = self._sizes([a.shape for a in arrays], reader)
-        if arrays[0].dtype != np.int64:
-            from backlit.dtypes import of_array
-
-            counted = self._node("Cast", counted, to=of_array(arrays[0]))
+        kind = of_array(arrays[0])
+        counted = counted if kind is dt.int64 else self._node("Cast", counted, to=kind)
         self.nodes.append(Node("Reshape", (counted, shape), (name,)))
 
     def _sizes(self, shapes: list[tuple[int, ...]], reader: Node | None) -> str:
