@@ -173,7 +173,8 @@ def _arrays_of(name: str, held: Any) -> Iterator[tuple[int, str]]:
                 yield id(entry.cell.array), key
     elif hasattr(held, "named_parameters") and not isinstance(held, type):
         for path, parameter in held.named_parameters():
-            yield id(parameter.cell.array), path
+            if isinstance(parameter, Tensor):  # another library's modules have them too
+                yield id(parameter.cell.array), path
 
 
 # ----- names as Python and as LaTeX -----
