@@ -18,10 +18,13 @@ PICTURES = {
     "adding.py": ["adding.png", "gradient_by_step.png"],
     "clipping.py": ["clipping.png"],
     "depth.py": ["depth.png"],
+    "few_labels.py": ["autoencoder.png"],
     "initialization.py": ["initialization.png"],
     "localization.py": ["localization.png"],
     "minima.py": ["minima.png"],
     "parameters.py": ["parameters.png"],
+    "taxonomy.py": ["clip.png", "taxonomy.png"],
+    "trajectories.py": ["trajectories.png"],
 }
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name not in PICTURES)
 
@@ -244,3 +247,28 @@ def test_clipping_lets_an_exploding_network_learn(experiment) -> None:
         assert float(measured) == pytest.approx(float(power), rel=1e-4)
     assert "without clipping: diverged" in text
     assert numbers(r"clipped at 1: (\S+)% right", text)[0] > 60
+
+
+def test_optimizers_go_where_their_formulas_say(experiment) -> None:
+    text = experiment("trajectories.py")
+    errors = numbers(r"off its closed form by (\S+),", text)
+    assert len(errors) == 4 and max(errors) < 1e-12
+    assert max(numbers(r"ends (\S+) from", text)) < 0.01
+    assert re.search(r"at 0\.99 .* becomes 0\.", text)
+    (far,) = numbers(r"at 1\.01 .* becomes (\S+)", text)
+    assert far > 10
+
+
+def test_unlabelled_digits_help(experiment) -> None:
+    text = experiment("few_labels.py")
+    before, *_, after = numbers(r": (\S+)%", text)
+    assert after > before + 2
+    code, principal = re.findall(r"error (\S+), from principal ones (\S+)", text)[0]
+    assert float(code) < float(principal)
+
+
+def test_both_kinds_of_networks_learn_images_and_video(experiment) -> None:
+    rows = re.findall(r"(\w+), (\w+): .* (\S+)%", experiment("taxonomy.py"))
+    right = {(task, kind): float(share) for task, kind, share in rows}
+    assert right["image", "features"] > 70 and right["image", "sequence"] > 25
+    assert right["video", "features"] > 60 and right["video", "sequence"] > 90
