@@ -19,6 +19,11 @@ from backlit.train.pictures import (
 from backlit.train.progress import Progress as Progress
 from backlit.train import recipes as recipes
 from backlit.train.run import Run as Run
+from backlit.train.sequence_pictures import (
+    plot_by_step as plot_by_step,
+    plot_clips as plot_clips,
+    plot_trajectories as plot_trajectories,
+)
 from backlit.train.stop import (
     EarlyStop as EarlyStop,
     GradientNorm as GradientNorm,

@@ -11,7 +11,10 @@ from backlit.errors import ArgumentError
 from backlit.train.recipe import Recipe
 
 # In the order of `backlit recipes`; a name with - is a module with _.
-NAMES = ("digits", "nielsen", "mnist", "fashion", "cifar10", "nuclei")
+NAMES = (
+    "digits", "nielsen", "mnist", "fashion", "cifar10", "nuclei", "pen-digits", "hand-movements",
+    "skeleton", "characters", "adding",
+)  # fmt: skip
 
 
 def find(name: str) -> Recipe:
