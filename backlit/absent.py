@@ -25,7 +25,7 @@ SUBJECTS = {
         "there are no complex numbers: keep two real tensors",
     r"fft|stft|istft|\w*_window": "Fourier transforms: use numpy.fft on x.numpy()",
     r"\w*quantize\w*|q_\w+|ao|quantization|qint\w+|quint\w+": "there are no quantized tensors",
-    r"tensorboard": "backlit.train.fit writes metrics.jsonl and pictures of the curves",
+    r"tensorboard": "bl.utils.tensorboard.SummaryWriter writes what TensorBoard shows",
     r"Storage|\w+Storage|storage|untyped_storage": "values live in cells; see Tensor.data_ptr",
 }  # fmt: skip
 

@@ -4,6 +4,11 @@ from backlit.train.callbacks import Callback as Callback
 from backlit.train.checkpoint import Checkpoint as Checkpoint, Checkpoints as Checkpoints
 from backlit.train.fit import fit as fit
 from backlit.train.history import History as History
+from backlit.train.loggers import (
+    CSVLogger as CSVLogger,
+    JSONLogger as JSONLogger,
+    TensorBoardLogger as TensorBoardLogger,
+)
 from backlit.train.metrics import (
     Accuracy as Accuracy,
     ConfusionMatrix as ConfusionMatrix,

@@ -60,11 +60,7 @@ def test_a_convolutional_net_by_hand():
 
 def test_published_multiply_adds():
     assert 40.5e6 < models.resnet20().summary(input_size=(1, 3, 32, 32)).multiply_adds < 41e6
-    made = models.resnet18().eval().summary(input_size=(1, 3, 32, 32))
-    # 1.81 G at 224 x 224; all but the last layer shrinks with the image.
-    assert made.multiply_adds == pytest.approx(
-        (1.814e9 - 512e3) * (32 / 224) ** 2 + 512e3, rel=0.01
-    )
+    assert 0.41e6 < models.LeNet5().summary(input_size=(1, 1, 32, 32)).multiply_adds < 0.43e6
 
 
 PRODUCTS = {
