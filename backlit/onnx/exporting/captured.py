@@ -194,7 +194,8 @@ def graph_of(found: Captured, names: tuple[Sequence[str], Sequence[str]],
         values[name].shape = array.shape
     outputs = lower(g, program, values)
     made = _outputs(g, program, outputs, names[1])
-    return Graph(program.name, ports, g.nodes, made, g.constants, frozenset(kept))
+    ordered = tuple(name for name in parameters.values() if name in kept)
+    return Graph(program.name, ports, g.nodes, made, g.constants, ordered)
 
 
 def _outputs(

@@ -62,7 +62,7 @@ class Graph:
     nodes: list[Node]
     outputs: list[Port]
     constants: dict[str, np.ndarray]
-    kept: frozenset[str] = frozenset()  # constants that are parameters: they keep their names
+    kept: tuple[str, ...] = ()  # constants that are parameters, in the state dict's order
 
 
 def reads(node: Node) -> Iterator[str]:

@@ -16,7 +16,8 @@ def tidied(graph: Graph) -> Graph:
         renamed(node, names)
     nodes = _read(graph.nodes, graph.outputs)
     used = {name for node in nodes for name in reads(node)}
-    constants = {n: a for n, a in graph.constants.items() if n in used}
+    order = (*graph.kept, *(n for n in graph.constants if n not in graph.kept))
+    constants = {n: graph.constants[n] for n in order if n in used}
     return Graph(graph.name, graph.inputs, nodes, graph.outputs, constants, graph.kept)
 
 
