@@ -266,3 +266,15 @@ def test_a_loss_is_seen_after_its_backward_while_its_batch_is_there() -> None:
     loss = model(batch).sum()
     loss.backward()
     np.testing.assert_array_equal(record(loss).graph.wire("bias").grad, [2])
+
+
+def test_modules_of_other_libraries_name_nothing():
+    """Whoever has `named_parameters` is asked for names; what is no tensor of ours is passed over."""
+
+    class Foreign:
+        def named_parameters(self):
+            return [("weight", object())]
+
+    foreign, (x,) = Foreign(), scalars(3)
+    graph = record(x * x).graph
+    assert graph.wires[0].name == "x" and foreign.named_parameters()
