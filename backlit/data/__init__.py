@@ -32,6 +32,7 @@ from backlit.data.sampler import (
     WeightedRandomSampler,
 )
 from backlit.data.shipped import digits
+from backlit.data.signs import sign_digits
 from backlit.data.skeleton import JHMDB, RandomClips, SkeletonClips
 from backlit.data.text import Characters, TextWindows, tiny_shakespeare
 from backlit.data.trajectories import (

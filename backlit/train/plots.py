@@ -6,6 +6,7 @@ state is touched. matplotlib is imported when the first picture is drawn.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from backlit.files import atomic_write, saving
 from backlit.train.history import History
 
 INK = {"train": "#4878a8", "val": "#d1603d"}
+MORE_INK = ("#6a994e", "#8d6cab", "#b08d57")  # for what else is compared, such as alone_accuracy
 
 
 def plot_curves(history: History, path: str | os.PathLike[str]) -> None:
@@ -35,9 +37,11 @@ def plot_curves(history: History, path: str | os.PathLike[str]) -> None:
     figure = _figure(5.0 * len(panels), 3.6)
     for number, kind in enumerate(panels, 1):
         axes = figure.add_subplot(1, len(panels), number)
+        more = itertools.cycle(MORE_INK)
         for name, points in _series(history, kind).items():
             epochs, values = zip(*points, strict=True)
-            axes.plot(epochs, values, marker="o", markersize=3, color=INK[name], label=name)
+            colour = INK.get(name) or next(more)
+            axes.plot(epochs, values, marker="o", markersize=3, color=colour, label=name)
         axes.set_xlabel("epoch")
         axes.set_title(kind)
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -118,13 +122,14 @@ def _kinds(history: History) -> list[str]:
 
 
 def _series(history: History, kind: str) -> dict[str, list[tuple[int, float]]]:
-    found = {}
-    for name in INK:
-        values = [(row["epoch"], row.get(f"{name}_{kind}")) for row in history]
-        points = [(e, v) for e, v in values if isinstance(v, int | float) and math.isfinite(v)]
-        if points:
-            found[name] = points
-    return found
+    """The points of each column that ends in _kind, by what stands before it."""
+    found: dict[str, list[tuple[int, float]]] = {name: [] for name in INK}
+    for row in history:
+        for key, value in row.items():
+            name, _, measured = key.partition("_")
+            if measured == kind and isinstance(value, int | float) and math.isfinite(value):
+                found.setdefault(name, []).append((row["epoch"], value))
+    return {name: points for name, points in found.items() if points}
 
 
 def _figure(width: float, height: float) -> Any:

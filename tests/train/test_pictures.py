@@ -12,6 +12,7 @@ from backlit.errors import ShapeError
 from backlit.train import Dice, History, plot_curves, plot_masks, plot_reconstructions
 from backlit.train.metrics import named_metrics
 from backlit.train.pictures import FOUND, TRUE
+from backlit.train.plots import MORE_INK
 
 
 def pixels(path):
@@ -95,3 +96,12 @@ def test_curves_of_every_metric_and_of_nothing_that_is_no_number(tmp_path):
     plot_curves(History([{"epoch": 1, "train_loss": 1.0}]), tmp_path / "loss.png")
     widths = {name: pixels(tmp_path / f"{name}.png").shape[1] for name in ("dice", "two", "loss")}
     assert widths["dice"] == widths["two"] == 2 * widths["loss"]
+
+
+def test_a_third_curve_stands_beside_train_and_val(tmp_path):
+    rows = [{"epoch": n, "train_loss": 1 / n, "val_accuracy": n / 3} for n in (1, 2)]
+    plot_curves(History(rows), tmp_path / "two.png")
+    plot_curves(History([{**row, "alone_accuracy": 0.2} for row in rows]), tmp_path / "three.png")
+    two, three = (pixels(tmp_path / f"{name}.png") for name in ("two", "three"))
+    assert two.shape == three.shape
+    assert has(three, MORE_INK[0]) and not has(two, MORE_INK[0])

@@ -13,7 +13,7 @@ from backlit.train.recipe import Recipe
 # In the order of `backlit recipes`; a name with - is a module with _.
 NAMES = (
     "digits", "nielsen", "mnist", "fashion", "cifar10", "nuclei", "pen-digits", "hand-movements",
-    "skeleton", "characters", "adding",
+    "skeleton", "characters", "adding", "autoencoder", "pseudo-labels", "sign-digits",
 )  # fmt: skip
 
 

@@ -1,0 +1,70 @@
+"""An autoencoder on handwritten digits: what is left of an image after a code of few numbers.
+
+Learned without labels (Hinton and Salakhutdinov 2006); the loss is the mean squared difference
+of the pixels. `--code 2` shows how much two numbers can hold.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import backlit as bl
+from backlit.data import DataLoader, TensorDataset
+from backlit.models import ConvAutoencoder
+from backlit.nn.functional import mse_loss
+from backlit.train.pictures import plot_reconstructions
+from backlit.train.recipe import Job, Recipe, Settings, one_cycle
+
+
+@dataclass
+class AutoencoderSettings(Settings):
+    """Adam, the learning rate rising and falling once."""
+
+    epochs: int = 8
+    batch_size: int = 100
+    lr: float = 0.004
+    code: int = 32  # numbers between encoder and decoder
+    width: int = 16  # maps of the first convolution
+
+
+def prepare(settings: AutoencoderSettings) -> Job:
+    """The images are what goes in and what should come out; their labels are not read."""
+    batches = [_pairs(settings, "train", 600), _pairs(settings, "val", 200)]
+    train_batches: Any = DataLoader(batches[0], settings.batch_size, shuffle=True)
+    val_batches: Any = DataLoader(batches[1], 500)
+    model = ConvAutoencoder(width=settings.width, code=settings.code)
+    optimizer = bl.optim.Adam(model.parameters(), lr=settings.lr)
+    return Job(
+        model=model,
+        train_data=train_batches,
+        val_data=val_batches,
+        loss=mse_loss,
+        optimizer=optimizer,
+        scheduler=one_cycle(settings, optimizer, train_batches),
+        scheduler_per_batch=True,
+        pictures={
+            "reconstructions.png": lambda path: plot_reconstructions(model, val_batches, path)
+        },
+    )
+
+
+def _pairs(settings: AutoencoderSettings, split: str, few: int) -> TensorDataset:
+    digits = bl.data.digits(split, settings.data)
+    images = digits.images[:few] if settings.smoke else digits.images
+    return TensorDataset(images, images)
+
+
+RECIPE = Recipe(
+    name="autoencoder",
+    title="digits through a code of 32 numbers and back",
+    data="12,000 digits of MNIST that are in the package, without their labels",
+    expects="a mean squared difference of 0.006 on held-out digits",
+    minutes=0.5,
+    settings=AutoencoderSettings,
+    prepare=prepare,
+    says="mean squared difference {val_loss:.4f} on the held-out digits",
+    score="val_loss",
+    lower_is_better=True,
+    pictures=("reconstructions.png",),
+)
