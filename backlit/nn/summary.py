@@ -124,7 +124,8 @@ class Summary:
         yield from map(Text, self._foot())
 
     def _repr_html_(self) -> str:
-        left, right = "text-align:left;white-space:pre", "text-align:right"
+        room = "padding:0 .6em"
+        left, right = f"{room};text-align:left;white-space:pre", f"{room};text-align:right"
         styles = (left, left, right, right, right)
         head = "".join(f'<th style="{s}">{h}</th>' for s, h in zip(styles, HEAD))
         body = "".join(
@@ -134,7 +135,11 @@ class Summary:
             for row in self._cells()
         )
         foot = "<br>".join(map(html.escape, self._foot()))
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{foot}</p>"
+        style = "border-collapse:collapse;font-family:monospace"
+        table = (
+            f'<table style="{style}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+        )
+        return f"{table}<p>{foot}</p>"
 
 
 class Yielding:
