@@ -214,7 +214,7 @@ def test_the_start_decides_whether_a_network_learns(experiment) -> None:
     pattern = r"(?m)^(.+): loss (\S+), (\S+)% right(.*); before: gradient (\S+), (.*)$"
     rows = re.findall(pattern, text)
     found = {name: rest for name, *rest in rows}
-    assert found["zero"][2:4] == [", units all alike", "0.0e+00"]
+    assert found["zero"][2:] == [", units all alike", "0.0e+00", "vanishing in sequential.1"]
     assert found["all equal"][2] == ", units all alike" and found["Xavier"][2] == ""
     assert "vanishing" in found["tiny, 0.001"][4] and "no alarm" in found["Xavier"][4]
     assert found["large, 1"][4].count("saturated") == 3

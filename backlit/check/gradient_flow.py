@@ -255,7 +255,18 @@ def _alarms(layers: tuple[LayerHealth, ...], norm: float) -> list[Alarm]:
             text = f"{layer.dead:.0%} of its units are shut for every sample"
             hint = "a smaller learning rate, another initialization, or a leaky rectifier"
             found.append(Alarm("dead", layer.name, text, hint))
-    return found + _chain(layers, norm)
+    return found + (_chain(layers, norm) or ([] if found else _blocked(layers)))
+
+
+def _blocked(layers: tuple[LayerHealth, ...]) -> list[Alarm]:
+    """An alarm where one layer alone gets a gradient, and none before it any."""
+    learning = [x for x in layers if x.weights]
+    before = layers[: layers.index(learning[0])] if len(learning) == 1 else ()
+    if not before or any(x.delta for x in before):
+        return []
+    text = f"its delta is 0, that of {learning[0].name} {learning[0].delta:.3e}"
+    hint = "weights that are all zero pass nothing on: He or Xavier initialization"
+    return [Alarm("vanishing", before[0].name, text, hint)]
 
 
 def _chain(layers: tuple[LayerHealth, ...], norm: float) -> list[Alarm]:

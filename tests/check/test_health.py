@@ -83,6 +83,17 @@ def test_n21_deep_sigmoids_vanish(depth):
     assert len(slopes) == depth and np.prod(slopes) <= 0.25**depth
 
 
+def test_weights_of_zero_let_nothing_through():
+    model = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 2))
+    x, target = bl.randn(32, 4), bl.randint(0, 2, (32,))
+    assert bl.check.health(nn.functional.cross_entropy(model(x), target)).ok
+    for p in model.parameters():
+        nn.init.zeros_(p)
+    (alarm,) = bl.check.health(nn.functional.cross_entropy(model(x), target)).alarms
+    assert (alarm.name, alarm.layer) == ("vanishing", "sequential.0")
+    assert "its delta is 0, that of sequential.2" in alarm.evidence
+
+
 def test_n23_a_recurrence_explodes_and_clipping_is_suggested(tmp_path):
     weight = (1.3 * nn.init.orthogonal_(bl.empty(8, 8, dtype=bl.float64))).requires_grad_()
     h = bl.randn(8, dtype=bl.float64)
