@@ -152,7 +152,7 @@ def test_files_that_are_no_models(tmp_path):
 def small():
     bl.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 3))
-    return export(net, bl.randn(2, 1, 4, 4)).SerializeToString()
+    return export(net, bl.randn(2, 1, 4, 4)).model_proto.SerializeToString()
 
 
 def test_damage_is_refused_or_harmless(small):

@@ -269,7 +269,7 @@ def test_a_loss_is_seen_after_its_backward_while_its_batch_is_there() -> None:
 
 
 def test_modules_of_other_libraries_name_nothing():
-    """Whoever has `named_parameters` is asked for names; what is no tensor of ours is passed over."""
+    """Whoever has `named_parameters` is asked for names; what is no tensor is passed over."""
 
     class Foreign:
         def named_parameters(self):

@@ -2,7 +2,7 @@
 
 Operators without an entry in the table run as the function that the standard defines for them,
 built when the types of its inputs are known. Functions of the file are graphs like others.
-Read next: graph.py, module.py.
+Read next: graph.py, standard.py, module.py.
 """
 
 from __future__ import annotations
@@ -13,15 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from backlit import dtypes as dt
 from backlit.errors import NotAvailable
 from backlit.onnx.loading.checks import domain_of, key_of, title
 from backlit.onnx.loading.files import is_float, to_array
 from backlit.onnx.loading.graph import Graph, Step, Values, caller
-from backlit.onnx.loading.table import DTYPES, Known, Node, fill_table
-from backlit.tensor import Tensor
-
-NUMBERS = {d: number for number, d in DTYPES.items()}
+from backlit.onnx.loading.standard import schema_of, standard_function, type_bytes
+from backlit.onnx.loading.table import Known, Node, fill_table
 
 
 @dataclass
@@ -127,7 +124,7 @@ class Builder:
         if not domain_of(proto) and node.op in self.table:
             return caller(self.table[node.op], node)
         resolved = _with_attributes(proto, bound)
-        if _schema(resolved, node.version) is not None:
+        if schema_of(resolved, node.version) is not None:
             return self.standard(resolved, node)
         shown = f"{proto.domain}.{node.op}" if proto.domain else node.op
         raise NotAvailable(
@@ -159,9 +156,9 @@ class Builder:
         built: dict[tuple, Callable[..., Any]] = {}
 
         def run(values: Values, *inputs: Any) -> Any:
-            types = tuple(map(_type_bytes, inputs))
+            types = tuple(map(type_bytes, inputs))
             if types not in built:
-                function, given = _standard_function(proto, node.version, types)
+                function, given = standard_function(proto, node.version, types)
                 graph = self.within(function).function(function, given)
                 built[types] = _calling(graph, node, whole=False)
             return built[types](values, *inputs)
@@ -225,62 +222,3 @@ def _kinds(proto: Any, table: dict[str, Any]) -> dict[str, str]:
                 made = {i.name for i in (*attribute.g.input, *attribute.g.initializer)}
                 kinds |= {k: v for k, v in inner.items() if k not in made}
     return kinds
-
-
-# ----- functions of the standard -----
-
-
-def _schema(proto: Any, version: int) -> Any:
-    """The definition of an operator, if it has a function."""
-    from onnx import defs
-
-    try:
-        schema: Any = defs.get_schema(proto.op_type, version, proto.domain)
-    except defs.SchemaError:
-        return None
-    has = schema.has_function or schema.has_context_dependent_function
-    return schema if has and not schema.deprecated else None
-
-
-def _standard_function(proto: Any, version: int, types: tuple) -> tuple[Any, dict[str, Any]]:
-    """The function and its attributes, defaults filled in."""
-    from onnx import FunctionProto
-
-    schema = _schema(proto, version)
-    node = type(proto)()
-    node.CopyFrom(proto)
-    present = {a.name for a in node.attribute}
-    for name, attribute in schema.attributes.items():
-        if name not in present and attribute.default_value.name:
-            node.attribute.append(attribute.default_value)
-    function = FunctionProto()
-    if schema.has_function:
-        at = _newest(schema.function_opset_versions, version)
-        function.ParseFromString(schema.get_function_with_opset_version(at))
-    else:
-        at = _newest(schema.context_dependent_function_opset_versions, version)
-        made = schema.get_context_dependent_function_with_opset_version(
-            at, node.SerializeToString(), list(types)
-        )
-        function.ParseFromString(made)
-    return function, {a.name: a for a in node.attribute}
-
-
-def _newest(versions: list[int], version: int) -> int:
-    return max((v for v in versions if v <= version), default=min(versions))
-
-
-def _type_bytes(value: Any) -> bytes:
-    """The type of a value as ONNX writes it."""
-    return _type(value).SerializeToString() if value is not None else b""
-
-
-def _type(value: Any) -> Any:
-    from onnx import TypeProto, helper
-
-    if isinstance(value, list):
-        inner = _type(value[0]) if value else TypeProto()
-        return helper.make_sequence_type_proto(inner)
-    dtype = value.dtype if isinstance(value, Tensor) else dt.of_array(value.array)
-    shape = value.shape if isinstance(value, Tensor) else value.array.shape
-    return helper.make_tensor_type_proto(NUMBERS[dtype], tuple(shape))

@@ -7,8 +7,7 @@ entry in the table run as the standard's own function. Read next: build.py, oper
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +15,7 @@ from backlit.errors import ArgumentError, BacklitError
 from backlit.onnx.loading.table import Known, Node, Operator, array, fold, tensor
 from backlit.state import state
 
-Values = MutableMapping[str, Any]
+Values = dict[str, Any]
 WEIGHT = "weight of the model: "  # before a name in the state dict, among values
 
 
@@ -44,14 +43,14 @@ class Graph:
     def run(self, arguments: dict[str, Any], outer: Values) -> list[Any]:
         """The outputs. `outer` holds what the graph reads from around it."""
         own = {name: outer[WEIGHT + key] for name, key in self.weights.items()}
-        values: Values = ChainMap({**self.constants, **own, **arguments}, outer)  # type: ignore
+        values = {**outer, **self.constants, **own, **arguments}
         module = state.module
         for step in self.steps:
             state.module = f"{module}.{step.where}" if module else step.where
             try:
                 _run(step, values)
             except BacklitError as error:
-                error.place(f"node {step.node.name}")
+                _name(error, step)
                 raise
             finally:
                 state.module = module
@@ -70,6 +69,14 @@ class Graph:
         for i, step in enumerate(self.steps):
             step.done = tuple(n for n, at in last.items() if at == i and n in own - kept)
         return self
+
+
+def _name(error: BacklitError, step: Step) -> None:
+    """Say which node it was, once: the innermost, unless a path of modules names it."""
+    paths = [place.partition(" in ")[2] for place in error.where]
+    named = any(place.startswith("node ") for place in error.where)
+    if not named and not any(step.where in path for path in paths):
+        error.where.append(f"node '{step.node.name}' ({step.node.op})")
 
 
 def reads(node: Node) -> set[str]:

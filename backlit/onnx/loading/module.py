@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from backlit.creation import as_tensor
+from backlit.dtypes import dtype
 from backlit.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from backlit.nn.module import Module
 from backlit.nn.parameter import Parameter
 from backlit.onnx.loading.build import Weights
 from backlit.onnx.loading.graph import WEIGHT, Graph
-from backlit.onnx.loading.table import Known, dtype_of, tensor
+from backlit.onnx.loading.table import dtype_of, tensor
 from backlit.tensor import Tensor, wrap
 
 
@@ -43,14 +44,17 @@ class GraphModule(Scope):
         self._types = inputs
         self._root_name = _identifier(graph.name)
         self._places: dict[str, tuple[Module, str]] = {}
-        for name, array in weights.parameters.items():
-            owner, last = _place(self, name)
-            owner.register_parameter(last, Parameter(wrap(array)))
-            self._places[name] = owner, last
-        for name, array in weights.buffers.items():
-            owner, last = _place(self, name)
-            owner.register_buffer(last, wrap(array))
-            self._places[name] = owner, last
+        for name, array in {**weights.parameters, **weights.buffers}.items():
+            owner, last = self._places[name] = _place(self, name)
+            if name in weights.parameters:
+                owner.register_parameter(last, Parameter(wrap(array)))
+            else:
+                owner.register_buffer(last, wrap(array))
+
+    def extra_repr(self) -> str:
+        taken, made = (", ".join(names) for names in (self.input_names, self.output_names))
+        text = f"{taken} -> {made}, {len(self._graph.steps)} nodes"
+        return ", ".join(filter(None, [text, super().extra_repr()]))
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -66,7 +70,7 @@ class GraphModule(Scope):
         """Run the graph."""
         arguments = self._arguments(args, kwargs)
         weights = {WEIGHT + name: getattr(*at) for name, at in self._places.items()}
-        found = [_result(value) for value in self._graph.run(arguments, weights)]
+        found = [tensor(value) for value in self._graph.run(arguments, weights)]
         return found[0] if len(found) == 1 else tuple(found)
 
     def _arguments(self, args: tuple, kwargs: dict[str, Any]) -> dict[str, Any]:
@@ -101,14 +105,18 @@ class GraphModule(Scope):
             raise ArgumentTypeError(f"input '{name}': expected {kind}, got {type(value).__name__}")
         if isinstance(value, list | tuple):
             return [as_tensor(v) for v in value]
-        return _typed(name, value if isinstance(value, Tensor) else as_tensor(value), declared)
+        value = value if isinstance(value, Tensor) else as_tensor(value)
+        own = next(self.parameters(), None)
+        _check_type(name, value, declared.tensor_type, None if own is None else own.dtype)
+        return value
 
 
-def _typed(name: str, value: Tensor, declared: Any) -> Tensor:
-    """A tensor, if it has the declared dtype and number of axes."""
-    wanted = declared.tensor_type
+def _check_type(name: str, value: Tensor, wanted: Any, own: dtype | None) -> None:
+    """Refuse another dtype or number of axes than declared; a module that was converted, as by
+    `double()`, takes its own dtype for the declared one."""
     kind = dtype_of(wanted.elem_type, f"input '{name}'")
-    if kind is not value.dtype:
+    converted = kind.is_floating_point and value.dtype is own
+    if kind is not value.dtype and not converted:
         raise DTypeError(
             f"input '{name}': expected {kind.name}, got {value.dtype.name}",
             hint=f"convert it: x.to(bl.{kind.name})",
@@ -117,14 +125,6 @@ def _typed(name: str, value: Tensor, declared: Any) -> Tensor:
         raise ShapeError(
             f"input '{name}': expected {len(wanted.shape.dim)} axes, got shape {tuple(value.shape)}"
         )
-    return value
-
-
-def _result(value: Any) -> Any:
-    """A value as the caller gets it."""
-    if isinstance(value, list):
-        return [_result(v) for v in value]
-    return tensor(value) if isinstance(value, Known) else value
 
 
 def _place(root: Module, name: str) -> tuple[Module, str]:

@@ -96,7 +96,9 @@ def fill_table() -> dict[str, Operator]:
 
 
 def tensor(value: Any) -> Any:
-    """A value as a tensor; None and lists stay."""
+    """A value as a tensor, a list as tensors; None stays."""
+    if isinstance(value, list):
+        return [tensor(v) for v in value]
     return wrap(value.array) if isinstance(value, Known) else value
 
 

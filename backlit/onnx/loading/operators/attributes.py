@@ -43,7 +43,7 @@ def constant_of_shape(node: Node, values: Values, sizes: Any) -> Known:
     return Known(np.full(integers(array(sizes)), value.reshape(()), value.dtype))
 
 
-@operator("Range", raw=True)
+@operator("Range", settings=(0, 1, 2), raw=True)
 def arange(node: Node, values: Values, start: Any, limit: Any, delta: Any) -> Known:
     first, last, step = (array(x) for x in (start, limit, delta))
     count = max(int(np.ceil((last - first) / step).item()), 0)

@@ -58,15 +58,14 @@ def _batch_index(x: Tensor, index: Tensor, axis: int) -> Tensor:
     return as_tensor(np.arange(x.shape[axis]).reshape(shape))
 
 
-@operator("OneHot", settings=(1, 2))
-def one_hot(node: Node, index: Tensor, depth: np.ndarray, values: np.ndarray) -> Tensor:
+@operator("OneHot", settings=(1,))
+def one_hot(node: Node, index: Tensor, depth: np.ndarray, values: Tensor) -> Tensor:
     count = int(depth.reshape(-1)[0])
     rank = index.ndim + 1
     axis = axis_of(node, node.get("axis", -1), rank)
-    off, on = as_tensor(values[0]), as_tensor(values[1])
     places = bl["unsqueeze"](counted(index, count), axis)
     shape = [count if i == axis else 1 for i in range(rank)]
-    return bl["where"](places == as_tensor(np.arange(count).reshape(shape)), on, off)
+    return bl["where"](places == as_tensor(np.arange(count).reshape(shape)), values[1], values[0])
 
 
 @operator("NonZero")

@@ -58,7 +58,7 @@ def multinomial(node: Node, values: Values, logits: Any) -> Tensor:
     return found.to(dtype_of(node.get("dtype", 6), node.op))
 
 
-@operator("Dropout", raw=True)
+@operator("Dropout", settings=(1, 2), raw=True)
 def dropout(node: Node, values: Values, x: Any, ratio: Any = None, training: Any = None) -> Any:
     """Nothing happens unless the node is in training mode."""
     x = tensor(x)
