@@ -55,9 +55,7 @@ def letter_loss(logits: Any, targets: Any) -> Any:
     return cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
-def write_samples(
-    model: GPT, letters: Characters, path: Path, count: int, start: str = "\n"
-) -> None:
+def write_samples(model: GPT, letters: Characters, path: Path, count: int, start: str) -> None:
     """What the model writes after `start`, at several temperatures."""
     texts = []
     for temperature in TEMPERATURES:
@@ -86,6 +84,7 @@ def prepare(settings: CharactersSettings) -> Job:
         weight_decay=settings.weight_decay,
     )
     count = min(settings.written, 40) if settings.smoke else settings.written
+    start = "\n" if "\n" in text else text[0]
     return Job(
         model=model,
         train_data=batches,
@@ -96,7 +95,7 @@ def prepare(settings: CharactersSettings) -> Job:
         scheduler_per_batch=True,
         clip_grad_norm=1.0,
         callbacks=[Perplexity()],
-        pictures={"samples.txt": lambda path: write_samples(model, letters, path, count)},
+        pictures={"samples.txt": lambda path: write_samples(model, letters, path, count, start)},
     )
 
 
