@@ -9,7 +9,10 @@ if _find_spec("sklearn") is None:
         "backlit.estimators needs scikit-learn", hint="pip install 'backlit[sklearn]'"
     )
 
+from backlit.estimators.cnn import CNNClassifier as CNNClassifier
 from backlit.estimators.linear import LinearRegression as LinearRegression
 from backlit.estimators.linear_svc import LinearSVC as LinearSVC
+from backlit.estimators.mlp import MLPClassifier as MLPClassifier
+from backlit.estimators.mlp import MLPRegressor as MLPRegressor
 from backlit.estimators.perceptron import Perceptron as Perceptron
 from backlit.estimators.svc import SVC as SVC

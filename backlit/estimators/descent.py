@@ -15,7 +15,7 @@ import numpy as np
 import backlit as bl
 from backlit.tensor import Tensor
 
-PAYS = 24  # eager steps that take as long as compiling does
+PAYS = 50  # eager steps that take as long as compiling does
 MOST_AT_ONCE = 8192  # steps of one native call, so that Ctrl-C comes in time
 
 
@@ -49,7 +49,8 @@ class Step:
 class Descent:
     """L-BFGS on `objective(*data)` until no slope is above `tol`, or rounding hides the descent.
 
-    `cut_short` says that a maximum came first; `loss` and `iterations` are those of the end.
+    A loss that changes by less than `flat` counts as hidden, too. `cut_short` says that a maximum
+    came first; `loss` and `iterations` are those of the end.
     """
 
     ROUND = 20  # iterations between two looks at Ctrl-C, progress and maxima
@@ -64,6 +65,7 @@ class Descent:
         tol: float,
         max_iter: int,
         max_eval: int | None = None,
+        flat: float = 0.0,
         report: Callable[[int, float], None] | None = None,
     ) -> None:
         self.parameters = list(parameters)
@@ -76,7 +78,7 @@ class Descent:
             self.parameters,
             max_eval=self.ROUND * 5,
             tolerance_grad=tol,
-            tolerance_change=0.0,
+            tolerance_change=flat,
             history_size=self.HISTORY,
             line_search_fn="strong_wolfe",
         )

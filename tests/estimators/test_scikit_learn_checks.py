@@ -23,6 +23,9 @@ ESTIMATORS = [
     estimators.SVC(),
     estimators.SVC(kernel="linear", tol=1e-10),
     estimators.SVC(kernel="precomputed"),
+    estimators.MLPClassifier((20,), learning_rate_init=0.05, max_iter=20),
+    estimators.MLPRegressor(hidden_layer_sizes=(20,), learning_rate_init=0.05, max_iter=20),
+    estimators.CNNClassifier((4,), (8,), learning_rate_init=0.05, max_iter=20),
 ]
 WEIGHTS = "check_sample_weight_equivalence_on_dense_data"
 
