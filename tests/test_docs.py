@@ -155,7 +155,19 @@ def test_the_command_line_is_as_described() -> None:
     assert {words[1] for words in lines} == set(commands)
     for words in lines:
         known = {option for p in commands[words[1]].params for option in p.opts}
+        if words[1] in ("train", "sweep"):
+            known |= _settings(words[2:])
         assert {w for w in words if w.startswith("--")} <= known
+
+
+def _settings(words: list[str]) -> set[str]:
+    """The settings of the recipe that a command names, as options."""
+    from dataclasses import fields
+
+    from backlit.train import recipes
+
+    recipe = recipes.find(words[0] if words and words[0] in recipes.NAMES else "digits")
+    return {f"--{field.name.replace('_', '-')}" for field in fields(recipe.settings)}
 
 
 def test_every_dependency_has_its_reason() -> None:
