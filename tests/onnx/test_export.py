@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 
 import numpy as np
 import onnx
@@ -14,8 +15,8 @@ import backlit.nn.functional as F
 from backlit import nn, tree
 from backlit.errors import ArgumentError, ArgumentTypeError, NotAvailable, ProgramError
 from backlit.models import GPT
+from backlit.onnx.exporting.running import run
 from backlit.onnx.exporting.sizes import OpenAxis, fitted, sample_sizes
-from backlit.onnx.exporting.verify import run
 
 
 def same(made: onnx.ModelProto, model, *calls: tuple) -> None:
@@ -29,6 +30,10 @@ def same(made: onnx.ModelProto, model, *calls: tuple) -> None:
         for y, e in zip(found, expected):
             assert y.dtype == e.dtype
             np.testing.assert_allclose(y, e, rtol=1e-5, atol=1e-5)
+
+
+def export(*args, **keywords) -> onnx.ModelProto:
+    return bl.onnx.export(*args, **keywords).model_proto
 
 
 def sizes(port: onnx.ValueInfoProto) -> list:
@@ -84,7 +89,7 @@ def test_a_program_written_for_pytorch_exports_with_the_import_changed(tmp_path)
 
 def test_parameters_keep_their_names_and_nodes_say_where_they_come_from() -> None:
     model = small_net()
-    made = bl.onnx.export(model, bl.zeros(2, 1, 8, 8))
+    made = export(model, bl.zeros(2, 1, 8, 8))
     state = {n: t for n, t in model.state_dict().items() if "num_batches" not in n}
     arrays = {t.name: onnx.numpy_helper.to_array(t) for t in made.graph.initializer}
     assert state.keys() <= arrays.keys()
@@ -97,7 +102,7 @@ def test_parameters_keep_their_names_and_nodes_say_where_they_come_from() -> Non
 
 
 def test_running_statistics_are_one_node() -> None:
-    made = bl.onnx.export(small_net(), bl.zeros(2, 1, 8, 8))
+    made = export(small_net(), bl.zeros(2, 1, 8, 8))
     kinds = [n.op_type for n in made.graph.node]
     assert kinds == ["Conv", "BatchNormalization", "Relu", "Reshape", "Gemm"]
 
@@ -113,7 +118,7 @@ def test_tied_weights_are_there_once() -> None:
         def forward(self, tokens):
             return self.head(self.table(tokens))
 
-    made = bl.onnx.export(Tied(), bl.tensor([[1, 2]]))
+    made = export(Tied(), bl.tensor([[1, 2]]))
     assert [t.name for t in made.graph.initializer] == ["table.weight"]
 
 
@@ -122,7 +127,7 @@ def test_what_comes_of_constants_alone_is_computed_once() -> None:
         return x @ bl.ones(3, 3).tril() + bl.arange(3)
 
     folded, written = (
-        bl.onnx.export(f, bl.zeros(2, 3), do_constant_folding=choice) for choice in (True, False)
+        export(f, bl.zeros(2, 3), do_constant_folding=choice) for choice in (True, False)
     )
     assert [n.op_type for n in folded.graph.node] == ["MatMul", "Add"]
     assert [n.op_type for n in written.graph.node] == ["Trilu", "MatMul", "Cast", "Add"]
@@ -131,7 +136,7 @@ def test_what_comes_of_constants_alone_is_computed_once() -> None:
 
 def test_a_layer_norm_without_a_shift_ends_its_inputs_there() -> None:
     # onnxruntime crashes on an absent last input that is written as an empty name.
-    made = bl.onnx.export(lambda x: F.layer_norm(x, (4,)), bl.zeros(2, 4))
+    made = export(lambda x: F.layer_norm(x, (4,)), bl.zeros(2, 4))
     assert all(n.input[-1] for n in made.graph.node)
 
 
@@ -143,7 +148,7 @@ def test_names_come_from_the_parameters_of_forward() -> None:
         return {"sum": image + pair[0], "rest": [pair[1] * scale, image.sum()]}
 
     args = (bl.randn(3), (bl.randn(3), bl.randn(2)))
-    made = bl.onnx.export(f, args, kwargs={"scale": 3.0})
+    made = export(f, args, kwargs={"scale": 3.0})
     assert [i.name for i in made.graph.input] == ["image", "pair_0", "pair_1"]
     assert [o.name for o in made.graph.output] == ["output_0", "output_1", "output_2"]
     same(made, lambda a, b: f(a, b, scale=3.0), args)
@@ -153,7 +158,7 @@ def test_names_of_values_within_may_be_given_to_inputs_and_outputs() -> None:
     def f(x):
         return (x * 2).relu() * 3
 
-    made = bl.onnx.export(f, bl.zeros(2), input_names=["relu_0"], output_names=["mul_0"])
+    made = export(f, bl.zeros(2), input_names=["relu_0"], output_names=["mul_0"])
     same(made, f, (bl.randn(2),))
 
 
@@ -162,11 +167,11 @@ def test_outputs_that_are_inputs_constants_or_each_other() -> None:
         y = x * 2
         return x, y, y, y.detach(), bl.ones(2)
 
-    same(bl.onnx.export(f, bl.randn(2)), f, (bl.randn(2),))
+    same(export(f, bl.randn(2)), f, (bl.randn(2),))
 
 
 def test_a_number_among_the_outputs_is_a_constant() -> None:
-    made = bl.onnx.export(lambda x: (x + 1, 3), bl.zeros(2))
+    made = export(lambda x: (x + 1, 3), bl.zeros(2))
     assert run(made, [np.zeros(2, np.float32)])[1] == 3
 
 
@@ -174,7 +179,7 @@ def test_a_number_among_the_outputs_is_a_constant() -> None:
 def test_other_widths(dtype: str) -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2)).to(getattr(bl, dtype))
     x = bl.randn(5, 3).to(getattr(bl, dtype))
-    made = bl.onnx.export(model, x)
+    made = export(model, x)
     (found,) = run(made, [x.numpy()])
     np.testing.assert_allclose(found, model(x).detach().numpy(), rtol=2e-3, atol=2e-3)
     assert found.dtype == np.dtype(dtype)
@@ -186,7 +191,7 @@ def test_each_module_gets_its_mode_back_and_nothing_else_changes() -> None:
     before = {n: t.numpy().copy() for n, t in model.state_dict().items()}
     x = bl.randn(2, 1, 8, 8)
     state = bl.get_rng_state()
-    bl.onnx.export(model, x, dynamic_axes={"input": [0]})
+    export(model, x, dynamic_axes={"input": [0]})
     assert [m.training for m in model] == [True, True, True, False, True]
     assert all((before[n] == t.numpy()).all() for n, t in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
@@ -199,9 +204,9 @@ def test_each_module_gets_its_mode_back_and_nothing_else_changes() -> None:
 def test_to_a_path_to_a_file_and_with_weights_beside_it(tmp_path) -> None:
     model, x = nn.Linear(40, 30), bl.randn(2, 40)
     held = io.BytesIO()
-    assert bl.onnx.export(model, (x,), held) is None
+    export(model, (x,), held)
     same(onnx.load_from_string(held.getvalue()), model, (x,))
-    bl.onnx.export(model, (x,), tmp_path / "m.onnx", external_data=True)
+    export(model, (x,), tmp_path / "m.onnx", external_data=True)
     assert (tmp_path / "m.onnx.data").stat().st_size == 30 * 40 * 4
     assert (tmp_path / "m.onnx").stat().st_size < 1500
     onnx.checker.check_model(str(tmp_path / "m.onnx"), full_check=True)
@@ -209,26 +214,61 @@ def test_to_a_path_to_a_file_and_with_weights_beside_it(tmp_path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
 
 
+def test_the_program_that_comes_back_is_saved_and_run(tmp_path) -> None:
+    model, x = nn.Linear(40, 30), bl.randn(2, 40)
+    program = bl.onnx.export(model, (x,), dynamo=True)
+    for external in (True, False):
+        program.save(tmp_path / "m.onnx", external_data=external)
+        same(onnx.load(tmp_path / "m.onnx"), model, (x,))
+        assert bl.allclose(bl.onnx.load(tmp_path / "m.onnx")(x), model(x), atol=1e-6)
+    assert bl.allclose(program(x)[0], model(x), atol=1e-6)
+    assert repr(program) == "<ONNXProgram: 1 nodes, 2 arrays, opset 20>"
+
+
+@pytest.mark.parametrize("name", ["onnx", "onnxruntime"])
+def test_a_missing_package_is_named_with_its_extra(monkeypatch, name: str) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    message = f"{name} is not installed(.|\\n)*" + re.escape("pip install 'backlit[onnx]'")
+    with pytest.raises(NotAvailable, match=message):
+        bl.onnx.export(nn.ReLU(), bl.zeros(2), verify=True)
+
+
+def test_what_evaluation_writes_is_put_back() -> None:
+    class Counter(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", bl.zeros(1))
+
+        def forward(self, x):
+            self.calls += 1
+            return x + self.calls
+
+    model = Counter()
+    made = export(model, bl.zeros(2), dynamic_axes={"x": [0]})
+    assert model.calls.item() == 0
+    assert run(made, [np.zeros(3, np.float32)])[0].tolist() == [1, 1, 1]
+
+
 def test_verify_compares_with_onnxruntime() -> None:
-    bl.onnx.export(small_net(), bl.randn(2, 1, 8, 8), verify=True)
+    export(small_net(), bl.randn(2, 1, 8, 8), verify=True)
     gap = bl.tensor([[[float("nan"), 1.0, 2.0, 3.0]]])  # which onnxruntime passes over
     with pytest.raises(ProgramError, match="output 0 differs"):
-        bl.onnx.export(lambda x: F.max_pool1d(x, 2), gap, verify=True)
+        export(lambda x: F.max_pool1d(x, 2), gap, verify=True)
 
 
 @pytest.mark.parametrize("opset", [18, 19, 21, 22, 23])
 def test_opsets(opset: int) -> None:
     model = nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.LayerNorm(6), nn.Softmax(1))
-    made = bl.onnx.export(model, bl.zeros(2, 4), opset_version=opset)
+    made = export(model, bl.zeros(2, 4), opset_version=opset)
     assert made.opset_import[0].version == opset
     same(made, model, (bl.randn(2, 4),))
 
 
 def test_an_older_opset_where_it_fits_else_a_warning() -> None:
-    made = bl.onnx.export(nn.Linear(2, 2), bl.zeros(1, 2), opset_version=13)
+    made = export(nn.Linear(2, 2), bl.zeros(1, 2), opset_version=13)
     assert made.opset_import[0].version == 13
     with pytest.warns(UserWarning, match="does not fit opset 13: the file has 18"):
-        made = bl.onnx.export(nn.LayerNorm(2), bl.zeros(1, 2), opset_version=13)
+        made = export(nn.LayerNorm(2), bl.zeros(1, 2), opset_version=13)
     assert made.opset_import[0].version == 18
 
 
@@ -239,7 +279,7 @@ def test_batch_and_length_of_a_language_model() -> None:
     bl.manual_seed(0)
     model = GPT(7, 12, 8, 2, 2)
     tokens = bl.randint(0, 7, (3, 6))
-    made = bl.onnx.export(model, (tokens,), dynamic_axes={"tokens": {0: "n", 1: "t"}})
+    made = export(model, (tokens,), dynamic_axes={"tokens": {0: "n", 1: "t"}})
     assert sizes(made.graph.output[0]) == ["n", "t", 7]
     shapes = (1, 12), (4, 2), (2, 1)
     same(made, model.eval(), *((bl.randint(0, 7, s),) for s in shapes))
@@ -250,14 +290,14 @@ def test_batch_and_length_of_recurrent_layers_and_attention() -> None:
     lstm = nn.LSTM(4, 5, 2, batch_first=True, bidirectional=True)
     layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
     for model, name in ((lstm, "input"), (layer, "src")):
-        made = bl.onnx.export(model, bl.zeros(3, 6, 4), dynamic_axes={name: [0, 1]})
+        made = export(model, bl.zeros(3, 6, 4), dynamic_axes={name: [0, 1]})
         assert sizes(made.graph.output[0])[:2] == [f"{name}_dim_0", f"{name}_dim_1"]
         same(made, model.eval(), (bl.randn(1, 2, 4),), (bl.randn(5, 9, 4),))
 
 
 def test_height_and_width() -> None:
     model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    made = bl.onnx.export(model, bl.zeros(2, 1, 8, 8), dynamic_axes={"input": [0, 2, 3]})
+    made = export(model, bl.zeros(2, 1, 8, 8), dynamic_axes={"input": [0, 2, 3]})
     same(made, model, (bl.randn(1, 1, 11, 5),))
 
 
@@ -268,12 +308,12 @@ def test_sizes_in_shapes_numbers_and_constants() -> None:
         places = bl.arange(n).view(-1, 1, 1)
         return rows.view(n, -1, 1) * places, x / n, x.var(0), x.sum() * (1 / (n * 3)), x[n - 1]
 
-    made = bl.onnx.export(f, bl.randn(4, 3), dynamic_axes={"x": {0: "n"}})
+    made = export(f, bl.randn(4, 3), dynamic_axes={"x": {0: "n"}})
     same(made, f, (bl.randn(7, 3),), (bl.randn(2, 3),))
 
 
 def test_flattened_axes_are_named_after_what_they_hold() -> None:
-    made = bl.onnx.export(lambda x: x.reshape(-1, 2)[1:], bl.zeros(3, 4),
+    made = export(lambda x: x.reshape(-1, 2)[1:], bl.zeros(3, 4),
                           dynamic_axes={"x": {0: "n"}})  # fmt: skip
     assert sizes(made.graph.output[0]) == ["2*n - 1", 2]
 
@@ -287,7 +327,7 @@ def test_dynamic_shapes_by_parameter_and_names_that_axes_share() -> None:
 
     x = bl.zeros(3, 2)
     for shapes in ({"a": {0: Dim()}, "b": {0: Dim()}}, [("n", None), {0: "n"}]):
-        made = bl.onnx.export(f, (x, x), dynamic_shapes=shapes)
+        made = export(f, (x, x), dynamic_shapes=shapes)
         assert sizes(made.graph.output[0]) == ["n", 4]
         same(made, f, (bl.randn(5, 2), bl.randn(5, 2)))
 
@@ -297,14 +337,14 @@ def test_a_loop_keeps_its_length_open_and_a_branch_both_sides() -> None:
         return bl.scan(lambda h, x: (h * 0.5 + x, h @ h.mT), h, x)
 
     h, x = bl.randn(3, 2), bl.randn(5, 3, 2)
-    made = bl.onnx.export(loop, (h, x), dynamic_axes={"x": {0: "t"}})
+    made = export(loop, (h, x), dynamic_axes={"x": {0: "t"}})
     assert [n.op_type for n in made.graph.node] == ["Scan"]
     same(made, loop, (h, bl.randn(9, 3, 2)))
 
     def choice(x):
         return bl.cond(x.sum() > 0, lambda x: x * 2, lambda x: x.exp(), x)
 
-    same(bl.onnx.export(choice, bl.ones(3)), choice, (bl.ones(3),), (-bl.ones(3),))
+    same(export(choice, bl.ones(3)), choice, (bl.ones(3),), (-bl.ones(3),))
 
 
 def test_polynomials_of_sizes() -> None:
@@ -328,7 +368,7 @@ def test_an_operator_without_onnx_form_is_named_with_its_place() -> None:
 
     model = nn.Sequential(nn.Linear(3, 3), Spectral())
     with pytest.raises(NotAvailable) as error:
-        bl.onnx.export(model, bl.ones(3, 3))
+        export(model, bl.ones(3, 3))
     assert re.fullmatch(
         r"onnx.export: svd: no ONNX operator computes it\n"
         r"  at test_export.py:\d+ in sequential\.1",
@@ -338,12 +378,12 @@ def test_an_operator_without_onnx_form_is_named_with_its_place() -> None:
 
 def test_random_numbers_are_refused_with_a_hint() -> None:
     with pytest.raises(NotAvailable, match=r"uniform: it draws random(.|\n)*hand them in"):
-        bl.onnx.export(lambda x: x + bl.rand(2), bl.zeros(2))
+        export(lambda x: x + bl.rand(2), bl.zeros(2))
 
 
 def test_values_that_python_reads_are_refused() -> None:
     with pytest.raises(ProgramError, match="read into Python"):
-        bl.onnx.export(lambda x: x * 2 if x.sum() > 0 else x, bl.ones(2))
+        export(lambda x: x * 2 if x.sum() > 0 else x, bl.ones(2))
 
 
 @pytest.mark.parametrize(("f", "message"), [
@@ -354,7 +394,7 @@ def test_values_that_python_reads_are_refused() -> None:
 ])  # fmt: skip
 def test_what_a_size_decides_can_not_stay_open(f, message: str) -> None:
     with pytest.raises(ArgumentError, match=re.escape(message)):
-        bl.onnx.export(f, bl.zeros(4, 3), dynamic_axes={"x": {0: "n"}})
+        export(f, bl.zeros(4, 3), dynamic_axes={"x": {0: "n"}})
 
 
 X = bl.zeros(2, 3)
@@ -376,12 +416,12 @@ MISTAKES = [
 @pytest.mark.parametrize(("keywords", "message"), MISTAKES, ids=[m for _, m in MISTAKES])
 def test_mistakes_are_named(keywords: dict, message: str) -> None:
     with pytest.raises(Exception, match=re.escape(message)) as error:
-        bl.onnx.export(lambda x: (x * 2).relu() + 1, X, **keywords)
+        export(lambda x: (x * 2).relu() + 1, X, **keywords)
     assert isinstance(error.value, bl.errors.BacklitError)
 
 
 def test_a_model_must_be_callable_and_return_tensors() -> None:
     with pytest.raises(ArgumentTypeError, match="expected a Module, got dict"):
-        bl.onnx.export({}, X)
+        export({}, X)
     with pytest.raises(ProgramError, match="returned None among its outputs"):
-        bl.onnx.export(lambda x: (x + 1, None), X)
+        export(lambda x: (x + 1, None), X)

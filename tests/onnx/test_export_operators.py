@@ -16,7 +16,7 @@ from samples import ROWS as ALL
 import backlit as bl
 from backlit.errors import GradError, NotAvailable, ProgramError
 from backlit.onnx.exporting.lowering import table
-from backlit.onnx.exporting.verify import run
+from backlit.onnx.exporting.running import run
 from backlit.ops.op import REGISTRY
 from backlit.tensor import Tensor
 
@@ -39,7 +39,7 @@ VALUES = ("read into Python", "depends on values")
 
 def exported(call, tensors: list[Tensor]) -> onnx.ModelProto:
     names = [f"in{i}" for i in range(len(tensors))]
-    return bl.onnx.export(call, tuple(tensors), input_names=names)
+    return bl.onnx.export(call, tuple(tensors), input_names=names).model_proto
 
 
 def outputs(made: onnx.ModelProto, arrays: list[np.ndarray]) -> list[np.ndarray]:

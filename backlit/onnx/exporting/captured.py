@@ -87,9 +87,10 @@ def _resized(x: Tensor, index: int, sizes: Mapping[str, int], axes: Sequence[Ope
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """In evaluation mode; each module gets back the mode that it had."""
+    """In evaluation mode; each module gets back the mode that it had, and its buffers."""
     modules = list(model.modules()) if hasattr(model, "modules") else []
     before = [m.training for m in modules]
+    cells = [(c, c.array) for c in _cells(model)]
     for m in modules:
         m.training = False
     try:
@@ -97,6 +98,17 @@ def evaluating(model: Any) -> Iterator[None]:
     finally:
         for m, mode in zip(modules, before):
             m.training = mode
+        for cell, array in cells:
+            if cell.array is not array:
+                cell.put(array)
+
+
+def _cells(model: Any) -> list[Any]:
+    """The cells of parameters and buffers."""
+    if not hasattr(model, "state_dict"):
+        return []
+    state = model.state_dict(keep_vars=True).values()
+    return [t.cell.root for t in state if isinstance(t, Tensor)]
 
 
 def parameter_names(model: Any) -> dict[int, str]:

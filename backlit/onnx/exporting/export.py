@@ -5,13 +5,10 @@ Read next: captured.py (the Program of a model), lowering.py (its nodes), sizes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from backlit.errors import ArgumentError, ArgumentTypeError, NotAvailable, ProgramError
-from backlit.files import atomic_write
 from backlit.onnx.exporting import proto
 from backlit.onnx.exporting.captured import (
     Subject,
@@ -27,13 +24,13 @@ from backlit.onnx.exporting.open_axes import open_axes
 from backlit.onnx.exporting.sizes import merged, sample_sizes
 from backlit.onnx.exporting.tidy import tidied
 from backlit.onnx.exporting.verify import verify_model
+from backlit.onnx.exporting.written import ONNXProgram
 from backlit.program.ir import Value
 from backlit.version import __version__
 
 OPSET = 20
 OLDEST, NEWEST = 18, 23
 CONVERTED = 7  # the oldest that is tried by way of OLDEST
-LARGEST = 2**31 - 2**20  # bytes that one protocol buffer holds
 
 
 def export(model: Callable[..., Any], args: Any = (), f: Any = None, *,
@@ -42,8 +39,8 @@ def export(model: Callable[..., Any], args: Any = (), f: Any = None, *,
            dynamic_axes: Mapping[str, Any] | None = None, dynamic_shapes: Any = None,
            external_data: bool = False, verify: bool = False, verbose: bool | None = None,
            export_params: bool = True, do_constant_folding: bool = True,
-           dynamo: bool = True, optimize: bool = True) -> Any:  # fmt: skip
-    """Write what a model computes in evaluation to the ONNX file `f`, or return the ModelProto.
+           dynamo: bool = True, optimize: bool = True) -> ONNXProgram:  # fmt: skip
+    """Turn what a model computes in evaluation into an ONNXProgram, and save it to `f` if given.
 
     `args` are example arguments, one tensor or a tuple; parameters keep their state dict's names.
     `dynamic_axes={"x": {0: "batch"}}` (or `dynamic_shapes`, by parameter) leaves axes open from
@@ -51,8 +48,8 @@ def export(model: Callable[..., Any], args: Any = (), f: Any = None, *,
     it, `verify` runs it with onnxruntime. What has no ONNX form raises NotAvailable with its place.
 
     >>> made = bl.onnx.export(nn.Linear(3, 2), bl.zeros(4, 3))
-    >>> [i.name for i in made.graph.initializer], made.graph.node[0].op_type
-    (['weight', 'bias'], 'Gemm')
+    >>> [array.name for array in made.model_proto.graph.initializer]
+    ['weight', 'bias']
     """
     del verbose, dynamo, optimize  # PyTorch's: they choose among its exporters
     proto.package()
@@ -69,10 +66,10 @@ def export(model: Callable[..., Any], args: Any = (), f: Any = None, *,
     if verify:
         with evaluating(model):
             verify_model(made, subject)
-    if f is None:
-        return made
-    _write(made, f, external_data)
-    return None
+    program = ONNXProgram(made)
+    if f is not None:
+        program.save(f, external_data=external_data)
+    return program
 
 
 def _opset(version: int | None) -> int:
@@ -156,35 +153,3 @@ def _distinct(names: Sequence[str]) -> None:
     if twice or "" in names:
         raise ArgumentError(f"onnx.export: two inputs or outputs named {(twice or [''])[0]!r}",
                             hint="give input_names and output_names")  # fmt: skip
-
-
-# ----- the file -----
-
-
-def _write(made: Any, f: Any, external: bool) -> None:
-    """To a path, or into an open binary file."""
-    if hasattr(f, "write"):
-        f.write(made.SerializeToString())
-        return
-    if not isinstance(f, (str, os.PathLike)):
-        raise ArgumentTypeError(f"onnx.export: expected a path or a file, got {type(f).__name__}")
-    path = Path(f)
-    if external or made.ByteSize() > LARGEST:
-        _move_weights(made, path.with_name(path.name + ".data"))
-    with atomic_write(path) as file:
-        file.write(made.SerializeToString())
-
-
-def _move_weights(made: Any, path: Path) -> None:
-    """The arrays of a model into a file of their own, one after another."""
-    helper = proto.package().external_data_helper
-    offset = 0
-    with atomic_write(path) as file:
-        for tensor in made.graph.initializer:
-            raw = tensor.raw_data
-            if len(raw) < 1024:
-                continue
-            helper.set_external_data(tensor, path.name, offset, len(raw))
-            tensor.ClearField("raw_data")
-            file.write(raw)
-            offset += len(raw)

@@ -8,8 +8,9 @@ import numpy as np
 
 from backlit import tree
 from backlit.autograd.modes import no_grad
-from backlit.errors import NotAvailable, ProgramError
+from backlit.errors import ProgramError
 from backlit.onnx.exporting.captured import Subject
+from backlit.onnx.exporting.running import run
 from backlit.tensor import Tensor
 
 TOLERANCE = 1e-5
@@ -31,22 +32,3 @@ def verify_model(made: Any, subject: Subject) -> None:
 def _outputs(subject: Subject) -> list[Tensor]:
     with no_grad():
         return list(tree.leaves(subject.model(*subject.args, **subject.kwargs)))
-
-
-def run(made: Any, arrays: list[np.ndarray]) -> list[np.ndarray]:
-    """The outputs of a ModelProto for its inputs in order, by onnxruntime on one thread."""
-    try:
-        import onnxruntime
-    except ImportError:
-        raise NotAvailable("onnx.export: the package onnxruntime is not installed",
-                           hint="pip install 'backlit[onnx]'") from None  # fmt: skip
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        made.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    names = [i.name for i in session.get_inputs()]
-    wanted = [i.name for i in made.graph.input]
-    given = {n: a for n, a in zip(wanted, arrays) if n in names}
-    return [np.asarray(y) for y in session.run(None, given)]
