@@ -262,6 +262,10 @@ def test_opcodes_end_somewhere(monkeypatch):
     monkeypatch.setattr(opcodes, "LONGEST", 100)
     refused(archive(b"N0" * 100), "more opcodes|data.pkl of")
     refused(stream(b"N0" * 100), "more opcodes")
+    monkeypatch.undo()
+    monkeypatch.setattr(opcodes, "MOST", 50)
+    refused(archive(b"\x8f" * 60), "more than 50 opcodes")
+    assert bl.load(archive(b"\x8f" * 40, {})) == set()
     decimal = b"I" + b"9" * 5000 + b"\n"
     monkeypatch.undo()
     refused(archive(decimal), "a line without an end|damaged")

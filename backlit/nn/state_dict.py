@@ -290,7 +290,8 @@ class Snapshot:
                 table.clear()
                 table.update(old)  # type: ignore[arg-type]
         for cell, array in self.arrays:
-            cell.put(array)
+            if cell.array is not array:
+                cell.put(array)
 
 
 def _has_extra_state(module: StateDictMethods) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, Protocol
 from backlit.dtypes import dtype
 
 LONGEST = 1 << 26  # bytes of opcodes; the largest known checkpoints need a hundredth
+MOST = 1 << 24  # opcodes: one of a byte can make an object of two hundred
 KEYS = (str, int, float, bool, bytes, type(None), dtype)
 REFUSED = {
     b"i": "INST", b"o": "OBJ", b"P": "PERSID", b"\x82": "EXT1", b"\x83": "EXT2", b"\x84": "EXT4",
@@ -80,12 +81,15 @@ class Machine:
 
     def run(self) -> Any:
         """The object that the stream describes."""
-        while (code := self.take(1)) != b".":
+        for _ in range(MOST):
+            code = self.take(1)
+            if code == b".":
+                return plain(self.stack.pop())
             action = ACTIONS.get(code)
             if action is None:
                 raise Refusal(f"the opcode {REFUSED.get(code, code.hex())}, which is not allowed")
             action(self)
-        return plain(self.stack.pop())
+        raise Refusal(f"more than {MOST} opcodes")
 
     # ----- reading -----
 

@@ -54,11 +54,12 @@ def load(
     *,
     weights_only: bool | None = None,
     mmap: bool | None = None,
+    encoding: str = "utf-8",
 ) -> Any:
     """Read what `save`, any tool that writes safetensors, or `torch.save` has written.
 
     Nothing is unpickled or run: of PyTorch's files tensors, numbers and plain containers are
-    read, and any other name in them is refused. So the last three change nothing;
+    read, and any other name in them is refused. So the last four change nothing, and
     `map_location` may only name the CPU. Raises CheckpointError with the file's name and the
     reason where it is damaged, foreign or holds more; FileNotFoundError where there is none.
 
