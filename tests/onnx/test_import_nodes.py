@@ -134,6 +134,35 @@ def test_cases(module):
     assert not wrong, "\n".join(wrong)
 
 
+COMPILED = {
+    "attention": "test_attention_4d_gqa_causal", "conv": "test_conv_with_autopad_same",
+    "convtranspose": "test_convtranspose_pads", "gathernd": "test_gathernd_example_float32",
+    "gridsample": "test_gridsample_bicubic", "gru": "test_gru_seq_length",
+    "if_": "test_if", "lstm": "test_lstm_with_peepholes",
+    "resize": "test_resize_downsample_sizes_cubic_antialias", "scan": "test_scan9_sum",
+    "scatternd": "test_scatternd_multiply", "topk": "test_top_k",
+    "softmax_cross_entropy_loss": "test_sce_mean_weight_ii",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("module", COMPILED)
+def test_compiled_equals_eager(module):
+    """The first input varies, the others are constants of the file."""
+    cases_of(f"{suite.__name__}.{module}")
+    (case,) = [c for c in suite._NodeTestCases if c.name == COMPILED[module]]
+    model, (inputs, _) = onnx.ModelProto(), case.data_sets[0]
+    model.CopyFrom(case.model)
+    names = [i.name for i in model.graph.input]
+    for name, value in list(zip(names, inputs))[1:]:
+        model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
+    del model.graph.input[1:]
+    net, x = load(model), tensor_of(inputs[0])
+    found, wanted = bl.compile(lambda x: net(x))(x), net(x)
+    found = found if isinstance(found, tuple) else (found,)
+    for f, w in zip(found, wanted if isinstance(wanted, tuple) else (wanted,)):
+        np.testing.assert_allclose(f.detach().numpy(), w.detach().numpy(), 1e-5, 1e-6)
+
+
 def test_the_tables_only_shrink():
     from backlit.onnx.loading.table import fill_table
 
