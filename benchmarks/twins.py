@@ -134,10 +134,17 @@ def _segmentation(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return F.binary_cross_entropy_with_logits(output, target) + (1 - dice)
 
 
+def _pen_digits(settings: Any) -> nn.Module:
+    if settings.model == "attention":
+        return ported("attention").AttentionClassifier(2, settings.hidden, classes=10)
+    return ported("recurrent").SequenceClassifier(settings.model, 2, settings.hidden, classes=10)
+
+
 TWINS = {
     "nielsen": (_nielsen, _quadratic),
     "mnist": (lambda settings: ported("lenet").LeNet(), F.cross_entropy),
     "fashion": (_fashion, F.cross_entropy),
     "nuclei": (_nuclei, _segmentation),
+    "pen-digits": (_pen_digits, F.cross_entropy),
     "cifar10": (lambda settings: ported("resnet").resnet20(), F.cross_entropy),
 }

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from backlit import Tensor
 
 PEN_TRAINING_ROWS = 7494
+# As the curves of the file show: its tremble is the ninth, not the last as in its description.
 MOVEMENTS = (
     "curved swing", "horizontal swing", "vertical swing", "anti-clockwise arc", "clockwise arc",
-    "circle", "horizontal line", "vertical line", "horizontal zigzag", "vertical zigzag",
-    "horizontal wave", "vertical wave", "face-up curve", "face-down curve", "tremble",
+    "circle", "horizontal line", "vertical line", "tremble", "horizontal zigzag",
+    "vertical zigzag", "horizontal wave", "vertical wave", "face-up curve", "face-down curve",
 )  # fmt: skip
 
 

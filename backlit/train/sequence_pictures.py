@@ -149,8 +149,9 @@ def _said(wrong: Sequence[Guess], total: int) -> str:
 
 
 def _name(axes: Any, guess: Guess, classes: Sequence[str]) -> None:
-    names = f"{classes[guess.true]} > {classes[guess.predicted]}"
-    axes.set_title(f"{names}  {guess.chance:.0%}", fontsize=7)
+    true, predicted = classes[guess.true], f"{classes[guess.predicted]}  {guess.chance:.0%}"
+    between = " > " if len(true + predicted) < 20 else "\n> "
+    axes.set_title(true + between + predicted, fontsize=7)
     axes.set_aspect("equal", adjustable="datalim")
     axes.axis("off")
 

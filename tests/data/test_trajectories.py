@@ -46,6 +46,38 @@ def test_every_third_of_each_movement_is_held_out() -> None:
     assert len(every) == 90
 
 
+def test_movements_are_what_their_names_say() -> None:
+    curves = bl.data.HandMovements(SAMPLE)
+    points = {
+        name: curves.points.numpy()[curves.labels.numpy() == kind]
+        for kind, name in enumerate(curves.classes)
+    }
+
+    def turning(name: str) -> np.ndarray:
+        """How much each curve turns to the right, for somebody who looks at the picture."""
+        steps = np.diff(points[name][:, ::6], axis=1)
+        before, after = steps[:, :-1], steps[:, 1:]
+        return (before[..., 0] * after[..., 1] - before[..., 1] * after[..., 0]).sum(1)
+
+    for what in ("line", "swing"):
+        for name, long in ((f"horizontal {what}", 0), (f"vertical {what}", 1)):
+            size = np.ptp(points[name], axis=1)
+            assert (size[:, long] > 3 * size[:, 1 - long]).all(), name
+    for what in ("zigzag", "wave"):  # go one way, and to and fro in the other
+        for name, along in ((f"horizontal {what}", 0), (f"vertical {what}", 1)):
+            way = np.abs(np.diff(points[name], axis=1)).sum(1)
+            gone = np.abs(points[name][:, -1] - points[name][:, 0])
+            assert (gone[:, along] > 0.8 * way[:, along]).all(), name
+            assert (gone[:, 1 - along] < 0.6 * way[:, 1 - along]).all(), name
+    assert (turning("clockwise arc") > 0).all() and (turning("anti-clockwise arc") < 0).all()
+    for name, sign in (("face-up curve", 1), ("face-down curve", -1)):
+        y = points[name][..., 1]
+        middle, ends = y[:, 15:30].mean(1), (y[:, 0] + y[:, -1]) / 2
+        assert sign * np.median(middle - ends) > 0.05, name
+    gaps = np.linalg.norm(points["circle"][:, -1] - points["circle"][:, 0], axis=1)
+    assert (gaps < 0.7 * np.ptp(points["circle"], axis=1).max(1)).all()
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
