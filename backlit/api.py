@@ -40,6 +40,7 @@ from backlit.ops.index import IndexPut, getitem, parse
 from backlit.ops.mask import MaskedFill, whole_mask
 from backlit.ops.op import FUNCTIONS, REGISTRY, Elementwise, slot
 from backlit.ops.shape import Permute
+from backlit.spelling import accept
 from backlit.tensor import Tensor
 
 NAMESPACES: dict[str, dict[str, Callable[..., Any]]] = {
@@ -79,6 +80,9 @@ def _publish_operators() -> None:
             _publish_in_place(op, (name, *op.aliases))
     for namespaces, public, function in FUNCTIONS:
         _place(namespaces, public, function)
+    spelled = {f: accept(f) for space in NAMESPACES.values() for f in space.values()}
+    for space in NAMESPACES.values():
+        space.update({name: spelled[f] for name, f in space.items()})
 
 
 def _publish_in_place(op: Any, public: tuple[str, ...]) -> None:

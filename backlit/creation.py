@@ -14,6 +14,7 @@ from backlit.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeEr
 from backlit.ops import random as draws
 from backlit.ops.op import apply
 from backlit.ops.shape import sizes_of
+from backlit.spelling import accept
 from backlit.state import tell
 from backlit.tensor import Tensor, wrap
 
@@ -185,7 +186,7 @@ def _filled(value: float) -> Any:
 def _named(function: Any, name: str, doc: str) -> Any:
     function.__name__ = function.__qualname__ = name
     function.__doc__ = doc
-    return function
+    return accept(function)
 
 
 zeros = _named(_filled(0.0), "zeros", """A tensor of zeros.
@@ -326,6 +327,7 @@ def _drawn(op: Any, size: tuple, dtype: dt.dtype | None, generator: Any,
     return made.requires_grad_() if requires_grad else made
 
 
+@accept
 def rand(*size: Any, generator: Any = None, dtype: dt.dtype | None = None, device: Any = None,
          requires_grad: bool = False, out: None = None, layout: Any = None,
          pin_memory: bool = False) -> Tensor:  # fmt: skip
@@ -338,6 +340,7 @@ def rand(*size: Any, generator: Any = None, dtype: dt.dtype | None = None, devic
     return _drawn(draws.Uniform, _size(*size), dtype, generator, requires_grad)
 
 
+@accept
 def randn(*size: Any, generator: Any = None, dtype: dt.dtype | None = None, device: Any = None,
           requires_grad: bool = False, out: None = None, layout: Any = None,
           pin_memory: bool = False) -> Tensor:  # fmt: skip

@@ -15,13 +15,14 @@ ROOT = Path(backlit.__file__).parent
 # In the order a tensor travels; a room imports only from rooms above it, or from itself.
 ROOMS = (
     "errors", "config", "files", "dtypes", "devices", "state", "program", "random", "returns",
-    "printing", "ops", "tensor", "autograd", "backends", "creation", "api", "tree", "control",
+    "printing", "spelling", "ops", "tensor", "autograd", "backends", "creation", "api", "tree", "control",
     "amp", "compiler", "func", "linalg", "special", "cuda", "legacy", "version", "serialization",
     "absent", "distributed", "multiprocessing", "hub",
     "nn", "jit", "optim", "distributions", "data", "expressions", "check", "views", "errata",
     "models", "utils", "onnx", "train", "estimators", "cli",
 )  # fmt: skip
-READERS = ("check", "models", "train", "cli", "views", "studio", "estimators", "vision")
+READERS = ("check", "models", "onnx", "train", "cli", "views", "studio", "estimators",
+           "vision")  # fmt: skip
 CORE = ("program", "ops", "tensor", "autograd", "backends", "creation", "api", "nn", "optim")
 # What a loader and its own worker processes tell each other; nothing of it comes from a file.
 WORKER_FILES = ("parcels.py", "worker_process.py", "workers.py")

@@ -73,4 +73,3 @@ class DistributedDataParallel(Module):
             "DistributedDataParallel does not exist in Backlit",
             hint="one process trains: call the module itself",
         )
-
