@@ -150,7 +150,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, _MLP):
         """One epoch over a part of the data."""
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def _targets(self, y: np.ndarray, weights: np.ndarray, keep: bool) -> np.ndarray:
+    def _targets(self, y: np.ndarray, weights: np.ndarray, keep: bool, classes: Any) -> np.ndarray:
         targets = y.astype(np.float64).reshape(len(y), -1)
         if keep and targets.shape[1] != self.n_outputs_:
             raise ArgumentError(

@@ -73,7 +73,7 @@ class NetworkEstimator(BaseEstimator):
     def _network(self, features: int, outputs: int) -> nn.Module:
         raise NotImplementedError
 
-    def _targets(self, y: np.ndarray, weights: np.ndarray, keep: bool) -> np.ndarray:
+    def _targets(self, y: np.ndarray, weights: np.ndarray, keep: bool, classes: Any) -> np.ndarray:
         raise NotImplementedError
 
     def _objective(self) -> Any:
@@ -94,7 +94,9 @@ class NetworkEstimator(BaseEstimator):
         """Train until the loss stops falling; a sample's weight scales its loss."""
         return self._fit(X, y, sample_weight, incremental=False)
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, incremental: bool) -> Any:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, incremental: bool, classes: Any = None
+    ) -> Any:
         self._check_parameters()
         if incremental and self.early_stopping:
             raise ArgumentError("partial_fit does not go with early_stopping=True")
@@ -105,7 +107,7 @@ class NetworkEstimator(BaseEstimator):
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         weights = sample_weights(self, sample_weight, X).astype(X.dtype)
-        targets = self._targets(y, weights, keep)
+        targets = self._targets(y, weights, keep, classes)
         random = check_random_state(self.random_state)
         training = self._prepare(X, random, keep, incremental)
         data = (X, targets.astype(X.dtype) if targets.dtype.kind == "f" else targets, weights)
@@ -249,24 +251,21 @@ class NetworkClassifier(ClassifierMixin, NetworkEstimator):
         if not hasattr(self, "t_"):
             if classes is None:
                 raise ArgumentError(f"{type(self).__name__}: the first partial_fit needs classes")
-            self._classes_to_come = np.unique(classes)
+            classes = np.unique(classes)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ArgumentError(
                 f"{type(self).__name__}: classes differ from those of the first partial_fit"
             )
-        return self._fit(X, y, sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
 
-    def _targets(self, y: np.ndarray, weights: np.ndarray, keep: bool) -> np.ndarray:
+    def _targets(self, y: np.ndarray, weights: np.ndarray, keep: bool, classes: Any) -> np.ndarray:
         check_classification_targets(y)
         several = type_of_target(y).startswith("multilabel")
-        coming = self.__dict__.pop("_classes_to_come", None)
         if several:
             classes = np.arange(y.shape[1])
-        elif coming is not None:
-            classes = coming
         elif keep:
             classes = self.classes_
-        else:
+        elif classes is None:
             classes = encoded_classes(self, y, weights)[0]
         if keep and not np.array_equal(classes, self.classes_):
             raise ArgumentError(f"{type(self).__name__}: y has other labels than before")

@@ -15,6 +15,7 @@ from sklearn.preprocessing import StandardScaler, scale
 import backlit as bl
 from backlit.errors import ArgumentError, DivergedError
 from backlit.estimators import CNNClassifier, MLPClassifier, MLPRegressor
+from backlit.estimators.training import Training
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -193,6 +194,24 @@ def test_warm_start_goes_on():
     assert len(model.loss_curve_) == 6 and model.loss_ < first
     with pytest.raises(ArgumentError, match=r"holds \[3\], not among the classes"):
         model.fit(X, y + 1)
+
+
+def test_an_interrupted_fit_keeps_what_it_has(monkeypatch):
+    X, y = IRIS
+    epoch, done = Training._epoch, []
+
+    def interrupted(self, data, order):
+        done.append(1)
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        return epoch(self, data, order)
+
+    monkeypatch.setattr(Training, "_epoch", interrupted)
+    with pytest.warns(UserWarning, match="interrupted after 3 epochs"):
+        model = MLPClassifier((4,), random_state=0).fit(X, y)
+    monkeypatch.undo()
+    whole = MLPClassifier((4,), random_state=0, max_iter=3).fit(X, y)
+    assert (model.coefs_[0] == whole.coefs_[0]).all() and model.n_iter_ == 3
 
 
 def test_what_goes_wrong_is_told():
