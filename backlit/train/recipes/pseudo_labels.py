@@ -138,13 +138,17 @@ class LabelsAlone(Callback):
         self.model = copy.deepcopy(model)
         self.optimizer = bl.optim.Adam(self.model.parameters(), lr=lr)
         self.batches, self.val_data = batches, val_data
+        self.step = bl.compile(self._step)
+
+    def _step(self, images: Any, target: Any) -> None:
+        self.optimizer.zero_grad()
+        F.cross_entropy(self.model(images), target).backward()
+        self.optimizer.step()
 
     def on_epoch(self, run: Any, row: dict[str, Any]) -> None:
         self.model.train()
         for images, target in self.batches:
-            self.optimizer.zero_grad()
-            F.cross_entropy(self.model(images), target).backward()
-            self.optimizer.step()
+            self.step(images, target)
         self.model.eval()
         accuracy = Accuracy()
         with bl.no_grad():
