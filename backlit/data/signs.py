@@ -28,7 +28,7 @@ def sign_digits(
 
     `root` is a folder of images.tar.gz or of one folder per digit. A person's ten pictures follow
     each other in their numbers (IMG_4172.JPG), so the fifth with the highest numbers is held out:
-    nobody is in both parts. Raises DataError where a name has no number.
+    one person at most is in both parts. Raises DataError where a name has no number.
 
     >>> bl.data.sign_digits("/no/such/folder")
     Traceback (most recent call last):

@@ -1,7 +1,7 @@
 """Digits of sign language, shown by hands: a small convolutional network on colour pictures.
 
 Four stages of convolution, batch norm and pooling; the mean over what is left of the image goes
-into one linear layer. Nobody's hand is in both parts of the data.
+into one linear layer. The held-out pictures are of other people, one at the boundary aside.
 """
 
 from __future__ import annotations
