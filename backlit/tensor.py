@@ -481,7 +481,7 @@ class Tensor(TensorMethods):
                         **settings: Any) -> Any:  # fmt: skip
         """NumPy's functions on tensors: `array * x` is ours, `np.sqrt(x)` a tensor of values."""
         ours = REFLECTED.get(ufunc.__name__) if method == "__call__" and out is None else None
-        if ours is not None and not settings and not isinstance(inputs[0], Tensor):
+        if ours is not None and not settings and isinstance(inputs[0], np.ndarray | np.generic):
             return getattr(inputs[1], ours)(inputs[0])
         if out is not None and any(isinstance(target, Tensor) for target in out):
             raise ArgumentTypeError(f"{ufunc.__name__}: NumPy can't write into a tensor")

@@ -193,6 +193,9 @@ def test_functions_of_numpy_give_tensors():
     assert np.isfinite(x).dtype is bl.bool and np.maximum(x, 2.0).tolist() == [2, 4]
     assert [part.tolist() for part in np.modf(x)] == [[0, 0], [1, 4]]
     assert np.add.reduce(x).item() == 5 and np.multiply.outer(x, x).shape == (2, 2)
+    assert (
+        np.add([1, 2], x).tolist() == [2, 6] and np.add(x, x, dtype=np.float64).dtype is bl.float64
+    )
     total = np.ones(2)
     same = total
     total += x  # in place: the array stays the array

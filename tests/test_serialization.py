@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pickle
+import tarfile
 import zlib
 from collections import OrderedDict, defaultdict, namedtuple
 
@@ -247,6 +248,10 @@ def test_pickles_zips_and_others_are_recognized(tmp_path):
     np.savez(tmp_path / "n.npz", a=np.ones(3))
     with pytest.raises(CheckpointError, match=r"npz file\n  hint: use numpy.load"):
         bl.load(tmp_path / "n.npz")
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("pickle"))
+    with pytest.raises(CheckpointError, match=r"tar file, as PyTorch wrote them before 0\.2"):
+        bl.load(tmp_path / "t.tar")
     for text in (b"", b"\x00" * 4, b"hello, this is text\n", b"\x93NUMPY\x01\x00v\x00"):
         path.write_bytes(text)
         with pytest.raises(CheckpointError, match="not a safetensors file"):
