@@ -233,6 +233,30 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch, name: str) -> No
         bl.onnx.export(nn.ReLU(), bl.zeros(2), verify=True)
 
 
+def test_what_the_first_run_caches_is_made_anew_in_each_capture() -> None:
+    class Masked(nn.Module):
+        mask = None
+
+        def forward(self, x):
+            if self.mask is None or len(self.mask) != x.shape[0]:
+                self.mask = bl.ones(x.shape[0], x.shape[0]).tril()
+            return self.mask @ x
+
+    model = Masked()
+    made = export(model, bl.zeros(3, 2), dynamic_axes={"x": {0: "t"}})
+    assert "mask" not in vars(model)
+    same(made, model, (bl.randn(5, 2),), (bl.randn(2, 2),))
+
+
+def test_lazy_and_compiled_models() -> None:
+    model = nn.Sequential(nn.LazyLinear(4), nn.Tanh())
+    made = export(model, bl.zeros(2, 3))
+    assert [t.name for t in made.graph.initializer] == ["0.weight", "0.bias"]
+    compiled = bl.compile(model)
+    compiled(bl.zeros(2, 3))
+    same(export(compiled, bl.zeros(2, 3)), model, (bl.randn(2, 3),))
+
+
 def test_what_evaluation_writes_is_put_back() -> None:
     class Counter(nn.Module):
         def __init__(self) -> None:

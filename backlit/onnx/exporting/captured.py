@@ -6,8 +6,7 @@ Read next: lowering.py, which turns the Program into nodes.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +16,7 @@ from backlit import dtypes as dt
 from backlit import tree
 from backlit.autograd.modes import no_grad
 from backlit.onnx.exporting import batch_norms
+from backlit.onnx.exporting.evaluating import evaluating
 from backlit.onnx.exporting.graph import Graph, Port
 from backlit.onnx.exporting.lowering import lower
 from backlit.onnx.exporting.sizes import OpenAxis
@@ -42,6 +42,11 @@ class Subject:
     @property
     def tensors(self) -> list[Tensor]:
         return list(tree.leaves((self.args, dict(self.kwargs))))
+
+    def outputs(self) -> list[Tensor]:
+        """What the model gives for the example, run as it stands."""
+        with no_grad():
+            return list(tree.leaves(self.model(*self.args, **self.kwargs)))
 
     @property
     def names(self) -> list[str]:
@@ -83,32 +88,6 @@ def _resized(x: Tensor, index: int, sizes: Mapping[str, int], axes: Sequence[Ope
             places = np.arange(sizes[a.symbol]) % max(array.shape[a.axis], 1)
             array = array.take(places, axis=a.axis)
     return wrap(array.copy())
-
-
-@contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    """In evaluation mode; each module gets back the mode that it had, and its buffers."""
-    modules = list(model.modules()) if hasattr(model, "modules") else []
-    before = [m.training for m in modules]
-    cells = [(c, c.array) for c in _cells(model)]
-    for m in modules:
-        m.training = False
-    try:
-        yield
-    finally:
-        for m, mode in zip(modules, before):
-            m.training = mode
-        for cell, array in cells:
-            if cell.array is not array:
-                cell.put(array)
-
-
-def _cells(model: Any) -> list[Any]:
-    """The cells of parameters and buffers."""
-    if not hasattr(model, "state_dict"):
-        return []
-    state = model.state_dict(keep_vars=True).values()
-    return [t.cell.root for t in state if isinstance(t, Tensor)]
 
 
 def parameter_names(model: Any) -> dict[int, str]:

@@ -13,12 +13,12 @@ from backlit.onnx.exporting import proto
 from backlit.onnx.exporting.captured import (
     Subject,
     apart,
-    evaluating,
     foldable,
     graph_of,
     parameter_names,
     shared,
 )
+from backlit.onnx.exporting.evaluating import evaluating, settle
 from backlit.onnx.exporting.graph import Graph
 from backlit.onnx.exporting.open_axes import open_axes
 from backlit.onnx.exporting.sizes import merged, sample_sizes
@@ -58,6 +58,7 @@ def export(model: Callable[..., Any], args: Any = (), f: Any = None, *,
         raise NotAvailable("onnx.export: a file without parameters",
                            hint="leave export_params out")  # fmt: skip
     subject = _subject(model, args, kwargs)
+    settle(model, subject.outputs)
     graph = _graph(subject, (input_names, output_names), (dynamic_axes, dynamic_shapes), opset,
                    do_constant_folding)  # fmt: skip
     made = proto.model(graph, opset, __version__, _doc(model))

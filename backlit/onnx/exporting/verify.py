@@ -6,19 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from backlit import tree
-from backlit.autograd.modes import no_grad
 from backlit.errors import ProgramError
 from backlit.onnx.exporting.captured import Subject
 from backlit.onnx.exporting.running import run
-from backlit.tensor import Tensor
 
 TOLERANCE = 1e-5
 
 
 def verify_model(made: Any, subject: Subject) -> None:
     """Refuse a file whose outputs differ by more than 1e-5, relative to the largest element."""
-    expected = [t.detach().cell.array for t in _outputs(subject)]
+    expected = [t.detach().cell.array for t in subject.outputs()]
     given = [t.detach().cell.array for t in subject.tensors]
     for i, (found, own) in enumerate(zip(run(made, given), expected)):
         scale = max(1.0, float(np.abs(own[np.isfinite(own)]).max(initial=0.0)))
@@ -27,8 +24,3 @@ def verify_model(made: Any, subject: Subject) -> None:
         ):
             far = np.abs(found - own).max() if found.shape == own.shape else found.shape
             raise ProgramError(f"onnx.export: output {i} differs from onnxruntime's by {far}")
-
-
-def _outputs(subject: Subject) -> list[Tensor]:
-    with no_grad():
-        return list(tree.leaves(subject.model(*subject.args, **subject.kwargs)))
