@@ -7,9 +7,8 @@ see compiler/; saving scripted modules is refused by name.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final as Final, TypeVar
-
-from backlit.nn.module import Module as ScriptModule  # what scripted classes inherit from
+from typing import Any, TypeVar
+from typing import Final as Final
 
 T = TypeVar("T")
 

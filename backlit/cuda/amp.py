@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from backlit import amp, dtypes as dt
-from backlit.amp import custom_bwd as custom_bwd, custom_fwd as custom_fwd
+from backlit import amp
+from backlit import dtypes as dt
+from backlit.amp import custom_bwd as custom_bwd
+from backlit.amp import custom_fwd as custom_fwd
 
 
 class autocast(amp.autocast):
