@@ -41,19 +41,25 @@ def max_pool(node: Node, x: Tensor) -> Any:
         return F[f"max_pool{rank}d"](*arguments)
     y, places = F[f"max_pool{rank}d"](*arguments, return_indices=True)
     if padded is not x:
-        places = _unpadded(places, tuple(padded.shape[2:]), sizes, window.before)
+        inside = zip(_coordinates(places, tuple(padded.shape[2:])), window.before)
+        places = _flat([at - pad for at, pad in inside], sizes)
     return y, _in_tensor(places, sizes, bool(node.get("storage_order", 0)))
 
 
-def _unpadded(
-    places: Tensor, padded: tuple[int, ...], sizes: tuple[int, ...], before: tuple[int, ...]
-) -> Tensor:
-    """Places in a padded image as places in the image."""
-    found: Any = 0
+def _coordinates(places: Tensor, sizes: tuple[int, ...]) -> list[Tensor]:
+    """Places in a flattened tensor, as one index for each axis."""
+    found = []
     for i, size in enumerate(sizes):
-        stride = int(np.prod(padded[i + 1 :], dtype=np.int64))
-        at = bl["remainder"](bl["div"](places, stride, rounding_mode="floor"), padded[i])
-        found = found * size + (at - before[i])
+        rest = int(np.prod(sizes[i + 1 :], dtype=np.int64))
+        found.append(bl["remainder"](bl["div"](places, rest, rounding_mode="floor"), size))
+    return found
+
+
+def _flat(coordinates: list[Tensor], sizes: tuple[int, ...]) -> Any:
+    """The inverse: places in a flattened tensor of these sizes."""
+    found: Any = 0
+    for at, size in zip(coordinates, sizes):
+        found = found * size + at
     return found
 
 
@@ -61,12 +67,7 @@ def _in_tensor(places: Tensor, sizes: tuple[int, ...], columns: bool) -> Tensor:
     """Places in an image as places in the whole tensor, by rows or by columns."""
     n, c = places.shape[:2]
     if columns:
-        found: Any = 0
-        for i in reversed(range(len(sizes))):
-            stride = int(np.prod(sizes[i + 1 :], dtype=np.int64))
-            at = bl["remainder"](bl["div"](places, stride, rounding_mode="floor"), sizes[i])
-            found = found * sizes[i] + at
-        places = found
+        places = _flat(_coordinates(places, sizes)[::-1], sizes[::-1])
     image = np.arange(n * c).reshape(n, c, *[1] * len(sizes)) * int(np.prod(sizes))
     return places + as_tensor(image)
 
@@ -144,16 +145,7 @@ def max_unpool(node: Node, x: Tensor, places: Tensor, shape: Any = None) -> Tens
     final = whole if shape is None else integers(shape)[2:]
     at = bl["reshape"](places, (-1,))
     if final != whole:  # the places are those of the smaller tensor
-        at = _moved(at, (n, c, *whole), (n, c, *final))
+        at = _flat(_coordinates(at, (n, c, *whole)), (n, c, *final))
     total = n * c * int(np.prod(final))
     flat = bl["scatter"](bl["reshape"](x, (-1,)).new_zeros(total), 0, at, bl["reshape"](x, (-1,)))
     return bl["reshape"](flat, (n, c, *final))
-
-
-def _moved(places: Tensor, old: tuple[int, ...], new: tuple[int, ...]) -> Tensor:
-    found: Any = 0
-    for i, size in enumerate(old):
-        stride = int(np.prod(old[i + 1 :], dtype=np.int64))
-        at = bl["remainder"](bl["div"](places, stride, rounding_mode="floor"), size)
-        found = found * new[i] + at
-    return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from backlit.api import NAMESPACES
 from backlit.creation import full
 from backlit.onnx.loading.table import Node, axis_of, integers, operator, setting
@@ -35,7 +37,8 @@ def _sum(x: Tensor, dims: list[int], keep: bool) -> Tensor:
 def _mean(x: Tensor, dims: list[int], keep: bool) -> Tensor:
     if x.dtype.is_floating_point:
         return bl["mean"](x, dims, keep) if dims else x
-    return _sum(x, dims, keep) // max(x.numel() // max(_sum(x, dims, keep).numel(), 1), 1)
+    count = int(np.prod([x.shape[d] for d in dims], dtype=np.int64))
+    return bl["div"](_sum(x, dims, keep), count, rounding_mode="trunc")
 
 
 def _prod(x: Tensor, dims: list[int], keep: bool) -> Tensor:
@@ -59,13 +62,9 @@ def _extreme(name: str) -> Reduce:
 
 def _of_nothing(x: Tensor, dims: list[int], keep: bool, largest: bool) -> Tensor:
     """The extreme of no elements: the end of the range, as ONNX has it."""
-    import numpy as np
-
-    kind = x.dtype.numpy
-    if x.dtype.is_floating_point:
-        end: Any = -float("inf") if largest else float("inf")
-    else:
-        limits = np.iinfo(kind)
+    end: Any = float("-inf" if largest else "inf")
+    if not x.dtype.is_floating_point:
+        limits = np.iinfo(x.dtype.numpy)
         end = int(limits.min if largest else limits.max)
     sizes = [1 if i in dims else n for i, n in enumerate(x.shape) if keep or i not in dims]
     return full(sizes, end, dtype=x.dtype)
