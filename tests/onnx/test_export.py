@@ -12,24 +12,9 @@ import pytest
 
 import backlit as bl
 import backlit.nn.functional as F
-from backlit import nn, tree
-from backlit.errors import ArgumentError, ArgumentTypeError, NotAvailable, ProgramError
-from backlit.models import GPT
+from backlit import nn
+from backlit.errors import ArgumentTypeError, NotAvailable, ProgramError
 from backlit.onnx.exporting.running import run
-from backlit.onnx.exporting.sizes import OpenAxis, fitted, sample_sizes
-
-
-def same(made: onnx.ModelProto, model, *calls: tuple) -> None:
-    """The file gives what the model gives, for each tuple of arguments."""
-    onnx.checker.check_model(made, full_check=True)
-    for args in calls:
-        with bl.no_grad():
-            expected = [t.numpy() for t in tree.leaves(model(*args))]
-        found = run(made, [t.numpy() for t in tree.leaves(args)])
-        assert len(found) == len(expected)
-        for y, e in zip(found, expected):
-            assert y.dtype == e.dtype
-            np.testing.assert_allclose(y, e, rtol=1e-5, atol=1e-5)
 
 
 def export(*args, **keywords) -> onnx.ModelProto:
@@ -71,7 +56,7 @@ torch.onnx.export(model, (x,), path, export_params=True, opset_version=17,
 """
 
 
-def test_a_program_written_for_pytorch_exports_with_the_import_changed(tmp_path) -> None:
+def test_a_program_written_for_pytorch_exports_with_the_import_changed(tmp_path, same) -> None:
     text = PROGRAM.replace("import torch.nn as nn", "import backlit.nn as nn")
     space = {"path": str(tmp_path / "net.onnx")}
     exec(text.replace("import torch\n", "import backlit as torch\n"), space)
@@ -122,7 +107,7 @@ def test_tied_weights_are_there_once() -> None:
     assert [t.name for t in made.graph.initializer] == ["table.weight"]
 
 
-def test_what_comes_of_constants_alone_is_computed_once() -> None:
+def test_what_comes_of_constants_alone_is_computed_once(same) -> None:
     def f(x):
         return x @ bl.ones(3, 3).tril() + bl.arange(3)
 
@@ -143,7 +128,7 @@ def test_a_layer_norm_without_a_shift_ends_its_inputs_there() -> None:
 # ----- arguments and results -----
 
 
-def test_names_come_from_the_parameters_of_forward() -> None:
+def test_names_come_from_the_parameters_of_forward(same) -> None:
     def f(image, pair, scale=2.0):
         return {"sum": image + pair[0], "rest": [pair[1] * scale, image.sum()]}
 
@@ -154,7 +139,7 @@ def test_names_come_from_the_parameters_of_forward() -> None:
     same(made, lambda a, b: f(a, b, scale=3.0), args)
 
 
-def test_names_of_values_within_may_be_given_to_inputs_and_outputs() -> None:
+def test_names_of_values_within_may_be_given_to_inputs_and_outputs(same) -> None:
     def f(x):
         return (x * 2).relu() * 3
 
@@ -162,7 +147,7 @@ def test_names_of_values_within_may_be_given_to_inputs_and_outputs() -> None:
     same(made, f, (bl.randn(2),))
 
 
-def test_outputs_that_are_inputs_constants_or_each_other() -> None:
+def test_outputs_that_are_inputs_constants_or_each_other(same) -> None:
     def f(x):
         y = x * 2
         return x, y, y, y.detach(), bl.ones(2)
@@ -201,7 +186,7 @@ def test_each_module_gets_its_mode_back_and_nothing_else_changes() -> None:
 # ----- files -----
 
 
-def test_to_a_path_to_a_file_and_with_weights_beside_it(tmp_path) -> None:
+def test_to_a_path_to_a_file_and_with_weights_beside_it(tmp_path, same) -> None:
     model, x = nn.Linear(40, 30), bl.randn(2, 40)
     held = io.BytesIO()
     export(model, (x,), held)
@@ -214,7 +199,7 @@ def test_to_a_path_to_a_file_and_with_weights_beside_it(tmp_path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
 
 
-def test_the_program_that_comes_back_is_saved_and_run(tmp_path) -> None:
+def test_the_program_that_comes_back_is_saved_and_run(tmp_path, same) -> None:
     model, x = nn.Linear(40, 30), bl.randn(2, 40)
     program = bl.onnx.export(model, (x,), dynamo=True)
     for external in (True, False):
@@ -233,7 +218,7 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch, name: str) -> No
         bl.onnx.export(nn.ReLU(), bl.zeros(2), verify=True)
 
 
-def test_what_the_first_run_caches_is_made_anew_in_each_capture() -> None:
+def test_what_the_first_run_caches_is_made_anew_in_each_capture(same) -> None:
     class Masked(nn.Module):
         mask = None
 
@@ -248,7 +233,7 @@ def test_what_the_first_run_caches_is_made_anew_in_each_capture() -> None:
     same(made, model, (bl.randn(5, 2),), (bl.randn(2, 2),))
 
 
-def test_lazy_and_compiled_models() -> None:
+def test_lazy_and_compiled_models(same) -> None:
     model = nn.Sequential(nn.LazyLinear(4), nn.Tanh())
     made = export(model, bl.zeros(2, 3))
     assert [t.name for t in made.graph.initializer] == ["0.weight", "0.bias"]
@@ -281,7 +266,7 @@ def test_verify_compares_with_onnxruntime() -> None:
 
 
 @pytest.mark.parametrize("opset", [18, 19, 21, 22, 23])
-def test_opsets(opset: int) -> None:
+def test_opsets(opset: int, same) -> None:
     model = nn.Sequential(nn.Linear(4, 6), nn.GELU(), nn.LayerNorm(6), nn.Softmax(1))
     made = export(model, bl.zeros(2, 4), opset_version=opset)
     assert made.opset_import[0].version == opset
@@ -294,92 +279,6 @@ def test_an_older_opset_where_it_fits_else_a_warning() -> None:
     with pytest.warns(UserWarning, match="does not fit opset 13: the file has 18"):
         made = export(nn.LayerNorm(2), bl.zeros(1, 2), opset_version=13)
     assert made.opset_import[0].version == 18
-
-
-# ----- open axes -----
-
-
-def test_batch_and_length_of_a_language_model() -> None:
-    bl.manual_seed(0)
-    model = GPT(7, 12, 8, 2, 2)
-    tokens = bl.randint(0, 7, (3, 6))
-    made = export(model, (tokens,), dynamic_axes={"tokens": {0: "n", 1: "t"}})
-    assert sizes(made.graph.output[0]) == ["n", "t", 7]
-    shapes = (1, 12), (4, 2), (2, 1)
-    same(made, model.eval(), *((bl.randint(0, 7, s),) for s in shapes))
-
-
-def test_batch_and_length_of_recurrent_layers_and_attention() -> None:
-    bl.manual_seed(0)
-    lstm = nn.LSTM(4, 5, 2, batch_first=True, bidirectional=True)
-    layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True)
-    for model, name in ((lstm, "input"), (layer, "src")):
-        made = export(model, bl.zeros(3, 6, 4), dynamic_axes={name: [0, 1]})
-        assert sizes(made.graph.output[0])[:2] == [f"{name}_dim_0", f"{name}_dim_1"]
-        same(made, model.eval(), (bl.randn(1, 2, 4),), (bl.randn(5, 9, 4),))
-
-
-def test_height_and_width() -> None:
-    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    made = export(model, bl.zeros(2, 1, 8, 8), dynamic_axes={"input": [0, 2, 3]})
-    same(made, model, (bl.randn(1, 1, 11, 5),))
-
-
-def test_sizes_in_shapes_numbers_and_constants() -> None:
-    def f(x):
-        n = x.shape[0]
-        rows = bl.zeros(n, 3) + x.mean(1, keepdim=True)
-        places = bl.arange(n).view(-1, 1, 1)
-        return rows.view(n, -1, 1) * places, x / n, x.var(0), x.sum() * (1 / (n * 3)), x[n - 1]
-
-    made = export(f, bl.randn(4, 3), dynamic_axes={"x": {0: "n"}})
-    same(made, f, (bl.randn(7, 3),), (bl.randn(2, 3),))
-
-
-def test_flattened_axes_are_named_after_what_they_hold() -> None:
-    made = export(lambda x: x.reshape(-1, 2)[1:], bl.zeros(3, 4),
-                          dynamic_axes={"x": {0: "n"}})  # fmt: skip
-    assert sizes(made.graph.output[0]) == ["2*n - 1", 2]
-
-
-def test_dynamic_shapes_by_parameter_and_names_that_axes_share() -> None:
-    def f(a, b):
-        return bl.cat([a, b], 1)
-
-    class Dim:  # stands for PyTorch's: an object with a __name__
-        __name__ = "n"
-
-    x = bl.zeros(3, 2)
-    for shapes in ({"a": {0: Dim()}, "b": {0: Dim()}}, [("n", None), {0: "n"}]):
-        made = export(f, (x, x), dynamic_shapes=shapes)
-        assert sizes(made.graph.output[0]) == ["n", 4]
-        same(made, f, (bl.randn(5, 2), bl.randn(5, 2)))
-
-
-def test_a_loop_keeps_its_length_open_and_a_branch_both_sides() -> None:
-    def loop(h, x):
-        return bl.scan(lambda h, x: (h * 0.5 + x, h @ h.mT), h, x)
-
-    h, x = bl.randn(3, 2), bl.randn(5, 3, 2)
-    made = export(loop, (h, x), dynamic_axes={"x": {0: "t"}})
-    assert [n.op_type for n in made.graph.node] == ["Scan"]
-    same(made, loop, (h, bl.randn(9, 3, 2)))
-
-    def choice(x):
-        return bl.cond(x.sum() > 0, lambda x: x * 2, lambda x: x.exp(), x)
-
-    same(export(choice, bl.ones(3)), choice, (bl.ones(3),), (-bl.ones(3),))
-
-
-def test_polynomials_of_sizes() -> None:
-    axes = [OpenAxis("n", 0, 0, 1), OpenAxis("m", 0, 1, 5)]
-    samples = sample_sizes(axes)
-    assert len(samples) == 5 and samples[0] == {"n": 2, "m": 5}
-    assert str(fitted(samples, [3 * s["n"] * s["m"] - 2 * s["m"] + 1 for s in samples])) == (
-        "3*n*m - 2*m + 1"
-    )
-    assert fitted(samples, [s["n"] ** 2 for s in samples]) is None
-    assert fitted(samples, [7] * 5).constant == 7
 
 
 # ----- what is refused -----
@@ -408,17 +307,6 @@ def test_random_numbers_are_refused_with_a_hint() -> None:
 def test_values_that_python_reads_are_refused() -> None:
     with pytest.raises(ProgramError, match="read into Python"):
         export(lambda x: x * 2 if x.sum() > 0 else x, bl.ones(2))
-
-
-@pytest.mark.parametrize(("f", "message"), [
-    (lambda x: x * 2 if len(x) > 4 else x * 3 + 1, "what is computed depends on it"),
-    (lambda x: sum(x[i] for i in range(len(x))), "depends on it"),
-    (lambda x: x * len(x) ** 2, "the number 16 depends on it"),
-    (lambda x: x.reshape(2, -1), "does not run at n = 5"),
-])  # fmt: skip
-def test_what_a_size_decides_can_not_stay_open(f, message: str) -> None:
-    with pytest.raises(ArgumentError, match=re.escape(message)):
-        export(f, bl.zeros(4, 3), dynamic_axes={"x": {0: "n"}})
 
 
 X = bl.zeros(2, 3)

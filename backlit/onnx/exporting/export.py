@@ -76,9 +76,10 @@ def export(model: Callable[..., Any], args: Any = (), f: Any = None, *,
 def _opset(version: int | None) -> int:
     """The opset to write in; an older one is converted to afterwards."""
     wanted = OPSET if version is None else version
-    if not isinstance(wanted, int) or not CONVERTED <= wanted <= NEWEST:
+    newest = min(NEWEST, proto.newest_opset())
+    if not isinstance(wanted, int) or not CONVERTED <= wanted <= newest:
         raise NotAvailable(f"onnx.export: opset {wanted!r}",
-                           hint=f"opset_version is from {CONVERTED} to {NEWEST}")  # fmt: skip
+                           hint=f"opset_version is from {CONVERTED} to {newest}")  # fmt: skip
     return max(wanted, OLDEST)
 
 

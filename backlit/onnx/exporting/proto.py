@@ -26,6 +26,11 @@ def package() -> Any:
     return onnx
 
 
+def newest_opset() -> int:
+    """The newest opset that the installed onnx package knows."""
+    return int(package().defs.onnx_opset_version())
+
+
 def model(graph: Graph, opset: int, version: str, doc: str) -> Any:
     """The ModelProto of a graph."""
     onnx = package()
