@@ -79,7 +79,7 @@ def swish(node: Node, x: Tensor) -> Tensor:
 @operator("Shrink")
 def shrink(node: Node, x: Tensor) -> Tensor:
     bias, lambd = node.get("bias", 0.0), node.get("lambd", 0.5)
-    low = bl["where"](x < -lambd, x + bias, x * 0)
+    low = bl["where"](x < -lambd, x + bias, 0.0)
     return bl["where"](x > lambd, x - bias, low).to(x.dtype)
 
 

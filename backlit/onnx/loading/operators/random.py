@@ -66,4 +66,4 @@ def dropout(node: Node, values: Values, x: Any, ratio: Any = None, training: Any
     if training is None or not bool(array(training).reshape(())) or rate == 0:
         return x, Known(np.ones(tuple(x.shape), np.bool_))
     kept = make.rand(*x.shape, generator=_generator(node)) >= rate
-    return bl["where"](kept, x / (1 - rate), x * 0), kept
+    return bl["where"](kept, x / (1 - rate), 0.0), kept

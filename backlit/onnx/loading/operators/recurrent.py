@@ -164,7 +164,7 @@ def _run(cell: Cell, x: Tensor, lengths: Tensor | None, states: list) -> tuple[T
             return now, now[0]
         alive = bl["unsqueeze"](row[1] < lengths.long(), 1)
         kept = [bl["where"](alive, new, old) for new, old in zip(now, carry)]
-        return kept, bl["where"](alive, now[0], now[0] * 0)
+        return kept, bl["where"](alive, now[0], 0.0)
 
     last, y = scan(step, states, [x, steps])
     return y, last
