@@ -117,11 +117,14 @@ _LAZY = {
     **dict.fromkeys(("save", "load"), "serialization"),
     "compile": "compiler",
     "see": "views",
+    "vmap": "func",
     **dict.fromkeys(
         ("is_tensor", "is_floating_point", "is_nonzero", "numel", "typename", "can_cast", "range",
          "get_default_device", "set_default_device", "set_default_tensor_type",
          "get_float32_matmul_precision", "set_float32_matmul_precision",
          "use_deterministic_algorithms", "are_deterministic_algorithms_enabled",
+         "memory_format", "contiguous_format", "preserve_format", "channels_last",
+         "channels_last_3d",
          *_formats.TYPE_NAMES), "legacy"),
 }  # fmt: skip
 

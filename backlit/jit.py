@@ -10,7 +10,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from typing import Final as Final
 
+from backlit.nn.module import Module
+
 T = TypeVar("T")
+ScriptModule = Module  # what scripted classes inherit from
 
 
 def script(obj: T, *args: Any, **kwargs: Any) -> T:

@@ -41,6 +41,24 @@ TYPES = {name: _tensor_type(name, dtype) for name, dtype in dt.TYPE_NAMES.items(
 globals().update(TYPES)
 
 
+class memory_format:
+    """How a tensor would lie in memory: accepted, since memory order is not part of its meaning.
+
+    >>> bl.ones(1, 2, 3, 3).to(memory_format=bl.channels_last).shape
+    backlit.Size([1, 2, 3, 3])
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"backlit.{self.name}"
+
+
+FORMATS = ("contiguous_format", "preserve_format", "channels_last", "channels_last_3d")
+globals().update({name: memory_format(name) for name in FORMATS})
+
+
 class VariableType(type):
     """The kind of `Variable`, which once wrapped tensors and is now another name for them."""
 

@@ -9,6 +9,8 @@ Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (2011).
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -151,6 +153,26 @@ def get_rng_state() -> tuple[int, int]:
 def set_rng_state(state: Any) -> None:
     """Continue the default generator from a saved state."""
     default_generator.set_state(state)
+
+
+@contextmanager
+def fork_rng(devices: Any = None, enabled: bool = True, **kwargs: Any) -> Iterator[None]:
+    """Within the block the default generator is another one; afterwards it goes on as before.
+
+    >>> bl.manual_seed(1).initial_seed()
+    1
+    >>> with bl.random.fork_rng():
+    ...     bl.manual_seed(2).initial_seed()
+    2
+    >>> bl.initial_seed()
+    1
+    """
+    before = get_rng_state()
+    try:
+        yield
+    finally:
+        if enabled:
+            set_rng_state(before)
 
 
 def take(generator: Generator | None, count: int) -> tuple[Any, Any]:

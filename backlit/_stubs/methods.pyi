@@ -625,6 +625,9 @@ class TensorMethods:
     def ger(self, vec2: Any) -> Tensor:
         """All products of the elements of two vectors, as a matrix."""
 
+    def get_device(self) -> Any:
+        """-1: the tensor lives on the CPU; GPUs are numbered from 0."""
+
     def greater(self, other: Any) -> Tensor:
         """Whether the first is larger."""
 

@@ -1,6 +1,6 @@
 """Backends: what runs Programs and operators. `reference` is NumPy, `cpu` is generated code.
 
-`cudnn` and `mps` are here because PyTorch programs ask for them.
+`cuda`, `cudnn` and `mps` are here because PyTorch programs ask for them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_ROOMS = ("cpu", "cudnn", "eager", "mps", "reference")
+_ROOMS = ("cpu", "cuda", "cudnn", "eager", "mps", "reference")
 
 
 def __getattr__(name: str) -> Any:

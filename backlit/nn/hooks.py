@@ -139,6 +139,10 @@ class HookMethods:
         """
         return register(self._backward_hooks, Hook(hook), prepend)
 
+    def register_backward_hook(self, hook: Callable[..., Any]) -> RemovableHandle:
+        """The older name of `register_full_backward_hook`, of which it sees the full gradients."""
+        return self.register_full_backward_hook(hook)
+
     def _call_with_hooks(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         result, called = None, set()
         try:

@@ -300,3 +300,14 @@ def _check_dims(name: str, tensor: Tensor, allowed: tuple[int, ...]) -> None:
 
 def _fill_from(tensor: Tensor, values: np.ndarray[Any, Any]) -> Tensor:
     return tensor.copy_(bl.from_numpy(np.ascontiguousarray(values)))
+
+
+def __getattr__(name: str) -> Any:
+    """The older names, without the underscore."""
+    current = globals().get(f"{name}_")
+    if callable(current):
+        warnings.warn(f"nn.init.{name} is outdated: write {name}_", FutureWarning, stacklevel=2)
+        return current
+    from backlit.absent import refuse
+
+    raise refuse("nn.init", name)

@@ -104,6 +104,10 @@ class RNNBase(Module):
     def _flat_weights(self) -> list[Parameter]:
         return [weight for group in self.all_weights for weight in group]
 
+    @property
+    def _flat_weights_names(self) -> list[str]:
+        return [name for names in self._weight_names for name in names]
+
     def flatten_parameters(self) -> None:
         """Accepted for compatibility: weights need no joint memory here."""
 

@@ -94,6 +94,12 @@ def type_as(input, other):
 
 
 @export("Tensor")
+def get_device(input):
+    """-1: the tensor lives on the CPU; GPUs are numbered from 0."""
+    return -1
+
+
+@export("Tensor")
 def cpu(input, memory_format=None):
     """The tensor itself: it lives on the CPU."""
     return input

@@ -85,3 +85,39 @@ def test_scripts_are_the_programs_themselves():
     assert bl.jit.ignore(add) is add and bl.jit.ignore(drop=True)(add) is add
     with pytest.raises(NotAvailable, match=r"jit\.save does not exist"):
         bl.jit.save(net, "net.pt")
+
+
+def test_older_names_mean_todays():
+    weight = bl.empty(3, 3)
+    with pytest.warns(FutureWarning, match="write constant_"):
+        nn.init.constant(weight, 2.0)
+    assert weight.sum() == 18
+    with pytest.raises(AttributeError, match=r"nn\.init\.nonsense does not exist"):
+        nn.init.nonsense  # noqa: B018
+    assert nn.utils.clip_grad_norm is nn.utils.clip_grad_norm_
+    lstm = nn.LSTM(2, 3, bidirectional=True)
+    assert lstm._flat_weights_names == [n for n, _ in lstm.named_parameters()]
+    seen = []
+    layer = nn.Linear(2, 1)
+    layer.register_backward_hook(lambda module, gi, go: seen.append(go[0].item()))
+    layer(bl.ones(1, 2, requires_grad=True)).backward(bl.full((1, 1), 3.0))
+    assert seen == [3.0]
+
+
+def test_switches_without_effect_are_accepted():
+    x = bl.randn(1, 2, 3, 3)
+    y = x.to(memory_format=bl.channels_last).contiguous(memory_format=bl.contiguous_format)
+    assert bl.equal(x, y) and repr(bl.preserve_format) == "backlit.preserve_format"
+    assert nn.Conv2d(2, 1, 1).to(memory_format=bl.channels_last)(x).shape == (1, 1, 3, 3)
+    assert not bl.backends.cuda.matmul.allow_tf32 and not bl.backends.cuda.is_built()
+    assert x.get_device() == -1 and bl.vmap(bl.sum)(x[0, 0]).shape == (3,)
+
+
+def test_a_forked_generator_leaves_the_default_one_alone():
+    bl.manual_seed(5)
+    expected = bl.rand(2).tolist()
+    bl.manual_seed(5)
+    with bl.random.fork_rng(devices=[]):
+        bl.manual_seed(6)
+        bl.rand(3)
+    assert bl.rand(2).tolist() == expected

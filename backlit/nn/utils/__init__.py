@@ -14,9 +14,17 @@ from backlit.nn.utils.vector import parameters_to_vector as parameters_to_vector
 from backlit.nn.utils.vector import vector_to_parameters as vector_to_parameters
 
 
+_LATER = ("weight_norm", "remove_weight_norm", "spectral_norm", "remove_spectral_norm")
+_OLDER = {"clip_grad_norm": clip_grad_norm_, "clip_grad_value": clip_grad_value_}
+
+
 def __getattr__(name: str) -> Any:
     if name in ("parametrize", "parametrizations"):  # they need modules, which need these helpers
         return import_module(f"backlit.nn.utils.{name}")
+    if name in _LATER:
+        return getattr(import_module("backlit.nn.utils.reparametrize"), name)
+    if name in _OLDER:
+        return _OLDER[name]
     from backlit.absent import refuse
 
     raise refuse("nn.utils", name)
