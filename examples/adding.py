@@ -25,7 +25,7 @@ def train(kind: str, length: int, epochs: int, count: int) -> tuple:
     held_out = DataLoader(AddingProblem(1000, length), batch_size=1000)
     net = models.RowClassifier(kind, features=2, hidden=32, classes=1)
     history = bl.train.fit(
-        net, batches, loss=F.mse_loss, optimizer=optim.Adam(net.parameters(), lr=0.005),
+        net, batches, loss=F.mse_loss, optimizer=optim.Adam(net.parameters(), lr=0.01),
         epochs=epochs, val_data=held_out, clip_grad_norm=1.0, progress=False,
     )  # fmt: skip
     return net, [row["val_loss"] for row in history.rows]
@@ -65,7 +65,7 @@ def main() -> None:
     arguments = parser.parse_args()
     length, epochs, count = arguments.length, arguments.epochs, 20_000
     if arguments.smoke:
-        length, epochs, count = 20, 8, 4_000
+        length, epochs, count = 25, 10, 4_000
     losses, gradients = {}, {}
     for kind in ("rnn", "lstm", "gru"):
         net, losses[kind] = train(kind, length, epochs, count)

@@ -222,7 +222,7 @@ def test_the_start_decides_whether_a_network_learns(experiment) -> None:
     right = {name: float(rest[1]) for name, rest in found.items()}
     assert right["Xavier"] > 70 > 50 > max(v for k, v in right.items() if k != "Xavier")
     losses = numbers(r"learning rate .* loss (\S+),", text)
-    assert losses[2] == min(losses) < 1 < 2 < losses[0] < 10 < losses[-1]
+    assert losses[2] < 1 < 2 < losses[0] < 10 < losses[-1]
 
 
 def test_skips_carry_gradients_that_sigmoids_stop(experiment) -> None:
