@@ -104,6 +104,8 @@ def test_polynomials_of_sizes() -> None:
     )
     assert fitted(samples, [s["n"] ** 2 for s in samples]) is None
     assert fitted(samples, [7] * 5).constant == 7
+    wide = sample_sizes([OpenAxis(s, 0, i, 40_000 + i) for i, s in enumerate("abc")])
+    assert str(fitted(wide, [s["a"] * s["b"] * s["c"] + 1 for s in wide])) == "a*b*c + 1"
 
 
 @pytest.mark.parametrize(("f", "message"), [

@@ -60,14 +60,27 @@ class Polynomial:
 
 
 def fitted(sizes: Sequence[dict[str, int]], values: Sequence[int]) -> Polynomial | None:
-    """The polynomial through all values, or None."""
-    symbols = list(sizes[0])
-    kinds = [k for r in range(len(symbols) + 1) for k in itertools.combinations(symbols, r)]
-    rows = [[math.prod(s[n] for n in k) for k in kinds] for s in sizes]
-    found = np.linalg.solve(np.array(rows[:-1], float), np.array(values[:-1], float))
-    whole = [round(c) for c in found]
-    same = all(sum(c * x for c, x in zip(whole, row)) == v for row, v in zip(rows, values))
-    return Polynomial(dict(zip(kinds, whole))) if same else None
+    """The polynomial through all values, or None; in whole numbers, so exact at any size.
+
+    Differences between the corners are its coefficients around the first one.
+    """
+    base, symbols = sizes[0], list(sizes[0])
+    corners = {
+        frozenset(n for n in symbols if s[n] > base[n]): v for s, v in zip(sizes, values[:-1])
+    }
+    around = {
+        kind: sum((-1) ** len(kind - part) * v for part, v in corners.items() if part <= kind)
+        for kind in corners
+    }
+    terms = {
+        tuple(n for n in symbols if n in kind): sum(
+            c * math.prod(-base[n] for n in wide - kind)
+            for wide, c in around.items() if kind <= wide
+        )
+        for kind in corners
+    }  # fmt: skip
+    last = sum(c * math.prod(sizes[-1][n] for n in kind) for kind, c in terms.items())
+    return Polynomial(terms) if last == values[-1] else None
 
 
 class _Merger:
