@@ -14,7 +14,8 @@ import numpy as np
 
 from backlit import nn
 from backlit.errors import ArgumentError
-from backlit.estimators.network import ACTIVATIONS, NetworkClassifier, hidden_sizes
+from backlit.estimators.network import ACTIVATIONS, hidden_sizes
+from backlit.estimators.network_classifier import NetworkClassifier
 from backlit.estimators.validation import one_of, whole
 
 

@@ -17,12 +17,12 @@ from backlit import models, nn
 from backlit.errors import ArgumentError
 from backlit.estimators.network import (
     ACTIVATIONS,
-    NetworkClassifier,
     NetworkEstimator,
-    _goes_in_parts,
-    _mean,
+    goes_in_parts,
     hidden_sizes,
+    weighted_mean,
 )
+from backlit.estimators.network_classifier import NetworkClassifier
 from backlit.estimators.validation import above_zero, one_of, whole
 from backlit.nn import functional as F
 from backlit.tensor import Tensor
@@ -145,7 +145,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, _MLP):
         one_of(self, "loss", ("squared_error", "huber", "poisson"))
         above_zero(self, "delta")
 
-    @available_if(_goes_in_parts)
+    @available_if(goes_in_parts)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """One epoch over a part of the data."""
         return self._fit(X, y, sample_weight, incremental=True)
@@ -170,7 +170,7 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, _MLP):
         delta = float(self.delta)
 
         def huber(outputs: Tensor, y: Tensor, w: Tensor) -> Tensor:
-            return _mean(F.huber_loss(outputs, y, reduction="none", delta=delta).sum(1), w)
+            return weighted_mean(F.huber_loss(outputs, y, reduction="none", delta=delta).sum(1), w)
 
         return huber
 
@@ -191,10 +191,10 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, _MLP):
 
 
 def _squared_error(outputs: Tensor, y: Tensor, w: Tensor) -> Tensor:
-    return _mean(0.5 * ((outputs - y) ** 2).sum(1), w)
+    return weighted_mean(0.5 * ((outputs - y) ** 2).sum(1), w)
 
 
 def _poisson(outputs: Tensor, y: Tensor, w: Tensor) -> Tensor:
     """e^z - y z, less what it is at best, so that a perfect fit costs nothing."""
     best = y - y * y.clamp(min=1e-300 if y.element_size() == 8 else 1e-30).log()
-    return _mean((outputs.exp() - y * outputs - best).sum(1), w)
+    return weighted_mean((outputs.exp() - y * outputs - best).sum(1), w)

@@ -74,9 +74,9 @@ class Training:
                 self._say(f"epoch {estimator.n_iter_}, loss {loss:.8f}")
                 if self._judge(loss, score):
                     best = self.values()
-                if estimator.learning_rate == "invscaling":
-                    rate = estimator.learning_rate_init / (estimator.t_ + 1) ** estimator.power_t
-                    self._set_rate(rate)
+                if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
+                    slower = (estimator.t_ + 1) ** estimator.power_t
+                    self._set_rate(estimator.learning_rate_init / slower)
                 if self.calm > estimator.n_iter_no_change and self._stops():
                     break
             else:

@@ -64,6 +64,9 @@ def test_adam_follows_the_reference():
     expected = reference.MLPClassifier(**options).fit(*CANCER)
     found = MLPClassifier(**options).fit(*CANCER)
     np.testing.assert_allclose(found.loss_curve_, expected.loss_curve_, rtol=0.02)
+    # schedules of the rate are for sgd alone
+    scheduled = MLPClassifier(learning_rate="invscaling", **options).fit(*CANCER)
+    assert scheduled.loss_curve_ == found.loss_curve_
 
 
 @pytest.mark.parametrize("loss", ["squared_error", "poisson"])
