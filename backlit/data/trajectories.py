@@ -93,7 +93,7 @@ class HandMovements(Trajectories):
     """Signs of Libras: 45 points of a hand in a video, from 0 to 1, y down; 15 movements.
 
     `root` is a folder of movement_libras.data. It has no published split: of each movement's
-    rows every third is held out, 120 of 360, so that the signers are the same in both parts.
+    rows every third is held out, 120 of 360; the signers are the same in both parts.
     Raises DataError where the file is missing or damaged. Data: UCI, CC BY 4.0.
 
     >>> bl.data.HandMovements("/no/such/folder")
