@@ -31,11 +31,11 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 class Cifar10Settings(Settings):
     """One cycle of SGD with Nesterov momentum."""
 
-    epochs: int = 20
-    batch_size: int = 128
-    lr: float = 0.2
+    epochs: int = 24
+    batch_size: int = 64
+    lr: float = 0.1
     model: str = "resnet20"  # or densenet
-    weight_decay: float = 5e-4
+    weight_decay: float = 2e-4
 
 
 def images(settings: Cifar10Settings, train: bool) -> LabelledImages:
@@ -76,7 +76,7 @@ def prepare(settings: Cifar10Settings) -> Job:
         loss=cross_entropy,
         optimizer=optimizer,
         metrics=["accuracy"],
-        scheduler=one_cycle(settings, optimizer, batches, cycle_momentum=False),
+        scheduler=one_cycle(settings, optimizer, batches, cycle_momentum=False, pct_start=0.2),
         scheduler_per_batch=True,
         pictures={
             "mistakes.png": lambda path: plot_mistakes(
