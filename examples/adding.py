@@ -34,8 +34,8 @@ def train(kind: str, length: int, epochs: int, count: int) -> tuple:
 def gradient_by_step(net: models.RowClassifier, length: int) -> list[float]:
     """|d answer / d input of step t|, the mean over sequences, from the first step to the last."""
     bl.manual_seed(1)
-    x = AddingProblem(200, length).sequences.requires_grad_()
-    (gradient,) = bl.autograd.grad(net(x).sum(), x)
+    x = AddingProblem(200, length).sequences.double().requires_grad_()  # float32 would hold 0
+    (gradient,) = bl.autograd.grad(net.double()(x).sum(), x)
     return gradient.norm(dim=2).mean(0).tolist()
 
 

@@ -20,6 +20,7 @@ from backlit import optim
 from backlit.data import digits
 
 STEPS, BATCH = 120, 50
+START = [2.0, 0.0]
 
 
 def problem(count: int = 500) -> tuple[np.ndarray, np.ndarray]:
@@ -38,8 +39,8 @@ def quadratic(X: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def descend(make: Callable, X: np.ndarray, y: np.ndarray, batch: int) -> np.ndarray:
-    """The points (STEPS + 1, 2) that an optimizer of Backlit's goes through from (2, 2)."""
-    w = bl.tensor([2.0, 2.0], dtype=bl.float64, requires_grad=True)
+    """The points (STEPS + 1, 2) that an optimizer of Backlit's goes through from START."""
+    w = bl.tensor(START, dtype=bl.float64, requires_grad=True)
     optimizer, way = make([w]), [w.tolist()]
     for step in range(STEPS):
         rows = slice(step * batch % len(y), step * batch % len(y) + batch)
@@ -56,14 +57,14 @@ def powers(X: np.ndarray, y: np.ndarray, rate: float, momentum: float) -> np.nda
     A, c = quadratic(X, y)
     one, best = np.eye(2), np.linalg.solve(A, c)
     step = np.block([[one - rate * A, -rate * momentum * one], [A, momentum * one]])
-    start = np.concatenate([[2.0, 2.0] - best, [0.0, 0.0]])
+    start = np.concatenate([START - best, [0.0, 0.0]])
     every = [np.linalg.matrix_power(step, t) @ start for t in range(STEPS + 1)]
     return best + np.array(every)[:, :2]
 
 
 def batches(X: np.ndarray, y: np.ndarray, rate: float) -> np.ndarray:
     """Mini-batch descent: each batch has a quadratic of its own."""
-    w = np.array([2.0, 2.0])
+    w = np.array(START)
     way = [w]
     for step in range(STEPS):
         first = step * BATCH % len(y)
@@ -75,7 +76,7 @@ def batches(X: np.ndarray, y: np.ndarray, rate: float) -> np.ndarray:
 def adam(X: np.ndarray, y: np.ndarray, rate: float, b1=0.9, b2=0.999, eps=1e-8) -> np.ndarray:
     """Kingma and Ba's Algorithm 1, whose averages are written as sums over all past gradients."""
     A, c = quadratic(X, y)
-    way, gradients = [np.array([2.0, 2.0])], []
+    way, gradients = [np.array(START)], []
     for t in range(1, STEPS + 1):
         gradients.append(A @ way[-1] - c)
         mean, square = 0.0, 0.0
@@ -92,7 +93,7 @@ def draw(ways: dict[str, np.ndarray], X: np.ndarray, y: np.ndarray, path: Path) 
 
     figure = Figure(figsize=(6, 4), layout="constrained")
     axes = figure.subplots()
-    u, v = np.meshgrid(np.linspace(-1, 2.3, 60), np.linspace(-1.2, 2.3, 60))
+    u, v = np.meshgrid(np.linspace(-1.5, 2.2, 60), np.linspace(-2, 1.5, 60))
     cost = 0.5 * ((u[..., None] * X[:, 0] + v[..., None] * X[:, 1] - y) ** 2).mean(-1)
     axes.contour(u, v, np.sqrt(cost), 15, colors="lightgray")
     for name, way in ways.items():
@@ -113,7 +114,7 @@ def main() -> None:
     rows = {
         "gradient descent": (sgd(lr=0.5), len(y), powers(X, y, 0.5, 0.0)),
         "momentum": (sgd(lr=0.1, momentum=0.9), len(y), powers(X, y, 0.1, 0.9)),
-        "mini-batches": (sgd(lr=0.1), BATCH, batches(X, y, 0.1)),
+        "mini-batches": (sgd(lr=0.2), BATCH, batches(X, y, 0.2)),
         "Adam": (lambda w: optim.Adam(w, lr=0.1), len(y), adam(X, y, 0.1)),
     }
     ways = {}
