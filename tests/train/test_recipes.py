@@ -80,6 +80,12 @@ def test_what_a_recipe_promises(name: str) -> None:
     assert listed == {f"--{f.name.replace('_', '-')}" for f in fields(recipe.settings)}
 
 
+def test_the_page_of_recipes_has_them_all() -> None:
+    page = Path(__file__).parents[2] / "docs" / "recipes.md"
+    rows = {line.split("](")[0][3:] for line in page.read_text().splitlines() if "| [" in line}
+    assert rows == set(recipes.NAMES)
+
+
 def test_the_table_lists_all() -> None:
     code, output = backlit("recipes")
     firsts = {line.split(" ")[0] for line in output.splitlines()}
@@ -98,7 +104,8 @@ class StopAfter(Progress):
             signal.raise_signal(signal.SIGINT)
 
 
-def test_random_views_go_on_where_an_interrupted_run_stopped(tmp_path: Path) -> None:
+def test_random_views_go_on_where_an_interrupted_run_stopped(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("backlit.config.flags.compile", False)  # three trainings, seconds less
     recipe, settings = smoke_settings("pen-digits", epochs="3")
     whole = train_recipe(recipe, settings, made(tmp_path / "whole"))
     with pytest.raises(TrainingInterrupted):
