@@ -45,7 +45,7 @@ def test_zoo_returns_from_a_file(family):
     make, shape, _ = FAMILIES[family]
     bl.manual_seed(0)
     net, x = make().eval(), bl.randn(*shape)
-    back = load(export(net, x).model_proto)
+    back = load(export(net, x))
     found, wanted = outputs_of(back(x)), outputs_of(net(x))
     for f, w in zip(found, wanted):
         np.testing.assert_allclose(f.detach().numpy(), w.detach().numpy(), 1e-6, 1e-6)
@@ -64,7 +64,7 @@ def test_zoo_returns_from_a_file(family):
 def test_training_continues_as_the_original():
     bl.manual_seed(1)
     net, x, t = models.LeNet(3), bl.randn(6, 1, 28, 28), bl.tensor([0, 1, 2, 0, 1, 2])
-    back = load(export(net, x).model_proto)
+    back = load(export(net, x))
     for model in (net, back):
         optimizer = bl.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
         for _ in range(2):
@@ -82,7 +82,7 @@ def test_compiled_equals_eager(family):
     make, shape, _ = FAMILIES[family]
     bl.manual_seed(2)
     net, x = make().eval(), bl.randn(*shape)
-    back = load(export(net, x).model_proto)
+    back = load(export(net, x))
     run = bl.compile(lambda x: back(x))
     np.testing.assert_allclose(run(x).detach().numpy(), back(x).detach().numpy(), 1e-5, 1e-6)
 
@@ -90,7 +90,7 @@ def test_compiled_equals_eager(family):
 def test_state_dicts_are_exchanged():
     net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 2)).eval()
     x = bl.randn(3, 1, 4, 4)
-    back = load(export(net, x).model_proto)
+    back = load(export(net, x))
     assert {name for name, _ in back.named_buffers()} == {"1.running_mean", "1.running_var"}
     other = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 2))
     kept = {k: v for k, v in other.eval().state_dict().items() if "batches" not in k}
@@ -284,8 +284,15 @@ def test_files_paths_and_open_files(tmp_path):
     path.write_bytes(export(net, x).model_proto.SerializeToString())
     wanted = net(x).tolist()
     with open(path, "rb") as file:
-        sources = [path, str(path), path.read_bytes(), file, onnx.load(path)]
+        sources = [path, str(path), path.read_bytes(), file, onnx.load(path), export(net, x)]
         assert all(load(s)(x).tolist() == wanted for s in sources)
+
+
+def test_outputs_without_a_declared_shape():
+    output = helper.make_tensor_type_proto(FLOAT, None)
+    model = model_of([helper.make_node("Relu", ["x"], ["y"])], [info("x", ["n"])],
+                     [helper.make_value_info("y", output)])  # fmt: skip
+    assert load(model)(bl.tensor([-1.0, 2.0])).tolist() == [0, 2]
 
 
 def test_weights_beside_the_model(tmp_path):
@@ -301,7 +308,7 @@ def test_weights_beside_the_model(tmp_path):
 def test_converted_and_copied():
     """Another precision for inputs and parameters alike; a copy has weights of its own."""
     net, x = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2)), bl.randn(3, 1, 4, 4)
-    back = load(export(net, x).model_proto)
+    back = load(export(net, x))
     wide = copy.deepcopy(back).double()
     assert wide(x.double()).dtype is bl.float64
     assert bl.check.gradcheck(lambda x: wide(x), (x.double().requires_grad_(),))

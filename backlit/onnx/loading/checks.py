@@ -15,11 +15,10 @@ UNCONVERTED = {"PRelu"}  # whose slopes were one per channel, which no shape tel
 LARGEST = 2**31 - 1  # bytes that a protobuf message can have
 
 
-def check_model(model: Any) -> None:
-    """Raise for the first thing that is wrong with a model, by name."""
+def check_structure(model: Any) -> None:
+    """Raise for a cycle, a value that nothing makes, a function that calls itself."""
     _check_functions(model)
     check_names(model.graph, set())
-    _check_form(model)
 
 
 def modern(model: Any) -> Any:
@@ -137,7 +136,7 @@ def _check_functions(model: Any) -> None:
                     pending.append(called)
 
 
-def _check_form(model: Any) -> None:
+def check_form(model: Any) -> None:
     """What the standard's own checker finds: attributes, numbers of operands, element types."""
     import onnx
     import onnx.shape_inference
@@ -145,14 +144,11 @@ def _check_form(model: Any) -> None:
     if model.ByteSize() > LARGEST:
         return
     try:
-        onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
-        raise DataError(f"onnx.load: {_first_line(error)}") from error
-    try:
-        onnx.shape_inference.infer_shapes(model, check_type=True)
+        inferred = onnx.shape_inference.infer_shapes(model, check_type=True)
+        onnx.checker.check_model(inferred)  # which asks for shapes that a file may leave out
     except onnx.shape_inference.InferenceError as error:
         raise DTypeError(f"onnx.load: {_first_line(error)}") from error
-    except ValueError as error:
+    except (onnx.checker.ValidationError, ValueError) as error:
         raise DataError(f"onnx.load: {_first_line(error)}") from error
 
 

@@ -16,7 +16,7 @@ from backlit import dtypes as dt
 from backlit.errors import ArgumentError, DataError, NotAvailable
 from backlit.onnx.loading.table import dtype_of
 
-Source = str | os.PathLike[str] | bytes | IO[bytes] | Any  # or a ModelProto
+Source = str | os.PathLike[str] | bytes | IO[bytes] | Any  # a ModelProto, or an export
 
 
 def onnx_package() -> Any:
@@ -36,6 +36,7 @@ def read_model(source: Source) -> Any:
     onnx = onnx_package()
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
+    source = getattr(source, "model_proto", source)  # of an export
     model = onnx.ModelProto()
     if isinstance(source, onnx.ModelProto):
         model.CopyFrom(source)

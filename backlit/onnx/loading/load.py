@@ -13,29 +13,29 @@ if TYPE_CHECKING:
 
 
 def load(f: Source) -> GraphModule:
-    """A network from an ONNX file: a path, an open file or bytes.
+    """A network from an ONNX file: a path, an open file, bytes, a ModelProto, or an export.
 
     Floating point initializers become parameters under their names; BatchNormalization's
     statistics become buffers. Raises DataError for damaged files, cycles and values that nothing
     makes, NotAvailable for operators that Backlit has not. Needs `pip install backlit[onnx]`.
 
     >>> net = nn.Sequential(nn.Linear(3, 2), nn.ReLU())
-    >>> file = bl.onnx.export(net, (bl.ones(1, 3),))
     >>> x = bl.randn(1, 3)
-    >>> bl.allclose(bl.onnx.load(file)(x), net(x))
+    >>> bl.allclose(bl.onnx.load(bl.onnx.export(net, x))(x), net(x))
     True
     """
     from backlit.onnx.loading.build import Builder, functions_of
-    from backlit.onnx.loading.checks import check_model, modern
+    from backlit.onnx.loading.checks import check_form, check_structure, modern
     from backlit.onnx.loading.files import read_model
     from backlit.onnx.loading.module import GraphModule, check_inputs
 
     model = modern(read_model(f))
-    check_model(model)
+    check_structure(model)
     own = model.producer_name == "backlit"  # whose constants have a / in their names
     fixed = (lambda name: "/" in name) if own else (lambda name: False)
     builder = Builder(model.opset_import, functions_of(model), fixed)
     graph = builder.graph(model.graph, {})
+    check_form(model)  # last: it knows less of names
     types = {i.name: i.type for i in model.graph.input}
     check_inputs(graph, types)
     return GraphModule(graph, builder.weights, types)

@@ -33,8 +33,8 @@ class GraphModule(Scope):
     It is called with the graph's inputs, in order or by name, and returns its output, or a tuple
     of them. Initializers of floating point are parameters under their names in the file.
 
-    >>> file = bl.onnx.export(nn.Linear(3, 2), (bl.ones(1, 3),))
-    >>> [name for name, _ in bl.onnx.load(file).named_parameters()]
+    >>> made = bl.onnx.export(nn.Linear(3, 2), bl.ones(1, 3))
+    >>> [name for name, _ in bl.onnx.load(made).named_parameters()]
     ['weight', 'bias']
     """
 
