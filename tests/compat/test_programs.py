@@ -22,7 +22,10 @@ import pytest
 import backlit as bl
 
 PROGRAMS = Path(__file__).parent / "programs"
-RANDOM = {"mnist_mlp", "cnn_classifier", "gan", "vae", "gpt"}
+RANDOM = {
+    "mnist_mlp", "cnn_classifier", "gan", "vae", "gpt", "dcgan", "reinforce",
+    "variational_distributions",
+}  # fmt: skip
 NAMES = sorted(path.stem for path in PROGRAMS.glob("*.py"))
 NUMBER = re.compile(r"-?\d+\.\d*(?:e[+-]?\d+)?|-?\d+(?:e[+-]?\d+)?")
 
