@@ -104,8 +104,8 @@ class MLPRegressor(MultiOutputMixin, RegressorMixin, _MLP):
     with limited strength) or "poisson" (for counts). Else as MLPClassifier.
 
     >>> X = np.linspace(0, 1, 20)[:, None]
-    >>> model = bl.estimators.MLPRegressor((8,), solver="lbfgs", random_state=0, max_iter=500)
-    >>> model.fit(X, 2 * X[:, 0] + 1).predict([[0.5]]).round(2)
+    >>> model = bl.estimators.MLPRegressor(solver="lbfgs", random_state=0, max_iter=500)
+    >>> model.fit(X, 2 * X[:, 0] + 1).predict([[0.5]]).round(1)
     array([2.])
     """
 
