@@ -1,8 +1,7 @@
-"""Pseudo-labels: which labels are forgotten, the loss, its ramp, and the network beside it."""
+"""Pseudo-labels: who keeps a label, the surest answers, the rounds, the network beside them."""
 
 from __future__ import annotations
 
-import math
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,18 +11,15 @@ import backlit as bl
 from backlit import nn
 from backlit.data import LabelledImages
 from backlit.errors import ArgumentError
-from backlit.nn import functional as F
 from backlit.train import recipes
 from backlit.train.recipe import fit_job, start
 from backlit.train.recipes.pseudo_labels import (
+    LAST_SHARE,
     UNKNOWN,
-    EachView,
     LabelsAlone,
-    PseudoLabelLoss,
     PseudoLabelSettings,
-    Ramp,
-    TwoViews,
-    partly_labelled,
+    surest,
+    with_labels,
 )
 
 
@@ -32,89 +28,63 @@ def some_digits(count=200):
     return LabelledImages(bl.rand(count, 1, 2, 2), labels, [str(k) for k in range(10)])
 
 
-def test_labels_that_are_kept_are_true_and_even_over_the_classes():
+def test_labels_that_are_kept_are_even_over_the_classes():
     digits = some_digits()
-    images, kept = partly_labelled(digits, 30)
-    labels, true = images.labels.numpy(), digits.labels.numpy()
-    assert len(kept) == 30 and np.bincount(true[kept]).tolist() == [3] * 10
-    np.testing.assert_array_equal(labels[kept], true[kept])
-    assert (np.delete(labels, kept) == UNKNOWN).all() and images.images is digits.images
-    assert not np.array_equal(partly_labelled(digits, 30)[1], kept)
+    kept = with_labels(digits, 30)
+    assert len(set(kept.tolist())) == 30
+    assert np.bincount(digits.labels.numpy()[kept]).tolist() == [3] * 10
+    assert not np.array_equal(with_labels(digits, 30), kept)
     for count in (0, 5, 15):
         with pytest.raises(ArgumentError, match=f"--labels {count}: a multiple of 10"):
-            partly_labelled(digits, count)
+            with_labels(digits, count)
 
 
-def test_views_are_the_image_and_the_image_moved():
-    bl.manual_seed(2)
-    digits = LabelledImages(bl.rand(3, 1, 6, 6), bl.tensor([5, UNKNOWN, 7]), ["0"])
-    views = TwoViews(digits, shift=1)
-    moves = {tuple(np.subtract(*place)) for place in _places(digits, views)}
-    assert len(moves) > 5 and all(abs(step) <= 1 for move in moves for step in move)
-    x, label = views[1]
-    assert x.shape == (2, 6, 6) and label.tolist() == [UNKNOWN, UNKNOWN]
-    np.testing.assert_array_equal(x.numpy()[0], digits.images.numpy()[1, 0])
+def test_the_surest_answers_of_every_class_are_taken():
+    scores = np.array([[0.9, 0.1], [0.6, 0.4], [0.8, 0.2], [0.7, 0.3], [0.45, 0.55], [0.2, 0.8]])
+    assert surest(scores, 0.5).tolist() == [0, UNKNOWN, 0, UNKNOWN, UNKNOWN, 1]
+    assert surest(scores, 1.0).tolist() == [0, 0, 0, 0, 1, 1]
+    assert (surest(scores, 0.0) == UNKNOWN).all()
 
 
-def _places(digits, views):
-    """Where one pixel of image 0 is found in each of the two views, over many draws."""
-    marker = digits.images.numpy()[0, 0, 3, 3]
-    for x, _ in views.__getitems__([0] * 60):
-        yield [np.argwhere(view == marker)[0] for view in x.numpy()]
+def smoke(**given):
+    settings = PseudoLabelSettings(smoke=True, **given)
+    return start(recipes.find("pseudo-labels"), settings), settings
 
 
-def test_a_network_takes_one_view_or_two():
-    model = EachView(nn.Sequential(nn.Flatten(), nn.Linear(4, 3)))
-    x = bl.rand(5, 2, 2, 2)
-    both = model(x)
-    assert both.shape == (5, 3, 2)
-    for view in (0, 1):
-        np.testing.assert_allclose(
-            both[..., view].detach().numpy(), model(x[:, view : view + 1]).detach().numpy()
-        )
+def test_a_batch_holds_nothing_but_named_images():
+    job, _ = smoke()
+    rounds = job.callbacks[0]
+    truth = bl.data.digits("train").part(1000).labels.numpy()
+    assert (rounds.names.numpy() != UNKNOWN).sum() == 50
+    for _, target in job.train_data:
+        assert (target.numpy() != UNKNOWN).all()
+    names = np.full(1000, UNKNOWN)
+    names[:3] = (truth[:3] + 1) % 10
+    rounds.rename(names)
+    kept = set(rounds.kept.tolist())
+    right = [int(truth[n]) if n in kept else int((truth[n] + 1) % 10) for n in range(3)]
+    assert rounds.names[:3].tolist() == right
+    assert (rounds.names.numpy()[rounds.kept] == truth[rounds.kept]).all()
 
 
-def test_the_loss_counts_labels_and_what_sure_answers_teach():
-    first = [[4.0, 0.0], [0.0, 1.0], [6.0, 0.0], [0.3, 0.0]]
-    moved = [[1.0, 0.0], [0.0, 2.0], [0.5, 0.0], [9.0, 0.0]]
-    output = bl.tensor([first, moved]).permute(1, 2, 0).detach().requires_grad_()
-    target = bl.tensor([[1, 1], [0, 0], [UNKNOWN, UNKNOWN], [UNKNOWN, UNKNOWN]])
-    loss = PseudoLabelLoss(threshold=0.9)
-    labelled = F.cross_entropy(output[:2], target[:2])
-    assert loss(output, target).item() == pytest.approx(labelled.item())
-    loss.weight.data.fill_(0.5)
-    learned = math.log(1 + math.exp(-0.5)) / 2  # the first of two; of the other it is not sure
-    assert loss(output, target).item() == pytest.approx(labelled.item() + 0.5 * learned)
-    loss(output, target).backward()
-    grad = output.grad.numpy()
-    assert not grad[2, :, 0].any() and grad[2, 0, 1] < 0 < grad[2, 1, 1]
-    assert not grad[3].any()
-    assert loss(output[..., 0], target[:, 0]).item() == pytest.approx(
-        F.cross_entropy(output[:2, :, 0], target[:2, 0]).item()
-    )
-
-
-def test_batches_of_one_kind_are_no_trouble():
-    loss = PseudoLabelLoss(threshold=0.5)
-    loss.weight.data.fill_(1.0)
-    output = bl.tensor([[[2.0, 2.0], [0.0, 0.0]]])
-    expected = math.log(1 + math.exp(-2.0))
-    for target in (0, UNKNOWN):
-        found = loss(output, bl.tensor([[target, target]])).item()
-        assert found == pytest.approx(expected)
-
-
-def test_the_weight_rises_and_is_right_after_a_resume():
-    loss = PseudoLabelLoss(0.9)
-    ramp = Ramp(loss, PseudoLabelSettings(ramp=4, weight=2.0))
-    weights = []
-    ramp.on_start(SimpleNamespace(position=SimpleNamespace(epoch=0)))
+def test_each_round_begins_anew_with_more_names():
+    job, settings = smoke(epochs=6, rounds=3)
+    rounds = job.callbacks[0]
+    first = {name: value.numpy().copy() for name, value in job.model.state_dict().items()}
+    counts, begun_anew = [], []
+    run = SimpleNamespace(limits=SimpleNamespace(epochs=6))
     for epoch in range(1, 7):
-        weights.append(loss.weight.item())
-        ramp.on_epoch(None, {"epoch": epoch})
-    assert weights == [0.0, 0.5, 1.0, 1.5, 2.0, 2.0]
-    ramp.on_start(SimpleNamespace(position=SimpleNamespace(epoch=3)))
-    assert loss.weight.item() == 1.5
+        for parameter in job.model.parameters():
+            parameter.data.add_(0.01)
+        row = {"epoch": epoch}
+        rounds.on_epoch(run, row)
+        counts.append(row["pseudo_labels"])
+        state = job.model.state_dict()
+        begun_anew.append(all(np.array_equal(state[n].numpy(), v) for n, v in first.items()))
+        assert (row["pseudo_accuracy"] is None) == (row["pseudo_labels"] == 0)
+    assert begun_anew == [False, True, False, True, False, False]
+    assert counts[:2] == [0, 0] and 300 < counts[2] == counts[3] < 410 < counts[4]
+    assert counts[4] == counts[5] <= LAST_SHARE * 1000 and settings.rounds == 3
 
 
 def test_the_network_beside_starts_from_the_same_weights_and_comes_back():
@@ -136,20 +106,15 @@ def test_the_network_beside_starts_from_the_same_weights_and_comes_back():
     for each, found in zip((alone, other), rows):
         each.on_epoch(None, found)
     assert rows[0] == rows[1]
-    np.testing.assert_array_equal(
-        other.model[1].weight.detach().numpy(), alone.model[1].weight.detach().numpy()
-    )
+    after = (each.model[1].weight.detach().numpy() for each in (alone, other))
+    np.testing.assert_array_equal(*after)
 
 
-def test_the_compiled_step_sees_the_weight_that_the_ramp_sets():
-    recipe = recipes.find("pseudo-labels")
-    settings = PseudoLabelSettings(smoke=True, ramp=1, weight=3.0, threshold=0.05, labels=10)
-    job = start(recipe, settings)
-    history = fit_job(job, epochs=2, progress=False)
-    # every answer is sure enough: with weight 3 the loss cannot stay where labels alone bring it
-    job = start(recipe, PseudoLabelSettings(smoke=True, weight=0.0, threshold=0.05, labels=10))
-    alone = fit_job(job, epochs=2, progress=False)
-    assert history["train_loss"][0] == alone["train_loss"][0]
-    assert history["train_loss"][1] != alone["train_loss"][1]
-    with pytest.raises(ArgumentError, match=r"--share 1\.0"):
-        start(recipe, PseudoLabelSettings(smoke=True, share=1.0))
+def test_a_run_that_is_resumed_in_a_later_round_ends_as_an_uninterrupted_one(tmp_path):
+    whole = fit_job(smoke(epochs=3, rounds=3)[0], epochs=3, progress=False)
+    fit_job(smoke(epochs=3, rounds=3)[0], epochs=3, max_steps=20, run_dir=tmp_path, progress=False)
+    job = smoke(epochs=3, rounds=3)[0]
+    resumed = fit_job(job, epochs=3, run_dir=tmp_path, resume=True, progress=False)
+    for key in ("train_loss", "val_loss", "alone_accuracy", "pseudo_accuracy"):
+        assert resumed[key] == whole[key]
+    assert len(whole) == 3 and whole["pseudo_labels"][2] > 500
