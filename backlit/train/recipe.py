@@ -16,6 +16,7 @@ from typing import Any
 
 import backlit as bl
 from backlit.errors import CheckpointError
+from backlit.nn.functional import cross_entropy
 from backlit.serialization import save
 from backlit.train.fit import fit
 from backlit.train.history import History
@@ -147,6 +148,34 @@ def fit_job(job: Job, **arguments: Any) -> History:
         clip_grad_norm=job.clip_grad_norm,
         callbacks=callbacks,
         **arguments,
+    )
+
+
+def classification(
+    settings: Settings,
+    model: Any,
+    optimizer: Any,
+    batches: Any,
+    val_batches: Any,
+    draw: Callable[[Path], Any],
+    clip_grad_norm: float | None = None,
+    **cycle: Any,
+) -> Job:
+    """Cross-entropy, accuracy, one cycle of the learning rate, and a picture of mistakes.
+
+    `draw` makes mistakes.png; `cycle` are options of the schedule.
+    """
+    return Job(
+        model=model,
+        train_data=batches,
+        val_data=val_batches,
+        loss=cross_entropy,
+        optimizer=optimizer,
+        metrics=["accuracy"],
+        scheduler=one_cycle(settings, optimizer, batches, **cycle),
+        scheduler_per_batch=True,
+        clip_grad_norm=clip_grad_norm,
+        pictures={"mistakes.png": draw},
     )
 
 

@@ -19,9 +19,8 @@ from backlit.data.labelled import LabelledImages
 from backlit.data.places import data_place
 from backlit.errors import ArgumentError
 from backlit.models import DenseNet, resnet20
-from backlit.nn.functional import cross_entropy
 from backlit.train.plots import plot_mistakes
-from backlit.train.recipe import Job, Recipe, Settings, one_cycle
+from backlit.train.recipe import Job, Recipe, Settings, classification
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
@@ -69,20 +68,15 @@ def prepare(settings: Cifar10Settings) -> Job:
         nesterov=True,
         weight_decay=settings.weight_decay,
     )
-    return Job(
-        model=model,
-        train_data=batches,
-        val_data=val_batches,
-        loss=cross_entropy,
-        optimizer=optimizer,
-        metrics=["accuracy"],
-        scheduler=one_cycle(settings, optimizer, batches, cycle_momentum=False, pct_start=0.2),
-        scheduler_per_batch=True,
-        pictures={
-            "mistakes.png": lambda path: plot_mistakes(
-                model, val_batches, path, classes=held_out.classes
-            )
-        },
+    return classification(
+        settings,
+        model,
+        optimizer,
+        batches,
+        val_batches,
+        lambda path: plot_mistakes(model, val_batches, path, classes=held_out.classes),
+        cycle_momentum=False,
+        pct_start=0.2,
     )
 
 

@@ -13,9 +13,8 @@ from backlit import nn
 from backlit.data import FashionMNIST
 from backlit.data.labelled import LabelledImages
 from backlit.data.places import data_place
-from backlit.nn.functional import cross_entropy
 from backlit.train.plots import plot_mistakes
-from backlit.train.recipe import Job, Recipe, Settings, one_cycle
+from backlit.train.recipe import Job, Recipe, Settings, classification
 
 ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 
@@ -69,20 +68,13 @@ def prepare(settings: FashionSettings) -> Job:
     val_batches: Any = bl.data.DataLoader(held_out, 500)
     model = network(settings.width, settings.dropout)
     optimizer = bl.optim.Adam(model.parameters(), lr=settings.lr)
-    return Job(
-        model=model,
-        train_data=batches,
-        val_data=val_batches,
-        loss=cross_entropy,
-        optimizer=optimizer,
-        metrics=["accuracy"],
-        scheduler=one_cycle(settings, optimizer, batches),
-        scheduler_per_batch=True,
-        pictures={
-            "mistakes.png": lambda path: plot_mistakes(
-                model, val_batches, path, classes=held_out.classes
-            )
-        },
+    return classification(
+        settings,
+        model,
+        optimizer,
+        batches,
+        val_batches,
+        lambda path: plot_mistakes(model, val_batches, path, classes=held_out.classes),
     )
 
 

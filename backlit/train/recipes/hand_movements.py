@@ -12,8 +12,7 @@ from typing import Any
 import backlit as bl
 from backlit.data import HandMovements, RandomTrajectories, Trajectories
 from backlit.data.places import data_place
-from backlit.nn.functional import cross_entropy
-from backlit.train.recipe import Job, Recipe, Settings, one_cycle
+from backlit.train.recipe import Job, Recipe, Settings, classification
 from backlit.train.recipes.pen_digits import SAMPLE, network
 from backlit.train.sequence_pictures import plot_trajectories
 
@@ -47,21 +46,16 @@ def prepare(settings: HandMovementsSettings) -> Job:
     val_batches: Any = bl.data.DataLoader(held_out, 120)
     model = network(settings.model, 2, settings.hidden, len(held_out.classes))
     optimizer = bl.optim.Adam(model.parameters(), lr=settings.lr)
-    return Job(
-        model=model,
-        train_data=batches,
-        val_data=val_batches,
-        loss=cross_entropy,
-        optimizer=optimizer,
-        metrics=["accuracy"],
-        scheduler=one_cycle(settings, optimizer, batches),
-        scheduler_per_batch=True,
+    return classification(
+        settings,
+        model,
+        optimizer,
+        batches,
+        val_batches,
+        lambda path: plot_trajectories(
+            model, val_batches, path, classes=held_out.classes, y_down=True
+        ),
         clip_grad_norm=1.0,
-        pictures={
-            "mistakes.png": lambda path: plot_trajectories(
-                model, val_batches, path, classes=held_out.classes, y_down=True
-            )
-        },
     )
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import backlit as bl
 from backlit.data.places import data_place
 from backlit.models import LeNet
-from backlit.nn.functional import cross_entropy
 from backlit.train.plots import plot_mistakes
-from backlit.train.recipe import Job, Recipe, Settings, one_cycle
+from backlit.train.recipe import Job, Recipe, Settings, classification
 
 ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist"
 
@@ -35,20 +34,13 @@ def prepare(settings: MnistSettings) -> Job:
     val_batches = bl.data.DataLoader(held_out, 1000)
     model = LeNet()
     optimizer = bl.optim.Adam(model.parameters(), lr=settings.lr)
-    return Job(
-        model=model,
-        train_data=batches,
-        val_data=val_batches,
-        loss=cross_entropy,
-        optimizer=optimizer,
-        metrics=["accuracy"],
-        scheduler=one_cycle(settings, optimizer, batches),
-        scheduler_per_batch=True,
-        pictures={
-            "mistakes.png": lambda path: plot_mistakes(
-                model, val_batches, path, classes=held_out.classes
-            )
-        },
+    return classification(
+        settings,
+        model,
+        optimizer,
+        batches,
+        val_batches,
+        lambda path: plot_mistakes(model, val_batches, path, classes=held_out.classes),
     )
 
 

@@ -16,8 +16,7 @@ from backlit.data import PenDigits, RandomTrajectories, Trajectories
 from backlit.data.places import data_place
 from backlit.errors import ArgumentError
 from backlit.models import AttentionClassifier, SequenceClassifier
-from backlit.nn.functional import cross_entropy
-from backlit.train.recipe import Job, Recipe, Settings, one_cycle
+from backlit.train.recipe import Job, Recipe, Settings, classification
 from backlit.train.sequence_pictures import plot_trajectories
 
 SOURCE = "pendigits.tra and pendigits.tes of archive.ics.uci.edu/dataset/81 (doi 10.24432/C5MG6K)"
@@ -61,21 +60,14 @@ def prepare(settings: PenDigitsSettings) -> Job:
     val_batches: Any = bl.data.DataLoader(held_out, 500)
     model = network(settings.model, 2, settings.hidden, 10)
     optimizer = bl.optim.Adam(model.parameters(), lr=settings.lr)
-    return Job(
-        model=model,
-        train_data=batches,
-        val_data=val_batches,
-        loss=cross_entropy,
-        optimizer=optimizer,
-        metrics=["accuracy"],
-        scheduler=one_cycle(settings, optimizer, batches),
-        scheduler_per_batch=True,
+    return classification(
+        settings,
+        model,
+        optimizer,
+        batches,
+        val_batches,
+        lambda path: plot_trajectories(model, val_batches, path, classes=held_out.classes),
         clip_grad_norm=1.0,
-        pictures={
-            "mistakes.png": lambda path: plot_trajectories(
-                model, val_batches, path, classes=held_out.classes
-            )
-        },
     )
 
 

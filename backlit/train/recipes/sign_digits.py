@@ -14,9 +14,8 @@ import backlit as bl
 from backlit import nn
 from backlit.data import DataLoader, LabelledImages, RandomViews, sign_digits
 from backlit.data.places import data_place
-from backlit.nn.functional import cross_entropy
 from backlit.train.plots import plot_mistakes
-from backlit.train.recipe import Job, Recipe, Settings, one_cycle
+from backlit.train.recipe import Job, Recipe, Settings, classification
 
 SOURCE = "github.com/ardamavi/Sign-Language-Digits-Dataset (Dataset/ as images.tar.gz or folders)"
 SIZE = 48  # side of the images that are learned from; the files have 100
@@ -60,20 +59,13 @@ def prepare(settings: SignDigitsSettings) -> Job:
     val_batches: Any = DataLoader(held_out, 100)
     model = network(settings.width)
     optimizer = bl.optim.Adam(model.parameters(), lr=settings.lr)
-    return Job(
-        model=model,
-        train_data=batches,
-        val_data=val_batches,
-        loss=cross_entropy,
-        optimizer=optimizer,
-        metrics=["accuracy"],
-        scheduler=one_cycle(settings, optimizer, batches),
-        scheduler_per_batch=True,
-        pictures={
-            "mistakes.png": lambda path: plot_mistakes(
-                model, val_batches, path, classes=held_out.classes
-            )
-        },
+    return classification(
+        settings,
+        model,
+        optimizer,
+        batches,
+        val_batches,
+        lambda path: plot_mistakes(model, val_batches, path, classes=held_out.classes),
     )
 
 

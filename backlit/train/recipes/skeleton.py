@@ -20,7 +20,7 @@ from backlit.data.skeleton import BONES, JOINTS
 from backlit.models import C3D
 from backlit.nn import functional as F
 from backlit.tensor import Tensor
-from backlit.train.recipe import Job, Recipe, Settings, one_cycle
+from backlit.train.recipe import Job, Recipe, Settings, classification
 from backlit.train.recipes.pen_digits import network
 from backlit.train.sequence_pictures import plot_clips
 
@@ -121,21 +121,14 @@ def prepare(settings: SkeletonSettings) -> Job:
     optimizer = bl.optim.AdamW(
         model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
     )
-    return Job(
-        model=model,
-        train_data=batches,
-        val_data=val_batches,
-        loss=F.cross_entropy,
-        optimizer=optimizer,
-        metrics=["accuracy"],
-        scheduler=one_cycle(settings, optimizer, batches),
-        scheduler_per_batch=True,
+    return classification(
+        settings,
+        model,
+        optimizer,
+        batches,
+        val_batches,
+        lambda path: plot_clips(model, val_batches, path, classes=held_out.classes, bones=BONES),
         clip_grad_norm=1.0,
-        pictures={
-            "mistakes.png": lambda path: plot_clips(
-                model, val_batches, path, classes=held_out.classes, bones=BONES
-            )
-        },
     )
 
 
