@@ -14,12 +14,12 @@ ROOT = Path(backlit.__file__).parent
 
 # In the order a tensor travels; a room imports only from rooms above it, or from itself.
 ROOMS = (
-    "errors", "config", "files", "dtypes", "devices", "state", "program", "random", "returns",
-    "printing", "spelling", "ops", "tensor", "autograd", "backends", "creation", "api", "tree", "control",
-    "amp", "compiler", "func", "linalg", "special", "cuda", "legacy", "version", "serialization",
-    "absent", "distributed", "multiprocessing", "hub",
-    "nn", "jit", "optim", "distributions", "data", "expressions", "check", "views", "errata",
-    "models", "utils", "onnx", "train", "estimators", "cli",
+    "errors", "config", "files", "figures", "dtypes", "devices", "state", "program", "random",
+    "returns", "printing", "spelling", "ops", "tensor", "autograd", "backends", "creation", "api",
+    "tree", "control", "amp", "compiler", "func", "linalg", "special", "cuda", "legacy",
+    "version", "serialization", "absent", "distributed", "multiprocessing", "hub", "nn", "jit",
+    "optim", "distributions", "data", "expressions", "check", "views", "errata", "models",
+    "utils", "onnx", "train", "estimators", "cli",
 )  # fmt: skip
 READERS = ("check", "models", "onnx", "train", "cli", "views", "studio", "estimators",
            "vision")  # fmt: skip

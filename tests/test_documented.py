@@ -11,8 +11,8 @@ import backlit as bl
 from backlit.api import NAMESPACES
 
 PUBLIC_ROOMS = ("nn", "optim", "optim.lr_scheduler", "optim.swa_utils", "data", "check", "func",
-                "models", "train", "creation", "nn.init", "nn.utils", "autograd", "estimators", "onnx",
-                "train.recipes", "train.sweep", "jit", "distributions",
+                "models", "train", "creation", "nn.init", "nn.utils", "autograd", "estimators",
+                "onnx", "train.recipes", "train.sweep", "jit", "distributions",
                 "utils.tensorboard")  # fmt: skip
 
 

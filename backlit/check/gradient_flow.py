@@ -19,6 +19,7 @@ from backlit.autograd.engine import collect, grad, resolve
 from backlit.autograd.node import FREED, Node
 from backlit.autograd.observe import Observer, observe
 from backlit.errors import ArgumentTypeError, GradError
+from backlit.figures import new_figure, write_png
 from backlit.ops import formula as fm
 from backlit.tensor import Tensor
 
@@ -94,13 +95,7 @@ class HealthReport:
 
     def png(self, path: str | os.PathLike[str]) -> None:
         """Plot the deltas by layer, as a picture in a PNG file."""
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
-        from backlit.files import atomic_write, saving
-
-        made = Figure(figsize=(6.0, 3.2), dpi=110, layout="constrained")
-        FigureCanvasAgg(made)
+        made = new_figure(6.0, 3.2)
         panel = made.add_subplot()
         places = range(1, len(self.layers) + 1)
         panel.semilogy(places, [x.delta or math.nan for x in self.layers], "o-", label="delta")
@@ -110,8 +105,7 @@ class HealthReport:
         panel.set_title("size of the gradient")
         panel.grid(alpha=0.3)
         panel.legend(frameon=False)
-        with saving(path), atomic_write(path) as file:
-            made.savefig(file, format="png")
+        write_png(made, path)
 
 
 def health(loss: Tensor) -> HealthReport:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 import backlit as bl
-from backlit.train.plots import _figure, _write_png
+from backlit.figures import new_figure, write_png
 
 TRUE, FOUND = "#2fbf71", "#ff5a5f"
 
@@ -33,7 +33,7 @@ def plot_masks(model: Any, data: Any, path: str | os.PathLike[str], *, count: in
     chosen = _spread(len(images), count)
     columns = min(4, len(chosen))
     rows = -(-len(chosen) // columns)
-    figure = _figure(2.6 * columns, 2.75 * rows + 0.3)
+    figure = new_figure(2.6 * columns, 2.75 * rows + 0.3)
     figure.suptitle("green: the true outline, red: the one found", fontsize=9)
     for place, number in enumerate(chosen, 1):
         axes = figure.add_subplot(rows, columns, place)
@@ -45,7 +45,7 @@ def plot_masks(model: Any, data: Any, path: str | os.PathLike[str], *, count: in
         overlap = 2 * (found & true).sum() / max(found.sum() + true.sum(), 1)
         axes.set_title(f"Dice {overlap:.3f}", fontsize=8)
         axes.axis("off")
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def plot_reconstructions(
@@ -63,7 +63,7 @@ def plot_reconstructions(
     """
     images, outputs, _ = _answers(model, data)
     chosen = _spread(len(images), count)
-    figure = _figure(0.9 * len(chosen), 2.2)
+    figure = new_figure(0.9 * len(chosen), 2.2)
     figure.suptitle("above: the image, below: given back", fontsize=9)
     pairs = (images, outputs.reshape(images.shape))
     for row, pictures in enumerate(pairs):
@@ -71,7 +71,7 @@ def plot_reconstructions(
             axes = figure.add_subplot(2, len(chosen), row * len(chosen) + column + 1)
             axes.imshow(pictures[number, 0], cmap="gray_r", vmin=0, vmax=1)
             axes.axis("off")
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def _answers(model: Any, data: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,7 +1,6 @@
 """Pictures of a training as png files: learning curves, and a grid of mistakes.
 
-Drawn with matplotlib's Agg canvas directly, so that no window system and none of pyplot's global
-state is touched. matplotlib is imported when the first picture is drawn.
+How a figure is made and written is figures.py's.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import numpy as np
 
 import backlit as bl
 from backlit.errors import ArgumentError
-from backlit.files import atomic_write, saving
+from backlit.figures import new_figure, write_png
 from backlit.train.history import History
 
 INK = {"train": "#4878a8", "val": "#d1603d"}
@@ -34,7 +33,7 @@ def plot_curves(history: History, path: str | os.PathLike[str]) -> None:
     panels = [kind for kind in _kinds(history) if _series(history, kind)]
     if not panels:
         raise ArgumentError("plot_curves: the history has no rows yet")
-    figure = _figure(5.0 * len(panels), 3.6)
+    figure = new_figure(5.0 * len(panels), 3.6)
     for number, kind in enumerate(panels, 1):
         axes = figure.add_subplot(1, len(panels), number)
         more = itertools.cycle(MORE_INK)
@@ -48,7 +47,7 @@ def plot_curves(history: History, path: str | os.PathLike[str]) -> None:
         axes.grid(alpha=0.3)
         axes.legend(frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def plot_mistakes(
@@ -74,7 +73,7 @@ def plot_mistakes(
     shown = sorted(wrong, key=lambda mistake: -mistake[3])[:count]
     columns = max(1, math.ceil(math.sqrt(len(shown))))
     rows = max(1, math.ceil(len(shown) / columns))
-    figure = _figure(max(1.25 * columns, 4.0), 1.45 * rows + 0.5)
+    figure = new_figure(max(1.25 * columns, 4.0), 1.45 * rows + 0.5)
     figure.suptitle(f"{len(wrong)} of {total} wrong; true > predicted, surest first", fontsize=9)
     for number, (image, true, predicted, sure) in enumerate(shown, 1):
         axes = figure.add_subplot(rows, columns, number)
@@ -83,7 +82,7 @@ def plot_mistakes(
         names = [str(k) if classes is None else classes[k] for k in (true, predicted)]
         axes.set_title(f"{names[0]} > {names[1]}  {sure:.0%}", fontsize=8)
         axes.axis("off")
-    _write_png(figure, path)
+    write_png(figure, path)
     return len(wrong)
 
 
@@ -130,17 +129,3 @@ def _series(history: History, kind: str) -> dict[str, list[tuple[int, float]]]:
             if measured == kind and isinstance(value, int | float) and math.isfinite(value):
                 found.setdefault(name, []).append((row["epoch"], value))
     return {name: points for name, points in found.items() if points}
-
-
-def _figure(width: float, height: float) -> Any:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _write_png(figure: Any, path: str | os.PathLike[str]) -> None:
-    with saving(path), atomic_write(path) as file:
-        figure.savefig(file, format="png")

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import backlit as bl
-from backlit.train.plots import _figure, _write_png
+from backlit.figures import new_figure, write_png
 
 TIME = "viridis"  # dark at the beginning
 
@@ -54,7 +54,7 @@ def plot_trajectories(
     shown = wrong[:count]
     columns = max(1, math.ceil(math.sqrt(len(shown))))
     rows = max(1, math.ceil(len(shown) / columns))
-    figure = _figure(max(1.5 * columns, 4.0), 1.6 * rows + 0.5)
+    figure = new_figure(max(1.5 * columns, 4.0), 1.6 * rows + 0.5)
     figure.suptitle(_said(wrong, total), fontsize=9)
     for number, guess in enumerate(shown, 1):
         axes = figure.add_subplot(rows, columns, number)
@@ -62,7 +62,7 @@ def plot_trajectories(
         _name(axes, guess, classes)
         if y_down:
             axes.invert_yaxis()
-    _write_png(figure, path)
+    write_png(figure, path)
     return len(wrong)
 
 
@@ -92,7 +92,7 @@ def plot_clips(
     wrong, total = _mistakes(model, data)
     shown = wrong[:count]
     rows = max(1, math.ceil(len(shown) / 2))
-    figure = _figure(8.0, 1.5 * rows + 0.5)
+    figure = new_figure(8.0, 1.5 * rows + 0.5)
     figure.suptitle(_said(wrong, total), fontsize=9)
     for number, guess in enumerate(shown, 1):
         axes = figure.add_subplot(rows, 2, number)
@@ -100,7 +100,7 @@ def plot_clips(
         _draw_skeletons(axes, poses[: int(length)], bones, frames)
         _name(axes, guess, classes)
         axes.invert_yaxis()
-    _write_png(figure, path)
+    write_png(figure, path)
     return len(wrong)
 
 
@@ -116,7 +116,7 @@ def plot_by_step(
     >>> bl.train.plot_by_step({"rnn": [0.01, 0.1, 1.0]}, path); os.path.getsize(path) > 1000
     True
     """
-    figure = _figure(6.0, 3.6)
+    figure = new_figure(6.0, 3.6)
     axes = figure.add_subplot()
     for name, values in curves.items():
         axes.semilogy(range(1, len(values) + 1), values, label=name)
@@ -124,7 +124,7 @@ def plot_by_step(
     axes.grid(alpha=0.3)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    _write_png(figure, path)
+    write_png(figure, path)
 
 
 def _mistakes(model: Any, data: Any) -> tuple[list[Guess], int]:

@@ -1,32 +1,19 @@
 """Small charts for the lenses: heat pictures, lines and bars, as SVG text or PNG bytes.
 
-Drawn with matplotlib's canvases directly, so that no window system and none of pyplot's state is
-touched; it is imported when the first chart is drawn. Knows no graph.
+How a figure is made and written is figures.py's. Knows no graph.
 """
 
 from __future__ import annotations
 
 import html
 import io
-import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from backlit.files import atomic_write, saving
 
 BLUE, RED, GREY = "#4878a8", "#d1603d", "#888888"
-
-
-def figure(width: float, height: float) -> Any:
-    """An empty figure of that size in inches."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    made = Figure(figsize=(width, height), dpi=110, layout="constrained")
-    FigureCanvasAgg(made)
-    return made
 
 
 def axes(made: Any, position: tuple[int, int, int] = (1, 1, 1), title: str = "") -> Any:
@@ -55,19 +42,6 @@ def svg(made: Any) -> str:
     with matplotlib.rc_context({"svg.hashsalt": "backlit"}):
         made.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()[text.getvalue().index("<svg") :]
-
-
-def png(made: Any) -> bytes:
-    """The figure as the bytes of a PNG file."""
-    data = io.BytesIO()
-    made.savefig(data, format="png")
-    return data.getvalue()
-
-
-def save(made: Any, path: str | os.PathLike[str]) -> None:
-    """Write the figure as PNG."""
-    with saving(path), atomic_write(path) as file:
-        file.write(png(made))
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from backlit import func
+from backlit import figures, func
 from backlit.autograd.modes import no_grad
 from backlit.errors import ArgumentError, GradError, NotAvailable
 from backlit.tensor import Tensor, wrap
@@ -83,16 +83,16 @@ class Jacobian:
         return f"<p>{self._head()}</p>{charts.svg(self._figure())}{foot}"
 
     def _repr_png_(self) -> bytes:
-        return charts.png(self._figure())
+        return figures.png(self._figure())
 
     def png(self, path: str | os.PathLike[str]) -> None:
         """Write the heat picture."""
-        charts.save(self._figure(), path)
+        figures.write_png(self._figure(), path)
 
     def _figure(self) -> Any:
         rows, columns = self.matrix.shape
         wide = 1.6 + 3.0 * min(2.0, max(0.5, columns / max(rows, 1)))
-        made = charts.figure(wide, 3.2)
+        made = figures.new_figure(wide, 3.2)
         panel = charts.axes(made, title=f"d {self.of} / d {self.wrt}")
         shown = charts.heat(panel, self.matrix.astype(np.float64))
         panel.set_xlabel(f"element of {self.wrt}", fontsize=8)

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from backlit import figures
 from backlit.autograd.modes import no_grad
 from backlit.errors import ArgumentError, ArgumentTypeError, GradError, IndexOutOfRange, ShapeError
 from backlit.tensor import wrap
@@ -121,7 +122,7 @@ class Nudge:
 
     def svg(self) -> str:
         """The relative error against the move, both in powers of ten, as an SVG picture."""
-        made = charts.figure(3.6, 2.4)
+        made = figures.new_figure(3.6, 2.4)
         panel = charts.axes(made, title="relative error of the prediction")
         sizes = [abs(m.dz) for m in self.moves]
         errors = [max(m.relative_error, 1e-16) for m in self.moves]

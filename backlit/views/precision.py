@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from backlit import figures
 from backlit.autograd.engine import grad
 from backlit.autograd.modes import enable_grad
 from backlit.errors import ArgumentError, ArgumentTypeError, GradError
@@ -98,16 +99,16 @@ class Precision:
         return charts.html_table(HEAD, self._cells()) + charts.svg(self._figure()) + foot
 
     def _repr_png_(self) -> bytes:
-        return charts.png(self._figure())
+        return figures.png(self._figure())
 
     def png(self, path: str | os.PathLike[str]) -> None:
         """Write the plot: deviations by layer, and of the loss by step."""
-        charts.save(self._figure(), path)
+        figures.write_png(self._figure(), path)
 
     def _figure(self) -> Any:
         layers = self.of_step(self.steps[-1].step)
         many = len(self.steps) > 1
-        made = charts.figure(8.0 if many else 5.0, max(2.2, 0.22 * len(layers) + 1.0))
+        made = figures.new_figure(8.0 if many else 5.0, max(2.2, 0.22 * len(layers) + 1.0))
         panel = charts.axes(made, (1, 1 + many, 1), "relative deviation by layer")
         places = np.arange(len(layers))
         for key, colour, mark in (("activation", charts.BLUE, "o"), ("gradient", charts.RED, "s")):

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from backlit import figures
 from backlit.autograd.engine import grad
 from backlit.autograd.modes import enable_grad
 from backlit.errors import ArgumentError, ArgumentTypeError, IndexOutOfRange
@@ -61,11 +62,11 @@ class Saliency:
     __repr__ = __str__
 
     def _repr_png_(self) -> bytes:
-        return charts.png(self._figure())
+        return figures.png(self._figure())
 
     def png(self, path: str | os.PathLike[str]) -> None:
         """Write the picture."""
-        charts.save(self._figure(), path)
+        figures.write_png(self._figure(), path)
 
     def _figure(self) -> Any:
         if self.gradient.ndim == 2:
@@ -75,7 +76,7 @@ class Saliency:
             rows.insert(0, np.concatenate([_picture(x) for x in self.input[:MOST]], 1))
         high, wide = rows[-1].shape[:2]
         size = min(10.0, 1.3 * len(self.score[:MOST]) + 1.0)
-        made = charts.figure(size, len(rows) * max(1.0, size * high / wide) + 0.4)
+        made = figures.new_figure(size, len(rows) * max(1.0, size * high / wide) + 0.4)
         for number, shown in enumerate(rows, 1):
             panel = charts.axes(made, (len(rows), 1, number), "" if number > 1 else self._title())
             if number == len(rows):
@@ -105,7 +106,7 @@ class Saliency:
         panel.set_xticklabels([f"class {t}" for t in self.target[:MOST]], fontsize=8)
 
     def _strip(self) -> Any:
-        made = charts.figure(5.0, 0.8 + 0.3 * min(MOST, len(self.score)))
+        made = figures.new_figure(5.0, 0.8 + 0.3 * min(MOST, len(self.score)))
         panel = charts.axes(made, title="gradient of the score by each feature")
         charts.heat(panel, self.heat[:MOST])
         panel.set_xlabel("feature", fontsize=8)

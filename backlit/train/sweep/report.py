@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from backlit.figures import new_figure, write_png
 from backlit.files import atomic_write, saving
-from backlit.train.plots import _figure, _write_png
 from backlit.train.progress import clock
 from backlit.train.sweep.records import FINISHED, Sweep, Trial
 from backlit.train.sweep.space import Choices, Range
@@ -115,7 +115,7 @@ def _draw(sweep: Sweep) -> None:
     names = list(sweep.plan.space)
     columns = min(3, 1 + len(names))
     rows = math.ceil((1 + len(names)) / columns)
-    figure = _figure(4.2 * columns, 3.3 * rows)
+    figure = new_figure(4.2 * columns, 3.3 * rows)
     score = sweep.plan.recipe.score.replace("_", " ")
     _draw_progress(figure.add_subplot(rows, columns, 1), sweep, score)
     for number, name in enumerate(names, 2):
@@ -126,7 +126,7 @@ def _draw(sweep: Sweep) -> None:
     for axes in figure.axes:
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    _write_png(figure, sweep.folder / PNG)
+    write_png(figure, sweep.folder / PNG)
 
 
 def _draw_progress(axes: Any, sweep: Sweep, score: str) -> None:
