@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-
 BLUE, RED, GREY = "#4878a8", "#d1603d", "#888888"
 
 
