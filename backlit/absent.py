@@ -14,7 +14,7 @@ from backlit.errors import NotAvailable
 
 # Whole subjects, by the names that programs use: what to do instead.
 SUBJECTS = {
-    r"compile|export|fx|_dynamo": "run the program eagerly: leave the call out",
+    r"compile|export|_dynamo": "run the program eagerly: leave the call out",
     r"cuda|xpu|hpu|mtia|\w*Stream|Event": "Backlit runs on the CPU: leave the call out",
     r"futures|spawn|Process|Pool|init_process_group|get_rank|get_world_size|Distributed\w+":
         "one process trains; DataLoader takes num_workers",

@@ -12,7 +12,9 @@ from backlit.absent import importable, refuse
 
 globals().update(
     importable(
-        "hub", "load list help get_dir set_dir load_state_dict_from_url download_url_to_file"
+        "hub",
+        "load list help get_dir set_dir load_state_dict_from_url download_url_to_file "
+        "_get_torch_home",
     )
 )
 

@@ -17,8 +17,8 @@ ROOMS = (
     "errors", "config", "files", "figures", "dtypes", "devices", "state", "program", "random",
     "returns", "printing", "spelling", "ops", "tensor", "autograd", "backends", "creation", "api",
     "tree", "control", "amp", "compiler", "func", "linalg", "special", "cuda", "legacy",
-    "version", "serialization", "absent", "distributed", "multiprocessing", "hub", "nn", "jit",
-    "optim", "distributions", "data", "expressions", "check", "views", "errata", "models",
+    "version", "serialization", "absent", "distributed", "multiprocessing", "hub", "fx", "nn",
+    "jit", "optim", "distributions", "data", "expressions", "check", "views", "errata", "models",
     "utils", "onnx", "train", "estimators", "cli",
 )  # fmt: skip
 READERS = ("check", "models", "onnx", "train", "cli", "views", "studio", "estimators",

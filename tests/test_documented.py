@@ -12,7 +12,7 @@ from backlit.api import NAMESPACES
 
 PUBLIC_ROOMS = ("nn", "optim", "optim.lr_scheduler", "optim.swa_utils", "data", "check", "func",
                 "models", "train", "creation", "nn.init", "nn.utils", "autograd", "estimators",
-                "onnx", "train.recipes", "train.sweep", "jit", "distributions",
+                "onnx", "train.recipes", "train.sweep", "jit", "fx", "distributions",
                 "utils.tensorboard")  # fmt: skip
 
 

@@ -23,7 +23,8 @@ FOUND = {
 }  # fmt: skip
 LATER = {
     "distributed": "init_process_group", "multiprocessing": "spawn", "hub": "load",
-    "utils.model_zoo": "load_url", "utils.data.distributed": "DistributedSampler",
+    "fx": "symbolic_trace", "utils.model_zoo": "load_url",
+    "utils.data.distributed": "DistributedSampler",
 }  # fmt: skip
 
 
