@@ -29,7 +29,7 @@ SOURCE = (
 class NucleiSettings(Settings):
     """Adam on crops, the learning rate rising and falling once."""
 
-    epochs: int = 30
+    epochs: int = 15
     batch_size: int = 8
     lr: float = 0.004
     width: int = 8  # maps of the first level; each level below has twice as many
