@@ -382,7 +382,7 @@ def test_module(row):
 def test_every_module_has_a_row():
     names = {n for n, c in vars(nn).items() if isinstance(c, type) and issubclass(c, nn.Module)}
     without = {"Module", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict"}
-    without |= {"RNNBase", "RNNCellBase"}
+    without |= {"RNNBase", "RNNCellBase", "DataParallel"}  # the last wraps another module
     text = " ".join(row[0] for row in ROWS)
     assert {name for name in names - without if f"nn.{name}(" not in text} == set()
 

@@ -3,7 +3,7 @@
 Its files have their addresses as well: `torch.utils.data.dataset` and the like.
 """
 
-import sys
+import sys as _sys
 
 from backlit.data import (
     BatchSampler,
@@ -28,4 +28,4 @@ from backlit.data import (
 from backlit.data import dataset, loader as dataloader, sampler
 
 for _name, _file in (("dataset", dataset), ("dataloader", dataloader), ("sampler", sampler)):
-    sys.modules[f"{__name__}.{_name}"] = _file
+    _sys.modules[f"{__name__}.{_name}"] = _file
