@@ -5,7 +5,6 @@ Long tensors are shortened in both. Colours are translucent tints, so that they 
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,14 +136,16 @@ TINTS = {1: "72,120,168", -1: "209,96,61"}  # of positive and of negative number
 
 def tensor_html(tensor: Any) -> str:
     """Shape, dtype and values: a small matrix or vector as a grid tinted by its numbers."""
+    from html import escape
+
     array, d = tensor.cell.array, tensor.dtype
     facts = [f"{tuple(array.shape)}", d.name, *_suffixes(tensor, array, d)]
     said = dict.fromkeys(fact for fact in facts if not fact.startswith(("dtype", "size")))
-    head = f'<div style="opacity:.7">tensor {html.escape(", ".join(said))}</div>'
+    head = f'<div style="opacity:.7">tensor {escape(", ".join(said))}</div>'
     rows = array.reshape(1, -1) if array.ndim == 1 else array
     if array.ndim in (1, 2) and array.size and all(n <= m for n, m in zip(rows.shape, GRID)):
         return head + _grid(rows, d)
-    return f"{head}<pre>{html.escape(tensor_repr(tensor))}</pre>"
+    return f"{head}<pre>{escape(tensor_repr(tensor))}</pre>"
 
 
 def _grid(rows: np.ndarray, d: dt.dtype) -> str:
@@ -161,8 +162,10 @@ def _grid(rows: np.ndarray, d: dt.dtype) -> str:
 
 
 def _grid_cell(text: str, share: float) -> str:
+    from html import escape
+
     style = "text-align:right;padding:.15em .5em"
     if share and np.isfinite(share):
         tint = f"{TINTS[1 if share > 0 else -1]},{min(abs(share), 1.0) * 0.5:.2f}"
         style += f";background:rgba({tint})"
-    return f'<td style="{style}">{html.escape(text)}</td>'
+    return f'<td style="{style}">{escape(text)}</td>'

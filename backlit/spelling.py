@@ -18,9 +18,9 @@ FACTOR_FIRST = {"add": "alpha", "sub": "alpha", "addcmul": "value", "addcdiv": "
 
 def accept(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, or one that takes its arguments in their other spellings too."""
-    parameters = inspect.signature(function).parameters
+    parameters, star = _parameters(function)
     renamed = [(a, b) for a, b in NUMPY.items() if b in parameters and a not in parameters]
-    stars = {p.name for p in parameters.values() if p.kind is p.VAR_POSITIONAL} - {"args"}
+    stars = {star} - {"args", ""}
     stars |= SIZES if stars & SIZES else set()
     factor = FACTOR_FIRST.get(function.__name__.removesuffix("_"))
     if not (renamed or stars or factor):
@@ -41,3 +41,13 @@ def accept(function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*args, **kwargs)
 
     return spelled
+
+
+def _parameters(function: Callable[..., Any]) -> tuple[set[str], str]:
+    """Names of the parameters, and that of the starred one; hundreds are read at every start."""
+    code = inspect.unwrap(function).__code__
+    named = code.co_argcount + code.co_kwonlyargcount
+    starred = bool(code.co_flags & inspect.CO_VARARGS)
+    both = starred + bool(code.co_flags & inspect.CO_VARKEYWORDS)
+    star = code.co_varnames[named] if starred else ""
+    return set(code.co_varnames[: named + both]), star
