@@ -22,8 +22,15 @@ class Flags:
     vector: int = 0  # widest vector, in float32 lanes; 0: what the CPU has
     debug: int = 0  # 1: kernel times, 2: Programs, 3: each pass, 4: LLVM IR, 5: assembly
     isa: str = ""  # most of the CPU to use: avx2, sse or scalar; empty: all it has
-    threads: int = 0  # 0: OMP_NUM_THREADS, else the number of cores
+    threads: int = 0  # 0: OMP_NUM_THREADS, else the cores this process may use
     data: str = ""  # where data sets are looked for before they are fetched
+
+
+def cores() -> int:
+    """How many cores this process may use: those it is pinned to, where the system tells."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _parse(kind: str, name: str, text: str) -> bool | int | str:
@@ -44,7 +51,7 @@ def _read() -> Flags:
             setattr(found, field.name, _parse(str(field.type), name, os.environ[name]))
     if not found.threads:
         omp = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-        found.threads = int(omp) if omp.isdigit() and int(omp) > 0 else (os.cpu_count() or 1)
+        found.threads = int(omp) if omp.isdigit() and int(omp) > 0 else cores()
     return found
 
 

@@ -10,6 +10,7 @@ import re
 import sys
 import types
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,8 @@ def twin_of(name: str, settings: Any, job: Any) -> Twin:
     known = {"momentum", "nesterov", "dampening", "weight_decay", "betas", "eps", "amsgrad"}
     options = {key: value for key, value in group.items() if key in known}
     optimizer = kind(model.parameters(), lr=float(group["lr"]), **options)
+    if isinstance(job.loss, partial):
+        loss = partial(loss, **job.loss.keywords)
     return Twin(model, loss, optimizer, job.optimizer, job.clip_grad_norm)
 
 

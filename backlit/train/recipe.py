@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,7 @@ def classification(
     val_batches: Any,
     draw: Callable[[Path], Any],
     clip_grad_norm: float | None = None,
+    label_smoothing: float = 0.0,
     **cycle: Any,
 ) -> Job:
     """Cross-entropy, accuracy, one cycle of the learning rate, and a picture of mistakes.
@@ -169,7 +171,7 @@ def classification(
         model=model,
         train_data=batches,
         val_data=val_batches,
-        loss=cross_entropy,
+        loss=partial(cross_entropy, label_smoothing=label_smoothing),
         optimizer=optimizer,
         metrics=["accuracy"],
         scheduler=one_cycle(settings, optimizer, batches, **cycle),

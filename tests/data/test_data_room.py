@@ -14,7 +14,7 @@ def run(code):
 
 
 def test_pytorchs_names_lead_here():
-    files = {"dataset", "dataloader", "sampler"}
+    files = {"dataset", "dataloader", "sampler", "distributed"}
     names = {name for name in vars(backlit.utils.data) if name[0].isalpha()} - files
     assert len(names) == 18
     assert all(getattr(backlit.utils.data, name) is getattr(data, name) for name in names)

@@ -7,7 +7,6 @@ into code, `jit.py` into an address.
 from __future__ import annotations
 
 import functools
-import os
 from dataclasses import dataclass, replace
 
 FLOAT_BYTES = 4
@@ -37,13 +36,6 @@ ISAS = {
     "sse": (("avx", "amx", "fma", "f16c", "xop", "vaes", "vpclmulqdq"), 16),
     "scalar": (("avx", "amx", "fma", "f16c", "xop", "vaes", "vpclmulqdq"), 4),
 }
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def set_vector_width(cap: int | None) -> None:

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from backlit import config
+
 from . import features, store
 
 # Level 1 schedules as well as level 3 here: the vectors are explicit.
@@ -338,7 +340,7 @@ def _jump() -> tuple[int, Any]:
 def _compilers() -> Any:
     from concurrent.futures import ThreadPoolExecutor
 
-    return ThreadPoolExecutor(features.cores(), thread_name_prefix="backlit-compile")
+    return ThreadPoolExecutor(config.cores(), thread_name_prefix="backlit-compile")
 
 
 if hasattr(os, "register_at_fork"):

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from backlit import config
+
 from . import features, handover, jit
 
 # How long a helper stays awake after a job: as long as a sleeping one takes to get going.
@@ -32,7 +34,7 @@ _callables: dict[int, Any] = {}
 
 def get_num_threads() -> int:
     """Return how many threads a large kernel uses, the caller's included."""
-    return _requested or features.cores()
+    return _requested or config.cores()
 
 
 def set_num_threads(count: int) -> None:
@@ -139,7 +141,7 @@ class Team:
         mailboxes[:, handover.ASLEEP] = 1
         inboxes: list[queue.SimpleQueue[bool]] = [queue.SimpleQueue() for _ in range(count)]
         # more threads than cores would only be in each other's way
-        spins = self.spins if count < features.cores() else 0
+        spins = self.spins if count < config.cores() else 0
         threads = []
         for i, inbox in enumerate(inboxes):
             given = (inbox, self.serve, mailboxes[i].ctypes.data, spins, i + 1)

@@ -30,11 +30,12 @@ MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
 class Cifar10Settings(Settings):
     """One cycle of SGD with Nesterov momentum."""
 
-    epochs: int = 36
+    epochs: int = 40
     batch_size: int = 64
     lr: float = 0.1
     model: str = "resnet20"  # or densenet
     weight_decay: float = 5e-4
+    label_smoothing: float = 0.1
 
 
 def images(settings: Cifar10Settings, train: bool) -> LabelledImages:
@@ -75,6 +76,7 @@ def prepare(settings: Cifar10Settings) -> Job:
         batches,
         val_batches,
         lambda path: plot_mistakes(model, val_batches, path, classes=held_out.classes),
+        label_smoothing=settings.label_smoothing,
         cycle_momentum=False,
         pct_start=0.2,
     )
