@@ -1,4 +1,4 @@
-"""`model.summary(...)`: what each layer gives, holds, computes and keeps, measured by one run.
+"""`model.summary(...)`: what each layer holds, and, measured by one run, gives, computes and keeps.
 
 Shapes come from forward hooks, multiply-adds and saved bytes from an observer of operators, so
 that functional calls count too. The run leaves buffers and random numbers as they were.
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from backlit.nn.module import Module
 
 HEAD = ("layer", "output", "parameters", "multiply-adds", "saved")
+STATIC = (0, 2)  # the columns that are known without a run
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class Summary:
 
     layers: tuple[Layer, ...]
     parameter_bytes: int
+    measured: bool = True  # by a run; else only parameters are known
 
     @property
     def parameters(self) -> int:
@@ -72,9 +74,12 @@ class Summary:
         """Of what the forward keeps for the backward, each array once."""
         return self.layers[0].saved_bytes
 
+    def _columns(self, row: tuple[str, ...]) -> tuple[str, ...]:
+        return row if self.measured else tuple(row[i] for i in STATIC)
+
     def _cells(self) -> list[tuple[str, ...]]:
         branches = _branches([layer.depth for layer in self.layers])
-        return [
+        rows = [
             (
                 branch + _title(layer),
                 layer.output,
@@ -84,23 +89,28 @@ class Summary:
             )
             for branch, layer in zip(branches, self.layers, strict=True)
         ]
+        return [self._columns(row) for row in rows]
 
     def _foot(self) -> list[str]:
         frozen = self.parameters - self.trainable
         held = f", {frozen:,} of them frozen" if frozen else ""
+        parameters = f"parameters: {self.parameters:,}{held} ({_size(self.parameter_bytes)})"
+        if not self.measured:
+            return [parameters, "shapes and multiply-adds: summary(input_size=(batch, ...))"]
         return [
-            f"parameters: {self.parameters:,}{held} ({_size(self.parameter_bytes)})",
+            parameters,
             f"multiply-adds of a forward pass: {_short(self.multiply_adds)}",
             f"saved for the backward pass: {_size(self.saved_bytes)}",
         ]
 
     def __str__(self) -> str:
-        rows = [HEAD, *self._cells()]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(HEAD))]
+        head = self._columns(HEAD)
+        rows = [head, *self._cells()]
+        widths = [max(map(len, column)) for column in zip(*rows)]
         lines = [
             "  ".join(
-                cell.ljust(w) if i < 2 else cell.rjust(w)
-                for i, (cell, w) in enumerate(zip(row, widths))
+                cell.ljust(w) if name in HEAD[:2] else cell.rjust(w)
+                for name, cell, w in zip(head, row, widths)
             ).rstrip()
             for row in rows
         ]
@@ -115,9 +125,10 @@ class Summary:
         from rich.text import Text
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for i, name in enumerate(HEAD):
-            justify: Any = "left" if i < 2 else "right"
-            table.add_column(name, justify=justify, style=("", "cyan", "green", "", "")[i])
+        styles = {"output": "cyan", "parameters": "green"}
+        for name in self._columns(HEAD):
+            justify: Any = "left" if name in HEAD[:2] else "right"
+            table.add_column(name, justify=justify, style=styles.get(name, ""))
         for row in self._cells():
             table.add_row(*map(Text, row))
         yield table
@@ -126,8 +137,9 @@ class Summary:
     def _repr_html_(self) -> str:
         room = "padding:0 .6em"
         left, right = f"{room};text-align:left;white-space:pre", f"{room};text-align:right"
-        styles = (left, left, right, right, right)
-        head = "".join(f'<th style="{s}">{h}</th>' for s, h in zip(styles, HEAD))
+        names = self._columns(HEAD)
+        styles = [left if name in HEAD[:2] else right for name in names]
+        head = "".join(f'<th style="{s}">{h}</th>' for s, h in zip(styles, names))
         body = "".join(
             "<tr>"
             + "".join(f'<td style="{s}">{html.escape(c)}</td>' for s, c in zip(styles, row))
@@ -161,9 +173,9 @@ def summary(module: Module, *inputs: Any, input_size: Any = None, dtype: Any = N
             depth: int | None = None, **kwargs: Any) -> Summary:  # fmt: skip
     """Run the model once on `inputs`, or on zeros of `input_size`, and tell what each layer does.
 
-    `input_size` is a whole shape, the batch too, or a list of shapes; `dtype` that of the zeros;
-    `depth` leaves out deeper layers. The model keeps its mode: in training mode the saved bytes
-    are those of a training step. Buffers and random numbers stay as they were.
+    `input_size` is a whole shape, the batch too, or a list of shapes; without it and inputs
+    nothing runs, and parameters are told. `dtype` is that of the zeros; `depth` leaves out deeper
+    layers. In training mode saved bytes are those of a training step; the model stays as it was.
 
     >>> print(nn.Sequential(nn.Linear(3, 4), nn.ReLU()).summary(input_size=(8, 3)))
     layer         output  parameters  multiply-adds  saved
@@ -176,15 +188,16 @@ def summary(module: Module, *inputs: Any, input_size: Any = None, dtype: Any = N
     multiply-adds of a forward pass: 96
     saved for the backward pass: 128 B
     """
+    runs = bool(inputs or kwargs) or input_size is not None
     given = inputs or _zeros(input_size, dtype)
-    measured = _measure(module, given, kwargs)
+    measured = _measure(module, given, kwargs) if runs else _Measure(module, ())
     layers = tuple(
         _layer(name, below, measured)
         for name, below in module.named_modules()
         if depth is None or _depth(name) <= depth
     )
     held = [p for p in module.parameters() if not is_lazy(p)]
-    return Summary(layers, sum(p.nbytes for p in held))
+    return Summary(layers, sum(p.nbytes for p in held), runs)
 
 
 class SummaryMethods:
@@ -198,7 +211,7 @@ class SummaryMethods:
 
 def _zeros(input_size: Any, dtype: Any) -> tuple[Tensor, ...]:
     if input_size is None:
-        raise ArgumentError("summary: give inputs, or input_size with the batch: (1, 3, 32, 32)")
+        return ()
     sizes = input_size if isinstance(input_size[0], list | tuple) else [input_size]
     if not all(isinstance(n, int) for size in sizes for n in size):
         raise ArgumentTypeError(f"summary: input_size must be whole numbers, got {input_size!r}")
@@ -263,7 +276,7 @@ def _measure(module: Module, given: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 
 
 def _layer(name: str, module: Module, measured: _Measure) -> Layer:
-    parameters = list(module.parameters())
+    parameters = [p for p in module.parameters() if not is_lazy(p)]
     return Layer(
         name, type(module).__name__, _depth(name), measured.outputs.get(name, ""),
         sum(p.numel() for p in parameters),

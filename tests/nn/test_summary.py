@@ -182,12 +182,41 @@ def test_inputs_sizes_and_depth():
     assert gpt.summary(input_size=(1, 5), dtype=bl.int64).parameters == made.parameters
     two = nn.Bilinear(2, 3, 4).summary(input_size=[(5, 2), (5, 3)])
     assert two.layers[0].output == "(5, 4)"
-    with pytest.raises(ArgumentError, match="input_size with the batch"):
-        gpt.summary()
     with pytest.raises(ArgumentTypeError, match="whole numbers"):
         gpt.summary(input_size=(1.5, 2))
     with pytest.raises(ArgumentError, match="LazyLinear has no shape yet"):
         nn.LazyLinear(3).summary(input_size=(1, 2))
+
+
+def test_without_inputs_the_parameters_are_told_and_nothing_runs():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc, self.later = nn.Linear(3, 4), nn.LazyLinear(2)
+
+        def forward(self):
+            raise AssertionError("must not run")
+
+    made = Net().summary()
+    assert str(made).splitlines() == [
+        "layer                 parameters",
+        "--------------------------------",
+        "Net                           16",
+        "├─ fc: Linear                 16",
+        "└─ later: LazyLinear",
+        "--------------------------------",
+        "parameters: 16 (64 B)",
+        "shapes and multiply-adds: summary(input_size=(batch, ...))",
+    ]
+    from rich.console import Console
+
+    held = io.StringIO()
+    Console(file=held, width=100).print(made)
+    page = made._repr_html_()
+    assert tags_of(page).count("th") == 2 and tags_of(page).count("td") == 6
+    for shown in (held.getvalue(), page):
+        assert "fc: Linear" in shown and "output" not in shown and "forward pass" not in shown
+    assert not made.measured and Net().summary(depth=0).layers[0].parameters == 16
 
 
 def test_a_part_named_summary_comes_first():
