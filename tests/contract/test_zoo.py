@@ -65,15 +65,37 @@ def test_z2_dropout_keeps_the_mean_and_its_mask_goes_back():
     assert bool((drop(x) == x).all())
 
 
+def branch_of(block, x):
+    """F(x) of a residual block, written out."""
+    y = F.relu(block.bn1(block.conv1(x)))
+    return block.bn2(block.conv2(y))
+
+
 def test_z3_a_residual_block_and_its_projection():
-    block = nn.Sequential(nn.Linear(3, 3), nn.Tanh()).double()
-    x = rows(3)
-    whole = bl.func.jacrev(lambda v: v + block(v))(x.detach())
-    inner = bl.func.jacrev(block)(x.detach())
-    assert bl.allclose(whole, bl.eye(3, dtype=bl.float64) + inner, atol=1e-14)
-    net = models.resnet20()
+    bl.manual_seed(0)
+    net = models.resnet20().double().eval()
     assert sum(p.numel() for p in net.parameters()) == 272_474
-    assert net(bl.zeros(1, 3, 32, 32)).shape == (1, 10)
+    assert net(bl.zeros(1, 3, 32, 32, dtype=bl.float64)).shape == (1, 10)
+    x = rows(2, 16, 8, 8).detach()
+    plain, halving = net.layer1[1], net.layer2[0]
+    assert plain.downsample is None
+    assert bl.allclose(plain(x), F.relu(x + branch_of(plain, x)), atol=1e-13)
+    pick, norm = halving.downsample
+    assert (pick.kernel_size, pick.stride) == ((1, 1), (2, 2))
+    shortcut = norm(bl.einsum("nchw,oc->nohw", x[:, :, ::2, ::2], pick.weight[:, :, 0, 0]))
+    assert shortcut.shape == (2, 32, 4, 4)
+    assert bl.allclose(halving(x), F.relu(shortcut + branch_of(halving, x)), atol=1e-13)
+
+
+def test_z3_the_gradient_of_a_residual_block_is_that_of_the_branch_and_the_whole():
+    """(I + dF/dx)^T g: nothing is skipped on the way back, and nothing is lost."""
+    block = models.resnet20().double().eval().layer1[0]
+    x, g = rows(1, 16, 4, 4), bl.tensor(np.random.default_rng(1).standard_normal((1, 16, 4, 4)))
+    open_units = block(x).detach() > 0
+    (whole,) = bl.autograd.grad(block(x), x, g)
+    (branch,) = bl.autograd.grad(branch_of(block, x), x, g * open_units)
+    assert bl.allclose(whole, g * open_units + branch, atol=1e-12)
+    assert float(branch.abs().max()) > 1e-3
 
 
 def test_z4_dense_blocks_grow_by_k_channels_a_layer():
