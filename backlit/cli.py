@@ -98,6 +98,14 @@ def sweep(
     ] = None,
     name: Annotated[str | None, typer.Option(help="The sweep's name.")] = None,
     sweeps: Annotated[Path, typer.Option(help="Folder of the sweeps.")] = Path("sweeps"),
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test",
+            help="At the end train the best settings on the whole training "
+            "part, and score the test part, once.",
+        ),
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a sweep.")] = False,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="Seconds on little data, to see that it works.")
@@ -112,8 +120,8 @@ def sweep(
 
         with _wrong_usage():
             found = open_sweep(which, given, over=over or (), seeds=seeds, budget=budget,
-                               name=name, sweeps=sweeps, resume=resume)  # fmt: skip
-        run_and_report(found, minutes=minutes)
+                               name=name, sweeps=sweeps, resume=resume, test=test)  # fmt: skip
+        run_and_report(found, minutes=minutes, test=test)
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -219,7 +227,7 @@ def _train(
         raise typer.Exit(INTERRUPTED) from None
     seconds = sum(row["seconds"] for row in history)
     epochs = "epoch" if len(history) == 1 else "epochs"
-    said = recipe.says.format(**history.rows[-1])
+    said = recipe.said(settings, history)
     print(f"{said} after {len(history)} {epochs} in {seconds:.1f} s; see {folder}")
 
 

@@ -41,5 +41,6 @@ from backlit.data.trajectories import (
     RandomTrajectories,
     Trajectories,
 )
+from backlit.data.validation import validation_split
 from backlit.data import transforms
 from backlit.data.worker_info import WorkerInfo, get_worker_info

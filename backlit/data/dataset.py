@@ -93,6 +93,18 @@ class TensorDataset(Dataset[tuple[Any, ...]]):
         """The samples at `indices` as one batch: one gather per tensor."""
         return [_gather(tensor, indices) for tensor in self.tensors]
 
+    def select(self, indices: Any) -> TensorDataset:
+        """The samples at `indices`, or where a mask is true, as a dataset of the same kind.
+
+        >>> bl.data.TensorDataset(bl.arange(5)).select([3, 1]).tensors[0].tolist()
+        [3, 1]
+        """
+        return TensorDataset(*self._selected(indices))
+
+    def _selected(self, indices: Any) -> list[Any]:
+        given = np.asarray(indices)
+        return self.rows(np.flatnonzero(given) if given.dtype == bool else given.astype(np.int64))
+
     def __len__(self) -> int:
         return int(self.tensors[0].shape[0])
 

@@ -47,6 +47,16 @@ class LabelledImages(TensorDataset):
         """The first `count` of them."""
         return LabelledImages(self.images[:count], self.labels[:count], self.classes)
 
+    def select(self, indices: Any) -> LabelledImages:
+        """Those at `indices`, or where a mask is true.
+
+        >>> pair = bl.data.LabelledImages(bl.zeros(2, 1, 4, 4), bl.tensor([1, 0]), ["cat", "dog"])
+        >>> pair.select([1]).labels.tolist()
+        [0]
+        """
+        images, labels = self._selected(indices)
+        return LabelledImages(images, labels, self.classes)
+
     def normalized(self, mean: Sequence[float], std: Sequence[float]) -> LabelledImages:
         """Each channel less its mean and over its standard deviation."""
         import backlit as bl

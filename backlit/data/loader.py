@@ -188,7 +188,8 @@ class DataLoader(Generic[T_co]):
             return itertools.repeat(None)
         order = self.batch_sampler if self.batch_sampler is not None else self.sampler
         if type(order) is BatchSampler and isinstance(order.sampler, OrderedSampler):
-            return order.arrays(order.sampler.order())
+            if order.sampler.whole():
+                return order.arrays(order.sampler.order())
         return iter(order)
 
     def _read(self, indices: Iterator[Any], done: int, seed: int) -> Iterator[Any]:

@@ -45,6 +45,16 @@ class MaskedImages(TensorDataset):
         scaled = images[:, None].astype(np.float32) / np.float32(255)
         return cls(bl.from_numpy(scaled), bl.from_numpy((labels[:, None] > 0).astype(np.float32)))
 
+    def select(self, indices: Any) -> MaskedImages:
+        """Those at `indices`, or where a mask is true.
+
+        >>> pair = bl.data.MaskedImages(bl.zeros(3, 1, 4, 4), bl.ones(3, 1, 4, 4))
+        >>> len(pair.select([2, 0]))
+        2
+        """
+        images, masks = self._selected(indices)
+        return MaskedImages(images, masks)
+
     def standardized(self) -> MaskedImages:
         """Each image less its own mean and over its own deviation: dark and bright ones alike."""
         axes = (1, 2, 3)

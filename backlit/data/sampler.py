@@ -1,12 +1,14 @@
 """Samplers: in which order samples are visited, and how they are grouped into batches.
 
 A sampler of this file draws its whole order when iteration begins (`order`, an index array), so
-that the order depends on the generator's state at that moment alone. Knows nothing of datasets
-but their length. Read next: loader.py.
+that the order depends on the generator's state at that moment alone; an order too long for memory
+is drawn piece by piece from a generator of its own. Knows nothing of datasets but their length.
+Read next: loader.py.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from backlit import Generator
 
 T_co = TypeVar("T_co", covariant=True)
+LONGEST = 1 << 20  # an order of more samples than this and the dataset has is never whole
 
 
 class Sampler(Generic[T_co]):
@@ -42,6 +45,10 @@ class OrderedSampler(Sampler[int]):
     def order(self) -> np.ndarray:
         """The indices of one epoch, (len(self),) int64."""
         raise NotImplementedError
+
+    def whole(self) -> bool:
+        """Whether the epoch is short enough for one array."""
+        return True
 
     def __iter__(self) -> Iterator[int]:
         return iter(self.order().tolist())
@@ -100,6 +107,21 @@ class RandomSampler(OrderedSampler):
             return bl.randint(0, size, (count,), generator=self.generator).numpy()
         rounds = [_permutation(size, self.generator) for _ in range(-(-count // size))]
         return np.concatenate(rounds)[:count]
+
+    def whole(self) -> bool:
+        return self.num_samples <= max(LONGEST, len(self.data_source))
+
+    def __iter__(self) -> Iterator[int]:
+        if self.whole():
+            return super().__iter__()
+        import backlit as bl
+
+        seed = int(bl.randint(0, 1 << 62, (), generator=self.generator))
+        own = bl.Generator().manual_seed(seed)
+        length = len(self.data_source) * max(1, LONGEST // len(self.data_source))
+        part = RandomSampler(self.data_source, self.replacement, length, own)
+        endless = itertools.chain.from_iterable(map(iter, itertools.repeat(part)))
+        return itertools.islice(endless, self.num_samples)
 
     def __len__(self) -> int:
         return self.num_samples
@@ -185,7 +207,7 @@ class BatchSampler(Sampler[list[int]]):
         self.drop_last = _flag(drop_last, "BatchSampler: drop_last")
 
     def __iter__(self) -> Iterator[list[int]]:
-        if isinstance(self.sampler, OrderedSampler):
+        if isinstance(self.sampler, OrderedSampler) and self.sampler.whole():
             return (batch.tolist() for batch in self.arrays(self.sampler.order()))
         return self._grouped(iter(self.sampler))
 

@@ -56,6 +56,17 @@ class SkeletonClips(TensorDataset):
         self.poses, self.lengths, self.labels = poses, lengths, labels
         self.classes = list(classes)
 
+    def select(self, indices: Any) -> SkeletonClips:
+        """Those at `indices`, or where a mask is true.
+
+        >>> clips = bl.data.SkeletonClips(
+        ...     bl.zeros(2, 9, 15, 2), bl.tensor([9, 4]), bl.tensor([0, 1]), ["sit", "run"])
+        >>> clips.select([1]).lengths.tolist()
+        [4]
+        """
+        poses, lengths, labels = self._selected(indices)
+        return SkeletonClips(poses, lengths, labels, self.classes)
+
 
 class JHMDB(SkeletonClips):
     """People who catch, clap, golf, ...: 433 clips to train and 176 to test, 15 to 40 frames.

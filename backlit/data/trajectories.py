@@ -48,6 +48,16 @@ class Trajectories(TensorDataset):
         """The first `count` of them."""
         return Trajectories(self.points[:count], self.labels[:count], self.classes)
 
+    def select(self, indices: Any) -> Trajectories:
+        """Those at `indices`, or where a mask is true.
+
+        >>> curves = bl.data.Trajectories(bl.zeros(2, 8, 2), bl.tensor([1, 0]), ["dot", "line"])
+        >>> curves.select([1]).labels.tolist()
+        [0]
+        """
+        points, labels = self._selected(indices)
+        return Trajectories(points, labels, self.classes)
+
     def centred(self, scale: float = 1.0) -> Trajectories:
         """Each less the middle of the box that holds it, all times `scale`.
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import backlit as bl
-from backlit.errors import CheckpointError
+from backlit.data.validation import validation_split
+from backlit.errors import ArgumentError, CheckpointError
 from backlit.nn.functional import cross_entropy
 from backlit.serialization import save
 from backlit.train.fit import fit
@@ -39,8 +40,16 @@ class Settings:
     batch_size: int = 100
     lr: float = 0.001  # the highest learning rate
     seed: int = 0  # of weights and order
+    validation: float = 0.0  # share of the training part to be scored on, in the test part's place
     threads: int | None = None  # all cores if left out
     smoke: bool = False  # seconds on a small part of the data, to see that everything works
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.validation < 1:
+            raise ArgumentError(
+                f"train: --validation {self.validation:g}: expected a share from 0 to below 1",
+                hint="0.1 holds out a tenth of the training part",
+            )
 
 
 @dataclass
@@ -68,7 +77,8 @@ class Recipe:
     """One training: its name, what it needs, what it reaches, and how its Job is made.
 
     `score` names the column of the history that tells how good a run is; `says` is a format
-    string for the last row's columns. `minutes` is the time on two cores.
+    string for the last row's columns and for {part}, what was scored on: the `part` that is held
+    out, or the validation part. `minutes` is the time on two cores.
     """
 
     name: str
@@ -78,7 +88,8 @@ class Recipe:
     minutes: float
     settings: type[Settings]
     prepare: Callable[[Any], Job]
-    says: str = "{val_accuracy:.2%} of the held-out samples are right"
+    says: str = "{val_accuracy:.2%} of the {part} samples are right"
+    part: str = "test"
     score: str = "val_accuracy"
     lower_is_better: bool = False
     pictures: tuple[str, ...] = ("mistakes.png",)
@@ -88,9 +99,13 @@ class Recipe:
         return (MODEL, CURVES, *self.pictures)
 
     def result(self, history: History) -> float:
-        """The score of a run: its column's best value over the epochs."""
-        values = [row[self.score] for row in history if math.isfinite(row[self.score])]
-        return (min if self.lower_is_better else max)(values, default=math.nan)
+        """The score of a run: that of the weights it ends with; NaN before the first epoch."""
+        return float(history.rows[-1][self.score]) if history.rows else math.nan
+
+    def said(self, settings: Settings, history: History) -> str:
+        """What a run has reached, in words."""
+        part = "validation" if settings.validation else self.part
+        return self.says.format(part=part, **history.rows[-1])
 
 
 def train_recipe(
@@ -125,6 +140,19 @@ def start(recipe: Recipe, settings: Settings) -> Job:
         bl.set_num_threads(settings.threads)
     bl.manual_seed(settings.seed)
     return recipe.prepare(settings)
+
+
+def parts(
+    settings: Settings, read: Callable[[Any, bool], Any], shuffle: bool = True
+) -> tuple[Any, Any]:
+    """What a recipe learns from and what it is scored on, by its own `read(settings, train)`.
+
+    With `validation` the test part is not even read; `shuffle` as in `validation_split`.
+    """
+    training = read(settings, True)
+    if settings.validation:
+        return validation_split(training, settings.validation, shuffle)
+    return training, read(settings, False)
 
 
 def one_cycle(settings: Settings, optimizer: Any, batches: Any, **options: Any) -> Any:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import math
 import signal
-from dataclasses import fields
+import sys
+from collections import Counter
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +23,9 @@ from backlit.data.skeleton import BONES
 from backlit.errors import ArgumentError, TrainingInterrupted
 from backlit.train import recipes
 from backlit.train.progress import Progress
-from backlit.train.recipe import Recipe, start, train_recipe
+from backlit.train.recipe import Recipe, Settings, parts, start, train_recipe
 from backlit.train.recipes import characters, pen_digits, skeleton
-from backlit.train.run_folders import settings_from_text
+from backlit.train.run_folders import read_settings, settings_from_text
 
 # What makes a smoke test shorter, where there is something.
 LESS = {"characters": ["--depth", "1", "--width", "32", "--written", "20"]}
@@ -55,7 +58,7 @@ def test_a_smoke_run_leaves_its_files_and_resumes(name: str, tmp_path: Path) -> 
     assert {file.name for file in folder.iterdir()} == kept | set(recipe.files())
     (row,) = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert math.isfinite(row["train_loss"]) and math.isfinite(row[recipe.score])
-    assert recipe.says.format(**row) in output
+    assert recipe.says.format(part=recipe.part, **row) in output
     for file in recipe.files():
         if file.endswith(".png"):
             assert np.asarray(Image.open(folder / file).convert("L")).std() > 1
@@ -238,10 +241,61 @@ def test_shipped_samples_are_parts_of_the_real_rows() -> None:
     assert counts == [[40] * 10, [10] * 10]
 
 
-def test_a_recipe_counts_its_best_epoch() -> None:
-    kept = bl.train.History([{"epoch": 1, "val_loss": 0.3}, {"epoch": 2, "val_loss": math.nan},
-                             {"epoch": 3, "val_loss": 0.5}])  # fmt: skip
-    lower = Recipe("x", "x", "x", "1", 1, object, object, score="val_loss", lower_is_better=True)
-    higher = Recipe("x", "x", "x", "1", 1, object, object, score="val_loss")
-    assert (lower.result(kept), higher.result(kept)) == (0.3, 0.5)
-    assert math.isnan(lower.result(bl.train.History()))
+def test_a_recipe_counts_what_a_run_ends_with() -> None:
+    kept = bl.train.History([{"epoch": 1, "val_loss": 0.3}, {"epoch": 2, "val_loss": 0.5}])
+    recipe = Recipe("x", "x", "x", "1", 1, Settings, object, score="val_loss",
+                    says="{val_loss} on the {part} part", part="held-out")  # fmt: skip
+    assert recipe.result(kept) == 0.5 and math.isnan(recipe.result(bl.train.History()))
+    assert recipe.said(Settings(), kept) == "0.5 on the held-out part"
+    assert recipe.said(Settings(validation=0.1), kept) == "0.5 on the validation part"
+
+
+def samples(loader: Any) -> Counter[bytes]:
+    """All inputs that a loader gives, as bytes."""
+    return Counter(row.numpy().tobytes() for inputs, *_ in loader for row in inputs)
+
+
+@pytest.mark.parametrize("name", recipes.NAMES)
+def test_a_validation_part_is_taken_from_the_training_part(name: str, monkeypatch) -> None:
+    read: list[bool] = []
+
+    def noted(settings, reader, shuffle=True):
+        def reads(settings, train):
+            read.append(train)
+            return reader(settings, train)
+
+        return parts(settings, reads, shuffle)
+
+    recipe, settings = smoke_settings(name, validation="0.3")
+    module = sys.modules[recipe.prepare.__module__]
+    monkeypatch.setattr(module, "parts", noted)
+    job = start(recipe, settings)
+    assert read == [True]  # the test part was not touched
+    held_out = samples(job.val_data)
+    read.clear()
+    whole = start(recipe, replace(settings, validation=0.0))
+    assert read == [True, False]
+    size = len(job.train_data.dataset) + held_out.total()
+    assert size == len(whole.train_data.dataset)
+    assert not held_out & samples(whole.val_data)
+    assert 0.2 < held_out.total() / size < 0.4
+    again = start(recipe, replace(settings, seed=5))
+    if name not in ("adding", "skeleton"):  # whose smoke data are drawn from the seed
+        assert samples(again.val_data) == held_out
+
+
+@pytest.mark.parametrize("share", ["1", "1.5", "nan", "-0.1", "half"])
+def test_a_validation_share_that_is_none_is_refused(share: str, tmp_path: Path) -> None:
+    code, output = backlit("train", "digits", "--validation", share, "--runs", tmp_path / "runs")
+    assert code == 2 and "--validation" in output and not (tmp_path / "runs").exists()
+
+
+def test_a_run_with_a_validation_part_says_so(tmp_path: Path) -> None:
+    words = ["train", "pen-digits", "--smoke", "--validation", "0.2", "--runs", tmp_path]
+    code, output = backlit(*words)
+    assert code == 0 and "of the validation digits are right" in output
+    config = json.loads((tmp_path / "pen-digits" / "config.json").read_text())
+    assert config["validation"] == 0.2
+    del config["validation"]  # as runs of earlier versions are
+    (tmp_path / "pen-digits" / "config.json").write_text(json.dumps(config))
+    assert read_settings(tmp_path / "pen-digits", {})[1].validation == 0.0

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from PIL import Image
@@ -24,10 +24,11 @@ from backlit.errors import (
 )
 from backlit.nn import functional as F
 from backlit.train import recipes
-from backlit.train.recipe import Job, Recipe, Settings
+from backlit.train.recipe import Job, Recipe, Settings, fit_job, parts
 from backlit.train.sweep import Plan, SeedRun, Trial, records, run_sweep
 from backlit.train.sweep.command import open_sweep
-from backlit.train.sweep.report import best_command, ranked, write_report
+from backlit.train.sweep.report import best_command, chosen_on, ranked, show_report, write_report
+from backlit.train.sweep.run import score_best
 from backlit.train.sweep.search import Proposal
 from backlit.train.sweep.space import Choices, Range, read_space
 
@@ -41,16 +42,24 @@ class LineSettings(Settings):
     bias: bool = True
     kind: str = "plain"
     fails: int = 0
+    jumps: bool = False
 
 
 def prepare(settings):
     if settings.fails:
         raise DataError("line: the data is not there")
-    x = bl.linspace(-1, 1, 8)[:, None]
+    training, held_out = parts(settings, points)
     model = nn.Linear(1, 1, bias=settings.bias)
     optimizer = bl.optim.SGD(model.parameters(), lr=settings.lr)
-    data = [(x, 3 * x + 1)]
-    return Job(model=model, train_data=data, val_data=data, loss=F.mse_loss, optimizer=optimizer)
+    batches = [[training.tensors], [held_out.tensors]]
+    return Job(model, *batches, loss=F.mse_loss, optimizer=optimizer)
+
+
+def points(settings, train):
+    """Eight points of a line to learn from, four of a higher one for the test."""
+    x = bl.linspace(-1, 1, 8 if train else 4)[:, None]
+    y = 3 * x + (1 if train else 2)
+    return bl.data.TensorDataset(x, y * math.inf if settings.jumps else y)
 
 
 LINE = Recipe(
@@ -109,6 +118,7 @@ def test_ranges_and_choices_are_read_by_the_type_of_the_setting():
         (["kind=a..b"], "kind has no range"),
         (["width=1,2"], "line has no setting --width"),
         (["seed=1,2"], "seed can't be tried"),
+        (["validation=0.1,0.2"], "validation can't be tried"),
         (["lr=1,2", "lr=3,4"], "lr is given twice"),
         (["epochs=1,2"], "epochs is given twice"),  # fixed below
     ],
@@ -141,11 +151,11 @@ def test_every_trial_has_a_training_for_each_seed_with_its_values(tmp_path):
     assert all(t.state == "finished" and [r.seed for r in t.runs] == [4, 7] for t in sweep.trials)
     first = sweep.trials[0]
     bl.manual_seed(7)
-    job = prepare(LineSettings(lr=first.params["lr"]))
+    job = prepare(LineSettings(lr=first.params["lr"], validation=0.1))
     history = bl.train.fit(job.model, job.train_data, loss=job.loss, optimizer=job.optimizer,
                            val_data=job.val_data, epochs=3, progress=False)  # fmt: skip
     assert first.runs[1].scores == history["val_loss"]
-    assert first.runs[1].score == min(history["val_loss"])
+    assert first.runs[1].score == history["val_loss"][-1]
     assert len({t.params["lr"] for t in sweep.trials}) == 3
     assert all(0.01 <= t.params["lr"] <= 1.0 for t in sweep.trials)
 
@@ -230,9 +240,74 @@ def test_the_minutes_end_a_sweep_and_more_budget_goes_on(tmp_path):
         open_sweep(None, {"lr": "1"}, sweeps=tmp_path, resume=True)
 
 
-@pytest.mark.parametrize("file", ["sweep.json", "trials.jsonl"])
+def read_parts(monkeypatch):
+    """Which parts of the line's points are read from now on."""
+    read, own = [], points
+    monkeypatch.setitem(
+        globals(), "points", lambda settings, train: read.append(train) or own(settings, train)
+    )
+    return read
+
+
+def test_settings_are_chosen_without_the_test_part(tmp_path, monkeypatch):
+    read = read_parts(monkeypatch)
+    sweep = run_sweep(line_sweep(tmp_path, budget=2, seeds=(0, 1)), say=quiet)
+    assert read == [True] * 4 and sweep.plan.settings.validation == 0.1
+    assert chosen_on(sweep) == "chosen on 10 % of the training part; the test part was not used"
+    own = records.new_sweep(tmp_path, "own", Plan(LINE, {"validation": "0.25"}, ["lr=0.1,0.2"]))
+    assert "chosen on 25 % of" in chosen_on(records.read_sweep(own.folder))
+    plan = Plan(LINE, {"validation": "0"}, ["lr=0.1,0.2"], budget=1, seeds=(0,))
+    run_sweep(records.new_sweep(tmp_path, "test", plan), say=quiet)
+    assert read[4:] == [True, False]
+    sweep = records.new_sweep(tmp_path, "old", plan)
+    config = json.loads((sweep.folder / "sweep.json").read_text())
+    del config["given"]["validation"]  # as sweeps of earlier versions are
+    (sweep.folder / "sweep.json").write_text(json.dumps(config))
+    assert "chosen on the test part" in chosen_on(records.read_sweep(sweep.folder))
+
+
+def test_the_best_is_scored_on_the_test_part_once(tmp_path, monkeypatch, capsys):
+    sweep = line_sweep(tmp_path, ["lr=0.2,0.00001"], budget=4, seeds=(0, 1))
+    assert score_best(sweep, say=quiet) is None  # nothing is finished yet
+    run_sweep(sweep, say=quiet)
+    read = read_parts(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        score_best(sweep, say=Interrupts(1))
+    sweep = records.read_sweep(sweep.folder)
+    assert len(sweep.test.runs) == 1
+    found = score_best(sweep, say=quiet)
+    assert read == [True, False] * 2 and found.number == sweep.best().number
+    for run in found.runs:
+        bl.manual_seed(run.seed)
+        job = prepare(LineSettings(lr=0.2))
+        assert fit_job(job, epochs=3, progress=False)["val_loss"] == run.scores
+    read.clear()
+    sweep.trials.append(Trial(5, {"lr": 0.3}, "finished", [SeedRun(0, 0.0, [0.0], 0.1)]))
+    assert score_best(sweep, say=quiet) is found and not read  # a second look would choose by it
+    again = records.read_sweep(sweep.folder).test
+    assert (again.number, again.params, again.runs) == (found.number, found.params, found.runs)
+    show_report(sweep)
+    text = " ".join(capsys.readouterr().out.split())
+    assert f"trial {found.number} on the test part, after the whole training part" in text
+    assert f"val_loss {found.score:.4f} ({found.runs[0].score:.4f}, " in text
+    assert "was not used" not in text
+
+
+def test_a_score_that_is_no_number_counts_as_diverged(tmp_path, monkeypatch):
+    plan = Plan(LINE, {"validation": "0"}, ["jumps=false,true"], budget=6, seeds=(0,))
+    own = points
+    monkeypatch.setitem(
+        globals(), "points", lambda s, train: own(replace(s, jumps=s.jumps and not train), train)
+    )
+    sweep = run_sweep(records.new_sweep(tmp_path, "jumps", plan), say=quiet)
+    states = {(trial.params["jumps"], trial.state) for trial in sweep.trials}
+    assert states == {(False, "finished"), (True, "diverged")}
+
+
+@pytest.mark.parametrize("file", ["sweep.json", "trials.jsonl", "test.json"])
 def test_damaged_records_are_named(tmp_path, file):
     sweep = run_sweep(line_sweep(tmp_path, budget=1), say=quiet)
+    score_best(sweep, say=quiet)
     (sweep.folder / file).write_text('{"number": 1')
     with pytest.raises(DataError, match=f"{file} is damaged"):
         records.read_sweep(sweep.folder)
@@ -307,8 +382,15 @@ def test_the_command_sweeps_and_resumes(tmp_path):
     assert {file.name for file in (tmp_path / "digits").iterdir()} == files
     code, output = command("--resume", "--budget", 2, "--minutes", 1e-6, "--sweeps", tmp_path)
     assert code == 0 and f"go on with: backlit sweep --resume digits --sweeps {tmp_path}" in output
-    code, output = command("--resume", "--budget", 2, "--sweeps", tmp_path)
+    assert "chosen on 10 % of the training part; the held-out part was not used" in output
+    code, output = command("--resume", "--budget", 2, "--test", "--sweeps", tmp_path)
     assert code == 0 and "2 finished" in output
+    assert f"trial {scored_trial(tmp_path)} on the held-out part, after the whole" in output
+
+
+def scored_trial(sweeps):
+    """The number of the trial that was scored on the test part."""
+    return json.loads((sweeps / "digits" / "test.json").read_text())["number"]
 
 
 @pytest.mark.parametrize(
@@ -318,6 +400,8 @@ def test_the_command_sweeps_and_resumes(tmp_path):
         (["digits", "--over", "width=1,2"], 2),
         (["nothing", "--over", "lr=1,2"], 2),
         (["digits", "--over", "lr=1,2", "--seeds", "a"], 2),
+        (["digits", "--over", "lr=1,2", "--validation", "1"], 2),
+        (["digits", "--over", "lr=1,2", "--validation", "0", "--test"], 2),
         (["--resume"], 1),
     ],
 )

@@ -15,7 +15,7 @@ import backlit as bl
 from backlit.data import AddingProblem, DataLoader
 from backlit.models import RowClassifier
 from backlit.nn.functional import mse_loss
-from backlit.train.recipe import Job, Recipe, Settings
+from backlit.train.recipe import Job, Recipe, Settings, parts
 from backlit.train.sequence_pictures import plot_by_step
 
 
@@ -40,18 +40,23 @@ def gradient_by_step(model: Any, sequences: Any) -> list[float]:
     return found
 
 
+def problem(settings: AddingSettings, train: bool) -> AddingProblem:
+    """Sequences from the seed: `count` to learn from, or 1,000 others; few for a smoke test."""
+    count, length = settings.count if train else 1000, settings.length
+    if settings.smoke:
+        count, length = min(count, 1000 if train else 200), min(length, 20)
+    return AddingProblem(count, length)
+
+
 def prepare(settings: AddingSettings) -> Job:
     """Mean squared error on sequences that are the same in each pass."""
-    length, count = settings.length, settings.count
-    if settings.smoke:
-        length, count = min(length, 20), min(count, 1000)
-    batches: Any = DataLoader(AddingProblem(count, length), settings.batch_size, shuffle=True)
-    held_out = AddingProblem(1000 if not settings.smoke else 200, length)
+    training, held_out = parts(settings, problem)
+    batches: Any = DataLoader(training, settings.batch_size, shuffle=True)
     model = RowClassifier(settings.model, features=2, hidden=settings.hidden, classes=1)
     untrained = copy.deepcopy(model)
 
     def picture(path: Any) -> None:
-        sequences = held_out.sequences[:200]
+        sequences = held_out.tensors[0][:200]
         curves = {
             f"{settings.model}, trained": gradient_by_step(model, sequences),
             f"{settings.model}, before": gradient_by_step(untrained, sequences),
@@ -77,7 +82,8 @@ RECIPE = Recipe(
     minutes=0.4,
     settings=AddingSettings,
     prepare=prepare,
-    says="mean squared error {val_loss:.4f} (0.1667 is guessing)",
+    says="mean squared error {val_loss:.4f} on the {part} sequences (0.1667 is guessing)",
+    part="held-out",
     score="val_loss",
     lower_is_better=True,
     pictures=("gradient_by_step.png",),

@@ -14,7 +14,7 @@ from backlit.data import DataLoader, TensorDataset
 from backlit.models import ConvAutoencoder
 from backlit.nn.functional import mse_loss
 from backlit.train.pictures import plot_reconstructions
-from backlit.train.recipe import Job, Recipe, Settings, one_cycle
+from backlit.train.recipe import Job, Recipe, Settings, one_cycle, parts
 
 
 @dataclass
@@ -28,11 +28,19 @@ class AutoencoderSettings(Settings):
     width: int = 16  # maps of the first convolution
 
 
+def pairs(settings: AutoencoderSettings, train: bool) -> TensorDataset:
+    """One part of the images, twice each; few for a smoke test."""
+    images = bl.data.digits("train" if train else "val", settings.data).images
+    if settings.smoke:
+        images = images[: 600 if train else 200]
+    return TensorDataset(images, images)
+
+
 def prepare(settings: AutoencoderSettings) -> Job:
     """The images are what goes in and what should come out; their labels are not read."""
-    batches = [_pairs(settings, "train", 600), _pairs(settings, "val", 200)]
-    train_batches: Any = DataLoader(batches[0], settings.batch_size, shuffle=True)
-    val_batches: Any = DataLoader(batches[1], 500)
+    training, held_out = parts(settings, pairs)
+    train_batches: Any = DataLoader(training, settings.batch_size, shuffle=True)
+    val_batches: Any = DataLoader(held_out, 500)
     model = ConvAutoencoder(width=settings.width, code=settings.code)
     optimizer = bl.optim.Adam(model.parameters(), lr=settings.lr)
     return Job(
@@ -49,12 +57,6 @@ def prepare(settings: AutoencoderSettings) -> Job:
     )
 
 
-def _pairs(settings: AutoencoderSettings, split: str, few: int) -> TensorDataset:
-    digits = bl.data.digits(split, settings.data)
-    images = digits.images[:few] if settings.smoke else digits.images
-    return TensorDataset(images, images)
-
-
 RECIPE = Recipe(
     name="autoencoder",
     title="digits through a code of 32 numbers and back",
@@ -63,7 +65,8 @@ RECIPE = Recipe(
     minutes=0.5,
     settings=AutoencoderSettings,
     prepare=prepare,
-    says="mean squared difference {val_loss:.4f} on the held-out digits",
+    says="mean squared difference {val_loss:.4f} on the {part} digits",
+    part="held-out",
     score="val_loss",
     lower_is_better=True,
     pictures=("reconstructions.png",),

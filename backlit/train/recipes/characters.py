@@ -18,7 +18,7 @@ from backlit.files import atomic_write, saving
 from backlit.models import GPT
 from backlit.nn.functional import cross_entropy
 from backlit.train.callbacks import Callback
-from backlit.train.recipe import Job, Recipe, Settings, one_cycle
+from backlit.train.recipe import Job, Recipe, Settings, one_cycle, parts
 
 ADDRESS = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e"
@@ -72,9 +72,12 @@ def prepare(settings: CharactersSettings) -> Job:
     letters = Characters(text)
     tokens = letters.encode(text)
     cut = int(0.9 * len(tokens))
-    windows = TextWindows(tokens[:cut], settings.context)
-    held_out = TextWindows(tokens[cut:], settings.context)
-    batches: Any = bl.data.DataLoader(windows, settings.batch_size, shuffle=True, drop_last=True)
+
+    def windows(settings: CharactersSettings, train: bool) -> TextWindows:
+        return TextWindows(tokens[:cut] if train else tokens[cut:], settings.context)
+
+    training, held_out = parts(settings, windows, shuffle=False)  # the text goes on at the cut
+    batches: Any = bl.data.DataLoader(training, settings.batch_size, shuffle=True, drop_last=True)
     size = (settings.context, settings.width, settings.depth, settings.heads)
     model = GPT(len(letters), *size, dropout=settings.dropout)
     optimizer = bl.optim.AdamW(
@@ -116,7 +119,8 @@ RECIPE = Recipe(
     minutes=10,
     settings=CharactersSettings,
     prepare=prepare,
-    says="perplexity {val_perplexity:.2f} on the held-out text",
+    says="perplexity {val_perplexity:.2f} on the {part} text",
+    part="held-out",
     score="val_perplexity",
     lower_is_better=True,
     pictures=("samples.txt",),

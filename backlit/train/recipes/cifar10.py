@@ -20,7 +20,7 @@ from backlit.data.places import data_place
 from backlit.errors import ArgumentError
 from backlit.models import DenseNet, resnet20
 from backlit.train.plots import plot_mistakes
-from backlit.train.recipe import Job, Recipe, Settings, classification
+from backlit.train.recipe import Job, Recipe, Settings, classification, parts
 
 ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 MEAN, STD = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
@@ -57,8 +57,8 @@ def images(settings: Cifar10Settings, train: bool) -> LabelledImages:
 
 def prepare(settings: Cifar10Settings) -> Job:
     """Random crops of the image padded by four, mirrored half of the time."""
-    views = bl.data.RandomViews(images(settings, train=True), shift=4)
-    held_out = images(settings, train=False)
+    training, held_out = parts(settings, images)
+    views = bl.data.RandomViews(training, shift=4)
     batches: Any = bl.data.DataLoader(views, settings.batch_size, shuffle=True, drop_last=True)
     val_batches: Any = bl.data.DataLoader(held_out, 500)
     model = network(settings.model)
@@ -106,5 +106,5 @@ RECIPE = Recipe(
     minutes=60,
     settings=Cifar10Settings,
     prepare=prepare,
-    says="{val_accuracy:.2%} of the test pictures are right",
+    says="{val_accuracy:.2%} of the {part} pictures are right",
 )

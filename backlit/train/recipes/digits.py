@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import backlit as bl
+from backlit.data import LabelledImages
 from backlit.models import LeNet
 from backlit.train.plots import plot_mistakes
-from backlit.train.recipe import Job, Recipe, Settings, classification
+from backlit.train.recipe import Job, Recipe, Settings, classification, parts
 
 VALIDATION_BATCH = 500
 
@@ -21,14 +23,17 @@ class DigitsSettings(Settings):
     lr: float = 0.004
 
 
+def images(settings: DigitsSettings, train: bool) -> LabelledImages:
+    """One of the two parts, shortened for a smoke test."""
+    found = bl.data.digits("train" if train else "val", settings.data)
+    return found.part(1000 if train else 500) if settings.smoke else found
+
+
 def prepare(settings: DigitsSettings) -> Job:
     """Adam on cross-entropy."""
-    training = bl.data.digits("train", settings.data)
-    held_out = bl.data.digits("val", settings.data)
-    if settings.smoke:
-        training, held_out = training.part(1000), held_out.part(500)
-    batches = bl.data.DataLoader(training, settings.batch_size, shuffle=True)
-    val_batches = bl.data.DataLoader(held_out, VALIDATION_BATCH)
+    training, held_out = parts(settings, images)
+    batches: Any = bl.data.DataLoader(training, settings.batch_size, shuffle=True)
+    val_batches: Any = bl.data.DataLoader(held_out, VALIDATION_BATCH)
     model = LeNet()
     optimizer = bl.optim.Adam(model.parameters(), lr=settings.lr)
     return classification(
@@ -49,5 +54,6 @@ RECIPE = Recipe(
     minutes=0.3,
     settings=DigitsSettings,
     prepare=prepare,
-    says="{val_accuracy:.2%} of the held-out digits are right",
+    says="{val_accuracy:.2%} of the {part} digits are right",
+    part="held-out",
 )

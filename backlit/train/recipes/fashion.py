@@ -14,7 +14,7 @@ from backlit.data import FashionMNIST
 from backlit.data.labelled import LabelledImages
 from backlit.data.places import data_place
 from backlit.train.plots import plot_mistakes
-from backlit.train.recipe import Job, Recipe, Settings, classification
+from backlit.train.recipe import Job, Recipe, Settings, classification, parts
 
 ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 
@@ -62,8 +62,8 @@ def images(settings: FashionSettings, train: bool) -> LabelledImages:
 
 def prepare(settings: FashionSettings) -> Job:
     """Moved and mirrored pictures to learn from, the test files as they are."""
-    views = bl.data.RandomViews(images(settings, train=True), shift=2)
-    held_out = images(settings, train=False)
+    training, held_out = parts(settings, images)
+    views = bl.data.RandomViews(training, shift=2)
     batches: Any = bl.data.DataLoader(views, settings.batch_size, shuffle=True)
     val_batches: Any = bl.data.DataLoader(held_out, 500)
     model = network(settings.width, settings.dropout)
@@ -86,5 +86,5 @@ RECIPE = Recipe(
     minutes=6,
     settings=FashionSettings,
     prepare=prepare,
-    says="{val_accuracy:.2%} of the test pictures are right",
+    says="{val_accuracy:.2%} of the {part} pictures are right",
 )

@@ -12,7 +12,7 @@ from typing import Any
 import backlit as bl
 from backlit.data import HandMovements, RandomTrajectories, Trajectories
 from backlit.data.places import data_place
-from backlit.train.recipe import Job, Recipe, Settings, classification
+from backlit.train.recipe import Job, Recipe, Settings, classification, parts
 from backlit.train.recipes.pen_digits import SAMPLE, network
 from backlit.train.sequence_pictures import plot_trajectories
 
@@ -40,8 +40,8 @@ def movements(settings: HandMovementsSettings, train: bool) -> Trajectories:
 
 def prepare(settings: HandMovementsSettings) -> Job:
     """Turned and stretched movements to learn from."""
-    views = RandomTrajectories(movements(settings, train=True), settings.turn, settings.stretch)
-    held_out = movements(settings, train=False)
+    training, held_out = parts(settings, movements)
+    views = RandomTrajectories(training, settings.turn, settings.stretch)
     batches: Any = bl.data.DataLoader(views, settings.batch_size, shuffle=True)
     val_batches: Any = bl.data.DataLoader(held_out, 120)
     model = network(settings.model, 2, settings.hidden, len(held_out.classes))
@@ -67,5 +67,6 @@ RECIPE = Recipe(
     minutes=0.2,
     settings=HandMovementsSettings,
     prepare=prepare,
-    says="{val_accuracy:.2%} of the held-out movements are right",
+    says="{val_accuracy:.2%} of the {part} movements are right",
+    part="held-out",
 )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import backlit as bl
+from backlit.data import LabelledImages
 from backlit.data.places import data_place
 from backlit.models import LeNet
 from backlit.train.plots import plot_mistakes
-from backlit.train.recipe import Job, Recipe, Settings, classification
+from backlit.train.recipe import Job, Recipe, Settings, classification, parts
 
 ADDRESS = "https://ossci-datasets.s3.amazonaws.com/mnist"
 
@@ -23,15 +25,20 @@ class MnistSettings(Settings):
     shift: int = 2  # pixels a digit is moved by at most
 
 
+def images(settings: Settings, train: bool) -> LabelledImages:
+    """One of the two parts; for a smoke test a few of the digits that are in the package."""
+    split = "train" if train else "val"
+    if settings.smoke:
+        return bl.data.digits(split).part(1000 if train else 500)
+    return bl.data.digits(split, data_place("mnist", settings.data, ADDRESS))
+
+
 def prepare(settings: MnistSettings) -> Job:
     """Moved digits to learn from, the test files as they are."""
-    place = None if settings.smoke else data_place("mnist", settings.data, ADDRESS)
-    training, held_out = bl.data.digits("train", place), bl.data.digits("val", place)
-    if settings.smoke:
-        training, held_out = training.part(1000), held_out.part(500)
+    training, held_out = parts(settings, images)
     views = bl.data.RandomViews(training, settings.shift, flip=False)
-    batches = bl.data.DataLoader(views, settings.batch_size, shuffle=True)
-    val_batches = bl.data.DataLoader(held_out, 1000)
+    batches: Any = bl.data.DataLoader(views, settings.batch_size, shuffle=True)
+    val_batches: Any = bl.data.DataLoader(held_out, 1000)
     model = LeNet()
     optimizer = bl.optim.Adam(model.parameters(), lr=settings.lr)
     return classification(
@@ -52,5 +59,5 @@ RECIPE = Recipe(
     minutes=3,
     settings=MnistSettings,
     prepare=prepare,
-    says="{val_accuracy:.2%} of the test digits are right",
+    says="{val_accuracy:.2%} of the {part} digits are right",
 )

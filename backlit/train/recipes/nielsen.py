@@ -11,11 +11,10 @@ from typing import Any
 
 import backlit as bl
 from backlit import nn
-from backlit.data.places import data_place
 from backlit.models import MLP
 from backlit.train.plots import plot_mistakes
-from backlit.train.recipe import Job, Recipe, Settings
-from backlit.train.recipes.mnist import ADDRESS
+from backlit.train.recipe import Job, Recipe, Settings, parts
+from backlit.train.recipes.mnist import images
 
 
 @dataclass
@@ -35,12 +34,9 @@ def quadratic_cost(output: Any, target: Any) -> Any:
 
 def prepare(settings: NielsenSettings) -> Job:
     """Flat images, stochastic gradient descent without momentum."""
-    place = None if settings.smoke else data_place("mnist", settings.data, ADDRESS)
-    training, held_out = bl.data.digits("train", place), bl.data.digits("val", place)
-    if settings.smoke:
-        training, held_out = training.part(1000), held_out.part(500)
-    batches = bl.data.DataLoader(training, settings.batch_size, shuffle=True)
-    val_batches = bl.data.DataLoader(held_out, 1000)
+    training, held_out = parts(settings, images)
+    batches: Any = bl.data.DataLoader(training, settings.batch_size, shuffle=True)
+    val_batches: Any = bl.data.DataLoader(held_out, 1000)
     network = MLP([784, settings.hidden, 10], nn.Sigmoid, last=nn.Sigmoid)
     for parameter in network.parameters():
         nn.init.normal_(parameter)
@@ -68,5 +64,5 @@ RECIPE = Recipe(
     minutes=1,
     settings=NielsenSettings,
     prepare=prepare,
-    says="{val_accuracy:.2%} of the test digits are right",
+    says="{val_accuracy:.2%} of the {part} digits are right",
 )

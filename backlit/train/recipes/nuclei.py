@@ -17,7 +17,7 @@ from backlit.data.places import data_place
 from backlit.models import UNet
 from backlit.nn.functional import binary_cross_entropy_with_logits
 from backlit.train.pictures import plot_masks
-from backlit.train.recipe import Job, Recipe, Settings, one_cycle
+from backlit.train.recipe import Job, Recipe, Settings, one_cycle, parts
 
 SOURCE = (
     "the 256 x 256 grey images of stage1_train of github.com/lopuhin/kaggle-dsbowl-2018-dataset-"
@@ -57,9 +57,10 @@ def images(settings: NucleiSettings, train: bool) -> MaskedImages:
 
 def prepare(settings: NucleiSettings) -> Job:
     """Random squares to learn from, whole images to be judged by."""
-    views = MaskedViews(images(settings, train=True), settings.crop)
+    training, held_out = parts(settings, images)
+    views = MaskedViews(training, settings.crop)
     batches: Any = bl.data.DataLoader(views, settings.batch_size, shuffle=True)
-    val_batches: Any = bl.data.DataLoader(images(settings, train=False), 4)
+    val_batches: Any = bl.data.DataLoader(held_out, 4)
     model = UNet(classes=1, width=settings.width, depth=settings.depth)
     optimizer = bl.optim.Adam(model.parameters(), lr=settings.lr)
     return Job(
@@ -83,7 +84,7 @@ RECIPE = Recipe(
     minutes=3,
     settings=NucleiSettings,
     prepare=prepare,
-    says="mean Dice {val_dice:.4f} on the test images",
+    says="mean Dice {val_dice:.4f} on the {part} images",
     score="val_dice",
     pictures=("masks.png",),
 )

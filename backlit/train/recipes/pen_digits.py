@@ -16,7 +16,7 @@ from backlit.data import PenDigits, RandomTrajectories, Trajectories
 from backlit.data.places import data_place
 from backlit.errors import ArgumentError
 from backlit.models import AttentionClassifier, SequenceClassifier
-from backlit.train.recipe import Job, Recipe, Settings, classification
+from backlit.train.recipe import Job, Recipe, Settings, classification, parts
 from backlit.train.sequence_pictures import plot_trajectories
 
 SOURCE = "pendigits.tra and pendigits.tes of archive.ics.uci.edu/dataset/81 (doi 10.24432/C5MG6K)"
@@ -54,8 +54,8 @@ def digits(settings: PenDigitsSettings, train: bool) -> Trajectories:
 
 def prepare(settings: PenDigitsSettings) -> Job:
     """Turned and stretched digits to learn from, the test rows as they are."""
-    views = RandomTrajectories(digits(settings, train=True), settings.turn, settings.stretch)
-    held_out = digits(settings, train=False)
+    training, held_out = parts(settings, digits)
+    views = RandomTrajectories(training, settings.turn, settings.stretch)
     batches: Any = bl.data.DataLoader(views, settings.batch_size, shuffle=True)
     val_batches: Any = bl.data.DataLoader(held_out, 500)
     model = network(settings.model, 2, settings.hidden, 10)
@@ -79,5 +79,5 @@ RECIPE = Recipe(
     minutes=0.2,
     settings=PenDigitsSettings,
     prepare=prepare,
-    says="{val_accuracy:.2%} of the test digits are right",
+    says="{val_accuracy:.2%} of the {part} digits are right",
 )

@@ -29,7 +29,7 @@ from backlit.nn import functional as F
 from backlit.train.callbacks import Callback
 from backlit.train.metrics import Accuracy
 from backlit.train.plots import plot_mistakes
-from backlit.train.recipe import Job, Recipe, Settings
+from backlit.train.recipe import Job, Recipe, Settings, parts
 
 UNKNOWN = -1
 LAST_SHARE = 0.8  # of the images without a label that the last round learns from
@@ -165,13 +165,16 @@ def with_labels(digits: LabelledImages, count: int) -> np.ndarray:
     return np.sort(np.concatenate(of_class))
 
 
+def images(settings: PseudoLabelSettings, train: bool) -> LabelledImages:
+    """One of the two parts, shortened for a smoke test."""
+    found = bl.data.digits("train" if train else "val", settings.data)
+    return found.part(1000 if train else 500) if settings.smoke else found
+
+
 def prepare(settings: PseudoLabelSettings) -> Job:
     """Batches of the images that have a name at the moment."""
-    training = bl.data.digits("train", settings.data)
-    held_out = bl.data.digits("val", settings.data)
-    steps = settings.steps
-    if settings.smoke:
-        training, held_out, steps = training.part(1000), held_out.part(500), 10
+    training, held_out = parts(settings, images)
+    steps = 10 if settings.smoke else settings.steps
     kept = with_labels(training, settings.labels)
     count = steps * settings.batch_size
     sampler = WeightedRandomSampler(np.ones(len(training)).tolist(), count)
@@ -210,6 +213,7 @@ RECIPE = Recipe(
     minutes=1,
     settings=PseudoLabelSettings,
     prepare=prepare,
-    says="{val_accuracy:.2%} of the held-out digits are right, "
+    says="{val_accuracy:.2%} of the {part} digits are right, "
     "{alone_accuracy:.2%} with the labels alone,",
+    part="held-out",
 )

@@ -20,7 +20,7 @@ from backlit.data.skeleton import BONES, JOINTS
 from backlit.models import C3D
 from backlit.nn import functional as F
 from backlit.tensor import Tensor
-from backlit.train.recipe import Job, Recipe, Settings, classification
+from backlit.train.recipe import Job, Recipe, Settings, classification, parts
 from backlit.train.recipes.pen_digits import network
 from backlit.train.sequence_pictures import plot_clips
 
@@ -108,8 +108,8 @@ def clips(settings: SkeletonSettings, train: bool) -> SkeletonClips:
 
 def prepare(settings: SkeletonSettings) -> Job:
     """Mirrored, turned, sized and shortened clips to learn from."""
-    views = RandomClips(clips(settings, train=True), least=0.6)
-    held_out = clips(settings, train=False)
+    training, held_out = parts(settings, clips)
+    views = RandomClips(training, least=0.6)
     batches: Any = bl.data.DataLoader(views, settings.batch_size, shuffle=True, drop_last=True)
     val_batches: Any = bl.data.DataLoader(held_out, len(held_out))
     joints, classes = held_out.poses.shape[2], len(held_out.classes)
@@ -154,5 +154,5 @@ RECIPE = Recipe(
     minutes=0.5,
     settings=SkeletonSettings,
     prepare=prepare,
-    says="{val_accuracy:.2%} of the test clips are right",
+    says="{val_accuracy:.2%} of the {part} clips are right",
 )

@@ -21,7 +21,7 @@ from backlit.train.sweep.records import (
     write_plan,
 )
 from backlit.train.sweep.report import show_report, write_report
-from backlit.train.sweep.run import run_sweep
+from backlit.train.sweep.run import run_sweep, score_best
 from backlit.train.sweep.search import optuna_package
 
 SEEDS, BUDGET, SWEEPS = "0,1,2", 20, Path("sweeps")
@@ -37,6 +37,7 @@ def open_sweep(
     name: str | None = None,
     sweeps: Path = SWEEPS,
     resume: bool = False,
+    test: bool = False,
 ) -> Sweep:
     """The sweep of a recipe that was asked for: a new folder, or an old one.
 
@@ -48,9 +49,9 @@ def open_sweep(
         if given or over or seeds is not None or name is not None:
             raise ArgumentError(
                 "sweep: a resumed sweep keeps its plan",
-                hint="only --budget and --minutes go with --resume",
+                hint="only --budget, --minutes and --test go with --resume",
             )
-        return _resumed(find_sweep(sweeps, which), budget)
+        return _resumed(find_sweep(sweeps, which), budget, test)
     plan = Plan(
         find(which or "digits"),
         given,
@@ -58,14 +59,17 @@ def open_sweep(
         _read_seeds(SEEDS if seeds is None else seeds),
         BUDGET if budget is None else budget,
     )
+    _check_test(plan, test)
     return new_sweep(sweeps, name or plan.recipe.name, plan)
 
 
-def run_and_report(sweep: Sweep, *, minutes: float | None = None) -> None:
-    """Make the trials and show the report; where trials are left, say how to go on."""
+def run_and_report(sweep: Sweep, *, minutes: float | None = None, test: bool = False) -> None:
+    """Make the trials, test the best if asked to, and show the report; say how to go on."""
     print(f"sweep {sweep.folder}", flush=True)
     try:
-        run_sweep(sweep, minutes=minutes, say=lambda text: print(text, flush=True))
+        run_sweep(sweep, minutes=minutes, say=_say)
+        if test:
+            score_best(sweep, say=_say)
     except BaseException as failure:
         if not sweep.trials:
             shutil.rmtree(sweep.folder, ignore_errors=True)
@@ -83,9 +87,22 @@ def _report(sweep: Sweep) -> None:
         print(f"go on with: backlit sweep --resume {sweep.folder.name}{where}", file=sys.stderr)
 
 
-def _resumed(folder: Path, budget: int | None) -> Sweep:
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+def _check_test(plan: Plan, test: bool) -> None:
+    if test and not plan.settings.validation:
+        raise ArgumentError(
+            "sweep: --test: these settings are chosen on the test part",
+            hint="leave --validation 0 away, and a part of the training part chooses",
+        )
+
+
+def _resumed(folder: Path, budget: int | None, test: bool) -> Sweep:
     """The sweep of a folder, with a larger budget if one is given."""
     sweep = read_sweep(folder)
+    _check_test(sweep.plan, test)
     if budget is not None and budget != sweep.plan.budget:
         if budget < len(sweep.trials):
             raise ArgumentError(f"sweep: --budget {budget}: {len(sweep.trials)} trials are made")

@@ -1,7 +1,8 @@
-"""What a sweep was asked for and what it has tried, in memory and as two files of its folder.
+"""What a sweep was asked for and what it has tried, in memory and as files of its folder.
 
 sweep.json holds the Plan; trials.jsonl a line for each trial, replaced whole after every training,
-so that a kill loses at most the one under way. Knows nothing of how trials are chosen.
+so that a kill loses at most the one under way; test.json what the best settings reach on the test
+part. Knows nothing of how trials are chosen.
 """
 
 from __future__ import annotations
@@ -23,14 +24,18 @@ from backlit.train.recipes import find
 from backlit.train.run_folders import settings_from_text
 from backlit.train.sweep.space import Space, read_space
 
-PLAN, TRIALS = "sweep.json", "trials.jsonl"
+PLAN, TRIALS, TEST = "sweep.json", "trials.jsonl", "test.json"
+VALIDATION = "0.1"  # share of the training part that settings are chosen on
 FINISHED, PRUNED, DIVERGED, FAILED = "finished", "pruned", "diverged", "failed"
 UNDER_WAY = "under way"
 
 
 @dataclass
 class Plan:
-    """What is tried: settings that stay, settings that vary, seeds, number of trials."""
+    """What is tried: settings that stay, settings that vary, seeds, number of trials.
+
+    Settings are chosen on a validation part, unless the given `validation` is 0.
+    """
 
     recipe: Recipe
     given: Mapping[str, str]
@@ -46,13 +51,14 @@ class Plan:
             raise ArgumentError(f"sweep: --seeds {shown}: different numbers from 0, such as 0,1,2")
         if "seed" in self.given:
             raise ArgumentError("sweep: --seed is for one training", hint="--seeds 0,1,2")
+        self.given = {"validation": VALIDATION, **self.given}
         self.settings: Settings = settings_from_text(self.recipe, self.given)
         self.space: Space = read_space(self.recipe, self.over, self.given)
 
 
 @dataclass
 class SeedRun:
-    """One training of a trial: its score, after each epoch and at its best."""
+    """One training of a trial: its score, after each epoch and at the end."""
 
     seed: int
     score: float
@@ -82,11 +88,12 @@ class Trial:
 
 @dataclass
 class Sweep:
-    """A plan and the trials made so far, in a folder."""
+    """A plan and the trials made so far, in a folder; `test` is the best one on the test part."""
 
     folder: Path
     plan: Plan
     trials: list[Trial] = field(default_factory=list)
+    test: Trial | None = None
 
     def ended(self) -> list[Trial]:
         """Those that nothing is added to."""
@@ -99,10 +106,10 @@ class Sweep:
         return min(finished, key=lambda trial: sign * trial.score, default=None)
 
     def write(self) -> None:
-        """Replace trials.jsonl; CheckpointError where it can't be written."""
-        lines = "".join(json.dumps(_without_nan(asdict(trial))) + "\n" for trial in self.trials)
-        with saving(self.folder / TRIALS), atomic_write(self.folder / TRIALS) as file:
-            file.write(lines.encode())
+        """Replace trials.jsonl and test.json; CheckpointError where they can't be written."""
+        _write_trials(self.folder / TRIALS, self.trials)
+        if self.test is not None:
+            _write_trials(self.folder / TEST, [self.test])
 
 
 def new_sweep(sweeps: Path, name: str, plan: Plan) -> Sweep:
@@ -131,6 +138,12 @@ def write_plan(folder: Path, plan: Plan) -> None:
         file.write(json.dumps(config, indent=1).encode())
 
 
+def _write_trials(path: Path, trials: list[Trial]) -> None:
+    lines = "".join(json.dumps(_without_nan(asdict(trial))) + "\n" for trial in trials)
+    with saving(path), atomic_write(path) as file:
+        file.write(lines.encode())
+
+
 def find_sweep(sweeps: Path, name: str | None) -> Path:
     """The folder of a sweep by name, or the one that was worked on last."""
     folders = sorted(file.parent for file in sweeps.glob(f"*/{PLAN}"))
@@ -155,7 +168,8 @@ def read_sweep(folder: str | os.PathLike[str]) -> Sweep:
         config = json.loads(path.read_bytes())
         plan = Plan(
             find(config["recipe"]),
-            {str(name): str(text) for name, text in config["given"].items()},
+            # A sweep of older versions was scored on the test part.
+            {"validation": "0", **{str(name): str(text) for name, text in config["given"].items()}},
             tuple(config["over"]),
             tuple(config["seeds"]),
             config["budget"],
@@ -164,6 +178,9 @@ def read_sweep(folder: str | os.PathLike[str]) -> Sweep:
         path = folder / TRIALS
         if path.exists():
             sweep.trials = [_read_trial(line) for line in path.read_text().splitlines()]
+        path = folder / TEST
+        if path.exists():
+            sweep.test = _read_trial(path.read_text())
     except (ValueError, TypeError, KeyError, AttributeError, ArgumentError):
         raise DataError(f"{path} is damaged: not the record of a sweep") from None
     return sweep

@@ -43,17 +43,40 @@ def show_report(sweep: Sweep) -> None:
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     seconds = sum(trial.seconds for trial in sweep.trials)
     print(f"{counts or 'no trial was made'} in {clock(seconds)}; see {sweep.folder}")
+    print(chosen_on(sweep))
+    if sweep.test is not None and sweep.test.runs:
+        print(_tested(sweep, sweep.test))
     best = sweep.best()
     if best is not None:
         print(f"best {sweep.plan.recipe.score}: {best.score:.4f} with\n  {best_command(sweep)}")
 
 
+def chosen_on(sweep: Sweep) -> str:
+    """Which data the scores of the trials are of."""
+    recipe, share = sweep.plan.recipe, sweep.plan.settings.validation
+    if not share:
+        return f"chosen on the {recipe.part} part: its scores flatter the best trial"
+    text = f"chosen on {100 * share:g} % of the training part"
+    return text if sweep.test is not None else f"{text}; the {recipe.part} part was not used"
+
+
+def _tested(sweep: Sweep, test: Trial) -> str:
+    recipe = sweep.plan.recipe
+    scores = ", ".join(f"{run.score:.4f}" for run in test.runs)
+    return (
+        f"trial {test.number} on the {recipe.part} part, after the whole training part: "
+        f"{recipe.score} {test.score:.4f} ({scores})"
+    )
+
+
 def best_command(sweep: Sweep) -> str:
-    """The `backlit train` line with the best settings; empty where no trial is finished."""
+    """The `backlit train` line with the best settings and the whole training part; empty where no
+    trial is finished."""
     best = sweep.best()
     if best is None:
         return ""
     settings = {**sweep.plan.given, **best.params}
+    del settings["validation"]
     words = ["backlit", "train", sweep.plan.recipe.name]
     if settings.pop("smoke", "") == "true":
         words.append("--smoke")

@@ -1,7 +1,8 @@
 """The loop of a sweep: propose values, train with them for each seed, write down, until the end.
 
-Owns the budget and the time; a trial's first training may be pruned, the others are whole. What is
-proposed is search.py's, what is kept records.py's.
+Owns the budget and the time; a trial's first training may be pruned, the others are whole. At the
+end the best settings may be scored on the test part. What is proposed is search.py's, what is kept
+records.py's.
 """
 
 from __future__ import annotations
@@ -76,6 +77,30 @@ def run_sweep(sweep: Sweep, *, minutes: float | None = None, say: Say = print) -
     return sweep
 
 
+def score_best(sweep: Sweep, *, say: Say = print) -> Trial | None:
+    """Train the best settings on the whole training part for each seed, and score the test part.
+
+    Only once: what was begun is gone on with, what is finished stays, whatever trials came later.
+    None where no trial is finished.
+    """
+    if sweep.test is None:
+        best = sweep.best()
+        if best is None:
+            return None
+        sweep.test = Trial(best.number, best.params)
+    found = sweep.test
+    for seed in sweep.plan.seeds[len(found.runs) :] if found.state == UNDER_WAY else ():
+        watch = Watch(sweep.plan.recipe, None, math.inf)
+        failure = _train(sweep, found, seed, watch, validation=0.0)
+        if not failure and len(found.runs) == len(sweep.plan.seeds):
+            found.state = FINISHED
+        sweep.write()
+        say(_line(sweep, found, seed, failure, head=f"test of trial {found.number}"))
+        if failure:
+            break
+    return found
+
+
 def _next_trial(sweep: Sweep) -> tuple[Trial, Proposal | None]:
     """The trial that was left under way, or a new one, which is written down with its first run."""
     if sweep.trials and sweep.trials[-1].state == UNDER_WAY:
@@ -103,14 +128,17 @@ def _go_on(
             return
 
 
-def _train(sweep: Sweep, trial: Trial, seed: int, watch: Watch) -> str:
+def _train(sweep: Sweep, trial: Trial, seed: int, watch: Watch, **more: Any) -> str:
     """One training, added to the trial; what went wrong, if anything."""
     plan = sweep.plan
-    settings = replace(plan.settings, seed=seed, **trial.params)
+    settings = replace(plan.settings, seed=seed, **trial.params, **more)
     began = time.perf_counter()
     try:
         job = start(plan.recipe, settings)
         history = fit_job(job, epochs=settings.epochs, callbacks=[watch], progress=False)
+        score = plan.recipe.result(history)
+        if not math.isfinite(score):
+            raise DivergedError(f"{plan.recipe.score} is {score}")
     except DivergedError:
         trial.state = DIVERGED
         return DIVERGED
@@ -121,12 +149,13 @@ def _train(sweep: Sweep, trial: Trial, seed: int, watch: Watch) -> str:
         trial.state = FAILED
         return f"{FAILED}: {error.message}"
     seconds = round(time.perf_counter() - began, 3)
-    trial.runs.append(SeedRun(seed, plan.recipe.result(history), watch.scores, seconds))
+    trial.runs.append(SeedRun(seed, score, watch.scores, seconds))
     return ""
 
 
-def _line(sweep: Sweep, trial: Trial, seed: int, failure: str) -> str:
-    head = f"trial {trial.number}/{sweep.plan.budget}  {_values(trial)}  seed {seed}"
+def _line(sweep: Sweep, trial: Trial, seed: int, failure: str, head: str = "") -> str:
+    head = head or f"trial {trial.number}/{sweep.plan.budget}"
+    head = f"{head}  {_values(trial)}  seed {seed}"
     if failure:
         return f"{head}  {failure}"
     run = trial.runs[-1]

@@ -19,6 +19,7 @@ NOT_SWEPT = {
     "seed": "--seeds 0,1,2 names the seeds",
     "smoke": "--smoke makes the whole sweep a smoke test",
     "data": "a sweep compares settings on one data set",
+    "validation": "a sweep compares settings on one part of the data",
     "threads": "the number of threads changes no result",
 }
 
