@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ ROOMS = (
     "version", "serialization", "absent", "distributed", "multiprocessing", "hub", "fx", "nn",
     "jit", "optim", "distributions", "data", "expressions", "check", "views", "errata", "models",
     "utils", "onnx", "train", "estimators", "cli",
+)  # fmt: skip
+# The same within backends/cpu, from the text of a kernel to the operators that run by it.
+KERNEL_ROOMS = (
+    "native", "plans", "lanes", "philox", "loops", "indexing", "matmul", "recurrent", "attention",
+    "channels", "norm", "conv", "pool",
 )  # fmt: skip
 READERS = ("check", "models", "onnx", "train", "cli", "views", "studio", "estimators",
            "vision")  # fmt: skip
@@ -87,6 +93,31 @@ def test_imports_point_up(path: Path) -> None:
     assert room in ROOMS, f"{room} has no place in the house: add it to ROOMS and the design notes"
     below = {r for r in rooms_read(path) if ROOMS.index(r) > ROOMS.index(room)}
     assert not below, f"{path.relative_to(ROOT)} imports {below}, which stand below {room}"
+
+
+def kernel_rooms_read(path: Path) -> set[str]:
+    house = "backlit.backends.cpu."
+    return {n.split(".")[3] for n in imports(path, True) if n.startswith(house)} & set(KERNEL_ROOMS)
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if ROOT / "backends" / "cpu" in p.parents])
+def test_rooms_of_kernels_import_only_from_above(path: Path) -> None:
+    room = path.relative_to(ROOT / "backends" / "cpu").parts[0].removesuffix(".py")
+    if room == "__init__":
+        return
+    assert room in KERNEL_ROOMS, f"{room} has no place: add it to KERNEL_ROOMS and the design notes"
+    place = KERNEL_ROOMS.index(room)
+    below = {r for r in kernel_rooms_read(path) if KERNEL_ROOMS.index(r) > place}
+    assert not below, f"{path.relative_to(ROOT)} imports {below}, which stand below {room}"
+
+
+def test_every_lowering_of_the_table_is_there() -> None:
+    from backlit.backends import eager
+    from backlit.backends.cpu.plans import lower
+
+    entries = {*lower.LOWERINGS.values(), *lower.FUSED_HEADS.values(), lower.COPY}
+    for room, function in (*entries, lower.ELEMENTWISE, *eager.KERNELS.values()):
+        assert callable(getattr(import_module(f"backlit.backends.cpu.{room}"), function))
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if room_of(p) in CORE])

@@ -15,15 +15,15 @@ from backlit.config import flags
 from backlit.ops.op import REGISTRY, Elementwise
 
 KERNELS = {
-    "conv": ("conv", "conv"),
-    "conv_grad_input": ("conv", "conv_grad_input"),
-    "conv_grad_weight": ("conv", "conv_grad_weight"),
-    "max_pool": ("pool", "max_pool"),
-    "max_pool_grad": ("pool", "max_pool_grad"),
-    "avg_pool": ("pool", "avg_pool"),
-    "avg_pool_grad": ("pool", "avg_pool_grad"),
-    "batch_norm": ("norm", "batch_norm"),
-    "batch_norm_grad": ("norm", "batch_norm_grad"),
+    "conv": ("conv.eager", "conv"),
+    "conv_grad_input": ("conv.eager", "conv_grad_input"),
+    "conv_grad_weight": ("conv.eager", "conv_grad_weight"),
+    "max_pool": ("pool.eager", "max_pool"),
+    "max_pool_grad": ("pool.eager", "max_pool_grad"),
+    "avg_pool": ("pool.eager", "avg_pool"),
+    "avg_pool_grad": ("pool.eager", "avg_pool_grad"),
+    "batch_norm": ("norm.eager", "batch_norm"),
+    "batch_norm_grad": ("norm.eager", "batch_norm_grad"),
 }
 
 
@@ -58,8 +58,8 @@ def _formula_loader(op: Any) -> Callable[..., Any]:
         if not flags.kernels:
             op.kernel = None
             return op.forward(*arrays, **params)
-        op.kernel = staticmethod(_load("elementwise", "kernel_of")(op))
-        op.product = staticmethod(_load("elementwise", "product_of")(op))
+        op.kernel = staticmethod(_load("loops.elementwise", "kernel_of")(op))
+        op.product = staticmethod(_load("loops.elementwise", "product_of")(op))
         return op.kernel(*arrays, **params)
 
     return first
@@ -88,7 +88,7 @@ _configured: list[bool] = []
 def configure() -> None:
     """Tell the package that generates kernels what the flags say, once."""
     if not _configured:
-        from backlit.backends.cpu import features, store, threads
+        from backlit.backends.cpu.native import features, store, threads
 
         threads.set_num_threads(flags.threads)
         features.set_vector_width(flags.vector or None)
@@ -116,7 +116,7 @@ def set_num_threads(count: int) -> None:
         raise ArgumentError(f"set_num_threads: expected a whole number from 1, got {count!r}")
     flags.threads = count
     if _configured:
-        from backlit.backends.cpu import threads
+        from backlit.backends.cpu.native import threads
 
         threads.set_num_threads(count)
 

@@ -23,7 +23,7 @@ def build(
     program: Program, blocks: Mapping[int, np.ndarray], writes: Mapping[int, np.ndarray]
 ) -> Any:
     """The executable of a Program; state lies in `blocks` and is refilled through `writes`."""
-    from backlit.backends.cpu import executable
+    from backlit.backends.cpu.plans import executable
 
     configure()
     debug.watch_kernels()

@@ -69,7 +69,7 @@ class Checked:
 
     def _first(self, inputs: list[np.ndarray]) -> str | None:
         """The first value that differs even when every value is an output."""
-        from backlit.backends.cpu.executable import build
+        from backlit.backends.cpu.plans.executable import build
         from backlit.compiler.pipeline import optimize
 
         values = [v for i in self._program.instrs for v in i.outputs if v is not None]

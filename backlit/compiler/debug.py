@@ -36,13 +36,13 @@ def watch_passes() -> Callable[[str, Program], None] | None:
 
 def watch_kernels() -> None:
     """Let the compiler of kernels show what it compiles, or no longer."""
-    from backlit.backends.cpu import jit
+    from backlit.backends.cpu.native import jit
 
     jit.set_watch(_show_kernel if on(IR) else None)
 
 
 def _show_kernel(name: str, text: str, machine: Any) -> None:
-    from backlit.backends.cpu import jit
+    from backlit.backends.cpu.native import jit
 
     say(IR, f"LLVM IR of {name}", text)
     if on(ASSEMBLY):

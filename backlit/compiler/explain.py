@@ -112,7 +112,7 @@ def explain(
 
     `program` is what was captured and `passes` what each pass made of it.
     """
-    from backlit.backends.cpu import profile
+    from backlit.backends.cpu.plans import profile
 
     tasks = executable.tasks
     times = profile.seconds(executable) if measure else [0.0] * len(tasks)
@@ -170,7 +170,7 @@ def _callback_rows(tasks: Sequence[Any]) -> tuple[CallbackRow, ...]:
 
 
 def _why(task: Any) -> str:
-    from backlit.backends.cpu.lower import ELEMENTWISE, LOWERINGS
+    from backlit.backends.cpu.plans.lower import ELEMENTWISE, LOWERINGS
     from backlit.ops.op import REGISTRY, Elementwise
 
     op = REGISTRY.get(task.label)

@@ -2,7 +2,7 @@
 
 Owns the meaning of convolution and of its two gradients for one, two or three spatial
 dimensions, written for the reader: one product per kernel tap, NCHW memory throughout.
-Knows no Tensor and checks no input. The fast kernels are in `backlit/backends/cpu/conv.py`.
+Knows no Tensor and checks no input. The fast kernels are in `backlit/backends/cpu/conv/eager.py`.
 """
 
 from __future__ import annotations

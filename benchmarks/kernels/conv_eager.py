@@ -16,7 +16,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from backlit.backends.cpu import conv, norm, pool
+from backlit.backends.cpu.conv import eager as conv
+from backlit.backends.cpu.norm import eager as norm
+from backlit.backends.cpu.pool import eager as pool
 
 REPEATS = 7
 CALLS = 3

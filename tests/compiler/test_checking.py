@@ -46,7 +46,7 @@ def test_what_is_right_passes(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wrong_kernel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from backlit.backends.cpu import executable
+    from backlit.backends.cpu.plans import executable
 
     real = executable.build
 

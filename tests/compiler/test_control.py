@@ -6,7 +6,7 @@ import pytest
 import backlit as bl
 import backlit.nn.functional as F
 from backlit import nn
-from backlit.backends.cpu.executable import build
+from backlit.backends.cpu.plans.executable import build
 from backlit.compiler.pipeline import optimize
 from backlit.program import capture
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import backlit as bl
-from backlit.backends.cpu import executable, profile
+from backlit.backends.cpu.plans import executable, profile
 from backlit.compiler import debug, explain
 from backlit.nn import functional as F
 from backlit.ops.op import REGISTRY, Operator, Spec

@@ -120,7 +120,7 @@ def test_a_step_under_autocast_needs_no_python():
     optimized = reference.check(optimize(found.program))
     for a, b in zip(reference.run(optimized, found.arrays), found.result):
         np.testing.assert_allclose(a, b.array, rtol=2e-2, atol=1e-2)
-    from backlit.backends.cpu.executable import build
+    from backlit.backends.cpu.plans.executable import build
 
     executable = build(optimized, {}, {})
     assert not [t.label for t in executable.tasks if t.label in ("matmul", "linear", "cast")

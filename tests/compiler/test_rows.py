@@ -12,7 +12,8 @@ from rows import Row
 from samples import ROWS as ALL
 
 import backlit as bl
-from backlit.backends.cpu import executable, features
+from backlit.backends.cpu.native import features
+from backlit.backends.cpu.plans import executable
 from backlit.compiler.pipeline import optimize
 from backlit.errors import ProgramError
 from backlit.program import capture

@@ -10,7 +10,7 @@ import pytest
 
 import backlit as bl
 from backlit import models, nn
-from backlit.backends.cpu import features
+from backlit.backends.cpu.native import features
 from backlit.config import flags
 from backlit.nn import functional as F
 

@@ -12,7 +12,8 @@ import pytest
 from families import FAMILIES
 
 import backlit as bl
-from backlit.backends.cpu import features, schedule
+from backlit.backends.cpu.native import features
+from backlit.backends.cpu.plans import schedule
 from backlit.nn import functional as F
 
 STEPS = 4

@@ -72,7 +72,7 @@ def test_latex_and_expansion(operators):
 
 
 def test_a_kernel_comes_by_itself(operators):
-    from backlit.backends.cpu import elementwise
+    from backlit.backends.cpu.loops import elementwise
 
     swirl, _ = operators
     x = np.random.default_rng(0).standard_normal(50000).astype(np.float32)

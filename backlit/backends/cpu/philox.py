@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from backlit import random as rng
+from backlit.backends.cpu.lanes.formulas import Lane, memory_element, store_lane
+from backlit.backends.cpu.native import codegen, features, jit
+from backlit.backends.cpu.native.codegen import Kernel, vector
+from backlit.backends.cpu.native.codegen import Value as Word
+from backlit.backends.cpu.plans.plan import Place, Plan, Task
 from backlit.program.ir import Instr, Value
-
-from . import codegen, features, jit
-from .codegen import Kernel, vector
-from .codegen import Value as Word
-from .lanes import Lane, memory_element, store_lane
-from .plan import Place, Plan, Task
 
 FIELDS = ["y", "seed", "offset", "count", "threshold"]
 BLOCK = 16384  # elements that one chunk draws

@@ -1,7 +1,7 @@
 """The Programs within a Program's instructions, each through the whole pipeline.
 
 The body of a loop is optimized as any step is; what a loop's table around it may not assume is
-already in its inputs and outputs. Next: backends/cpu/lower_scan.py.
+already in its inputs and outputs. Next: backends/cpu/plans/control.py.
 """
 
 from __future__ import annotations

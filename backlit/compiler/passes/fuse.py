@@ -3,7 +3,7 @@
 Greedy, in program order: an instruction joins the groups that make its operands where one loop
 nest can compute the whole (`loops_space.roles`) and no path leads out of the group and back in.
 Views that only rename axes are repeated inside. A product heads a group of elementwise
-instructions on its result. Next: backends/cpu/loops.py.
+instructions on its result. Next: backends/cpu/loops/lowering.py.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from backlit.backends.cpu import matmul
-from backlit.backends.cpu.lane_body import SAME, is_lanewise
-from backlit.backends.cpu.loops_nest import cost_of
-from backlit.backends.cpu.loops_space import REDUCTIONS, Roles, is_loop, roles, space_of
+from backlit.backends.cpu.lanes.body import SAME, is_lanewise
+from backlit.backends.cpu.loops.nest import cost_of
+from backlit.backends.cpu.loops.space import REDUCTIONS, Roles, is_loop, roles, space_of
+from backlit.backends.cpu.matmul import lowering as matmul
 from backlit.ops.op import REGISTRY
 from backlit.program.ir import Instr, Program, Value
 

@@ -3,7 +3,7 @@
 A group has one `batch_norm` or `batch_norm_grad`, perhaps the convolution that feeds it, and
 elementwise instructions of the same shape before and after. Its passes over memory are then
 shared: the convolution's epilogue takes the channel sums, the pass that normalizes goes on to the
-activation. Groups stand where the normalization stood. Lowered in `lower_norm.py`.
+activation. Groups stand where the normalization stood. Lowered in `backends/cpu/conv/normed.py`.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from backlit.backends.cpu.loops_nest import HEAVY
+from backlit.backends.cpu.loops.nest import HEAVY
 from backlit.ops.op import REGISTRY
 from backlit.program.ir import Instr, Operand, Program, Value
 from backlit.program.text import literal

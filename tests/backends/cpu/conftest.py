@@ -6,7 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from backlit.backends.cpu import conv, features, layout, norm, pool, schedule, threads
+from backlit.backends.cpu.channels import layout
+from backlit.backends.cpu.conv import eager as conv
+from backlit.backends.cpu.native import features, threads
+from backlit.backends.cpu.norm import eager as norm
+from backlit.backends.cpu.plans import schedule
+from backlit.backends.cpu.pool import eager as pool
 
 
 @pytest.fixture(params=[16, 8, 4, 1], ids=lambda w: f"width{w}")

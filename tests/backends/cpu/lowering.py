@@ -8,7 +8,7 @@ import numpy as np
 
 import backlit as bl
 from backlit.backends import reference
-from backlit.backends.cpu import executable
+from backlit.backends.cpu.plans import executable
 from backlit.program import capture
 from backlit.program.ir import Program
 

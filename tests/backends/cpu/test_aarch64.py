@@ -10,7 +10,8 @@ import pytest
 
 import backlit as bl
 from backlit import models, nn
-from backlit.backends.cpu import executable, features, jit
+from backlit.backends.cpu.native import features, jit
+from backlit.backends.cpu.plans import executable
 from backlit.compiler.pipeline import optimize
 from backlit.nn import functional as F
 from backlit.ops.op import REGISTRY, Elementwise

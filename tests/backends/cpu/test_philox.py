@@ -8,7 +8,8 @@ import pytest
 import backlit as bl
 from backlit import dtypes as dt
 from backlit.backends import reference
-from backlit.backends.cpu import executable, philox
+from backlit.backends.cpu import philox
+from backlit.backends.cpu.plans import executable
 from backlit.compiler.pipeline import optimize
 from backlit.nn import functional as F
 from backlit.program import capture

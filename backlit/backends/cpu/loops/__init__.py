@@ -1,0 +1,1 @@
+"""Loop nests from formulas: elementwise operators, reductions, scans, fused bodies, copies."""

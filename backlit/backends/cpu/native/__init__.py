@@ -1,0 +1,1 @@
+"""From IR text to code that a team of threads runs: builder, compiler, store, team."""

@@ -1,0 +1,1 @@
+"""From a Program to a step that runs: places, tasks, memory, turns, the table that is walked."""

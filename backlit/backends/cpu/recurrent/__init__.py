@@ -1,0 +1,1 @@
+"""Recurrent layers: products around a walk through time."""
