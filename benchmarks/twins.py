@@ -93,7 +93,7 @@ def as_torch(tensor: Any) -> torch.Tensor:
 def twin_of(name: str, settings: Any, job: Any) -> Twin:
     """The twin of a recipe's Job, from the same weights."""
     build, loss = TWINS[name]
-    model = build(settings)
+    model = build(settings).to(memory_format=torch.channels_last)  # where it is faster
     model.load_state_dict({key: as_torch(value) for key, value in job.model.state_dict().items()})
     group = job.optimizer.param_groups[0]
     kind = getattr(torch.optim, type(job.optimizer).__name__)
