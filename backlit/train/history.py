@@ -55,6 +55,19 @@ class History:
     def __repr__(self) -> str:
         return f"History({len(self)} epochs, stopped={self.stopped!r})"
 
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        keys = dict.fromkeys(key for row in self for key in row)
+        columns = [key for key in keys if any(row.get(key) is not None for row in self)]
+        lines = [[_shown(row.get(key)) for key in columns] for row in self]
+        style = ' style="text-align:right;padding:.15em .6em"'
+        table = "".join(
+            "<tr>" + "".join(f"<{tag}{style}>{escape(cell)}</{tag}>" for cell in line) + "</tr>"
+            for tag, line in [("th", columns), *(("td", line) for line in lines)]
+        )
+        return f"<table>{table}</table><p>{escape(self.stopped)}</p>"
+
     def best(self, key: str = "val_loss", mode: str = "min") -> dict[str, Any]:
         """The row with the lowest (`mode="max"`: highest) value, the earliest of equals."""
         sign = 1 if mode == "min" else -1
@@ -84,6 +97,11 @@ class History:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _shown(value: Any) -> str:
+    """A value in a cell: numbers as short as they can be told apart."""
+    return f"{value:.5g}" if isinstance(value, float) else "" if value is None else str(value)
 
 
 def _plain(value: Any) -> Any:

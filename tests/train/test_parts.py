@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 
 import numpy as np
 import pytest
@@ -132,6 +133,19 @@ def test_history_writes_json_that_every_reader_takes(tmp_path):
         History.read(tmp_path / "bad")
     with pytest.raises(CheckpointError, match="can't be written"):
         history.write(tmp_path / "none" / "m.jsonl")
+
+
+def test_a_history_is_a_table_in_a_notebook():
+    history = History([{"epoch": 1, "train_loss": 0.712345678, "note": "<b>"}])
+    history.append({"epoch": 2, "train_loss": float("nan")})
+    history.stopped = "2 epochs done"
+    page = history._repr_html_()
+    assert re.sub(r"</?t[hdr][^>]*>|</?table>", " ", page).split() == [
+        "epoch", "train_loss", "note", "1", "0.71235", "&lt;b&gt;", "2", "nan",
+        "<p>2", "epochs", "done</p>",
+    ]  # fmt: skip
+    assert (page.count("<tr>"), page.count("<th"), page.count("<td")) == (3, 3, 6)
+    assert "<td" not in History()._repr_html_()
 
 
 def test_history_columns_and_best():
