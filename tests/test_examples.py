@@ -18,6 +18,7 @@ PICTURES = {
     "adding.py": ["adding.png", "gradient_by_step.png"],
     "clipping.py": ["clipping.png"],
     "depth.py": ["depth.png"],
+    "exploding.py": ["exploding.png"],
     "few_labels.py": ["autoencoder.png"],
     "initialization.py": ["initialization.png"],
     "localization.py": ["localization.png"],
@@ -25,6 +26,7 @@ PICTURES = {
     "parameters.py": ["parameters.png"],
     "taxonomy.py": ["clip.png", "taxonomy.png"],
     "trajectories.py": ["trajectories.png"],
+    "vanishing.py": [f"{kind}_{depth}.png" for kind in ("plain", "residual") for depth in (10, 20)],
 }
 SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py") if path.name not in PICTURES)
 
@@ -125,8 +127,8 @@ def test_saturated_neurons_learn_late(printed: dict[str, str], tmp_path: Path) -
     assert sorted(p.name for p in tmp_path.iterdir()) == pictures
 
 
-def test_deep_sigmoids_fade_and_skips_carry(printed: dict[str, str]) -> None:
-    text = output_of("vanishing.py", printed)
+def test_deep_sigmoids_fade_and_skips_carry(experiment) -> None:
+    text = experiment("vanishing.py")
     pairs = re.findall(r"bound \S+ = (\S+), chain (\S+)", text)
     assert pairs == [("9.537e-07", "9.537e-07"), ("9.095e-13", "9.095e-13")]
     assert re.findall(r"(\d+) layers, (\w+): (\w+)", text) == [
@@ -138,8 +140,8 @@ def test_deep_sigmoids_fade_and_skips_carry(printed: dict[str, str]) -> None:
     assert numbers(r"residual layer: (\S+)", text)[0] < 1e-14
 
 
-def test_recurrences_grow_as_a_power(printed: dict[str, str]) -> None:
-    text = output_of("exploding.py", printed)
+def test_recurrences_grow_as_a_power(experiment) -> None:
+    text = experiment("exploding.py")
     rows = re.findall(r"(?m)^ +\S+ +\d+ +(\S+) +(\S+)$", text)
     assert len(rows) == 8 and all(a == b for a, b in rows)
     assert re.findall(r"rho (\S+): (\w+)", text) == [
@@ -148,8 +150,9 @@ def test_recurrences_grow_as_a_power(printed: dict[str, str]) -> None:
     assert numbers(r"becomes (\S+)", text) == [1.0]
 
 
-def test_the_demon_is_right_to_first_order(printed: dict[str, str]) -> None:
-    text = output_of("nudge.py", printed)
+def test_the_demon_is_right_to_first_order(tmp_path: Path) -> None:
+    text = output_of("nudge.py", {}, str(tmp_path))
+    assert "<svg" in (tmp_path / "nudge.html").read_text(encoding="utf-8")
     errors = numbers(r"(?m)^0\.\d+ .* (\S+)$", text)
     assert len(errors) == 9
     for big, middle, small in zip(errors[::3], errors[1::3], errors[2::3]):
@@ -200,13 +203,13 @@ def test_dense_networks_grow_with_the_image(experiment) -> None:
     assert rows["ResNet-20 and ResNet-18"] == ["272,474", "11,689,512"]
 
 
-def test_image_labels_are_enough_to_point_at_digits(experiment) -> None:
+def test_labels_of_windows_are_enough_to_point_at_cells(experiment) -> None:
     text = experiment("localization.py")
-    (after,), (before,) = (
-        numbers(r"at their digit: (\S+)%", text),
-        numbers(r"before .* (\S+)%", text),
-    )
-    assert before < 40 and after > 55
+    after, before = numbers(r"at one in (\S+)%", text), numbers(r", (\S+)% before", text)
+    covered = numbers(r"cover (\S+)%", text)
+    assert after[0] > 90 and after[1] > 30
+    for end, start, chance in zip(after, before, covered):
+        assert end > 2 * start and end > 5 * chance
 
 
 def test_the_start_decides_whether_a_network_learns(experiment) -> None:
@@ -271,4 +274,4 @@ def test_both_kinds_of_networks_learn_images_and_video(experiment) -> None:
     rows = re.findall(r"(\w+), (\w+): .* (\S+)%", experiment("taxonomy.py"))
     right = {(task, kind): float(share) for task, kind, share in rows}
     assert right["image", "features"] > 70 and right["image", "sequence"] > 25
-    assert right["video", "features"] > 60 and right["video", "sequence"] > 90
+    assert right["video", "features"] > 30 and right["video", "sequence"] > 45  # 10 is guessing

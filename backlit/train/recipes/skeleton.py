@@ -17,7 +17,6 @@ from backlit import nn
 from backlit.data import JHMDB, RandomClips, SkeletonClips
 from backlit.data.places import data_place
 from backlit.data.skeleton import BONES, JOINTS
-from backlit.models import C3D
 from backlit.nn import functional as F
 from backlit.tensor import Tensor
 from backlit.train.recipe import Job, Recipe, Settings, classification, parts
@@ -77,11 +76,18 @@ def pose_features(poses: Tensor, lengths: Tensor) -> Tensor:
 
 class ClipOfSpots(nn.Module):
     """Poses (N, T, joints, 2) and lengths (N,) to logits: 16 frames with a spot for each joint,
-    a channel each, then C3D."""
+    a channel each, then three convolutions over time and space, and the mean over both."""
 
     def __init__(self, joints: int, width: int, classes: int, dropout: float) -> None:
         super().__init__()
-        self.body = C3D(classes, joints, image=16, width=width, hidden=8 * width, dropout=dropout)
+        layers: list[nn.Module] = []
+        inside = joints
+        for outside, stride in ((width, (1, 2, 2)), (2 * width, 2), (4 * width, 2)):
+            layers.append(nn.Conv3d(inside, outside, 3, stride, padding=1, bias=False))
+            layers += [nn.BatchNorm3d(outside), nn.ReLU()]
+            inside = outside
+        layers += [nn.AdaptiveAvgPool3d(1), nn.Flatten(), nn.Dropout(dropout)]
+        self.body = nn.Sequential(*layers, nn.Linear(inside, classes))
 
     def forward(self, poses: Tensor, lengths: Tensor) -> Tensor:
         return self.body(spots(poses, lengths))  # type: ignore[no-any-return]
@@ -115,7 +121,7 @@ def prepare(settings: SkeletonSettings) -> Job:
     joints, classes = held_out.poses.shape[2], len(held_out.classes)
     model: nn.Module
     if settings.model == "conv3d":
-        model = ClipOfSpots(joints, settings.hidden // 8, classes, settings.dropout)
+        model = ClipOfSpots(joints, settings.hidden // 6, classes, settings.dropout)
     else:
         model = SequenceOfPoses(settings.model, joints, settings.hidden, classes, settings.dropout)
     optimizer = bl.optim.AdamW(
@@ -150,7 +156,7 @@ RECIPE = Recipe(
     name="skeleton",
     title="actions of people (--model gru, lstm, rnn, attention or conv3d)",
     data="JHMDB's skeletons (609 clips of 14 actions)",
-    expects="77 % of the test clips with a GRU",
+    expects="77 % of the test clips with a GRU, 65 % with a 3-D CNN",
     minutes=0.5,
     settings=SkeletonSettings,
     prepare=prepare,
