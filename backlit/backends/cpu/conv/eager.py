@@ -19,8 +19,9 @@ from backlit.backends.cpu.native import features
 from backlit.backends.cpu.native.threads import get_num_threads, parallel_for
 from backlit.backends.cpu.native.words import ELEMENTS, is_half, pack_words
 
+from . import columns, kernels
 from . import geometry as conv_plan
-from . import kernels
+from . import weights as weight_kernels
 
 Sizes = tuple[int, ...]
 GEOMETRY = ("stride", "padding", "dilation")
@@ -107,6 +108,8 @@ def conv_grad_weight(
         return conv_grad_weight(*_single(g, x), **options).astype(g.dtype)
     if not _native(g, x, len(stride)):
         return _reference().conv_grad_weight(g, x, **options)
+    if columns.is_product(g.shape, (g.shape[1], inputs, *size), g.itemsize, groups):
+        return columns.weight_product(g, x, size, geometry)
     plan = weight_plan(
         features.machine(), g.dtype, x.shape[1:], g.shape[1:], size, geometry, groups
     )
@@ -121,11 +124,7 @@ def _gather(
 ) -> None:
     groups = plan.groups
     source, target = channels_last(x), y.transpose(0, *range(2, y.ndim), 1)
-    weights = np.append(w.ravel(), w.dtype.type(0)).take(plan.weight_index)
-    outputs = y.shape[1] // groups
-    bias = np.zeros((groups, plan.padded_channels), x.dtype)
-    if b is not None:
-        bias[:, :outputs] = b.reshape(groups, outputs)
+    weights, bias = _packed(plan, w, b, y.shape[1] // groups)
     scratch = np.empty((get_num_threads(), plan.source.elements), x.dtype)
     words = pack_words(
         kernels.GATHER,
@@ -137,7 +136,7 @@ def _gather(
         x_scratch=scratch,
         y=target,
         y_image=target[0].size,
-        y_group=outputs,
+        y_group=y.shape[1] // groups,
         y_row=plan.target_row,
         scratch_size=plan.source.elements,
         groups=groups,
@@ -159,6 +158,41 @@ def _gather(
     work = y.size * (w.size // max(len(w), 1))
     chunks = len(x) * groups * plan.blocks
     parallel_for(chunks, address, words, workers=len(scratch), small=work < SMALL_WORK)
+
+
+def _packed(
+    plan: conv_plan.Gather, w: np.ndarray, b: np.ndarray | None, outputs: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weights in panel order, and the bias with zeros up to whole vectors."""
+    w, b = np.ascontiguousarray(w), None if b is None else np.ascontiguousarray(b)
+    packed = np.empty((plan.groups, plan.packed), w.dtype)
+    bias = np.empty((plan.groups, plan.padded_channels), w.dtype)
+    workers, entries = get_num_threads(), plan.entries
+    places = np.empty((workers, len(entries)), np.int64)
+    words = pack_words(
+        weight_kernels.PACK,
+        weights=w,
+        **plan.weight_steps,
+        outputs=outputs,
+        inputs=plan.index.shape[2],
+        bias=w if b is None else b,
+        has_bias=b is not None,
+        entries=entries,
+        n_entries=len(entries),
+        step=plan.entry_inputs,
+        squares=plan.entries_are_neighbours,
+        places=places,
+        panels=plan.panels,
+        n_panels=len(plan.panels),
+        packed=packed,
+        packed_group=plan.packed,
+        padded_bias=bias,
+        padded=plan.padded_channels,
+    )
+    address = weight_kernels.pack(features.machine(), ELEMENTS[w.dtype], w.dtype)
+    chunks = plan.groups * len(plan.panels)
+    parallel_for(chunks, address, words, workers=workers, small=w.size < SMALL_WORK)
+    return packed, bias
 
 
 def _weight_sum(plan: conv_plan.WeightSum, g: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -203,11 +203,38 @@ class Gather:
         return np.tile(count.sum(axis=1), images)
 
     @functools.cached_property
-    def weight_index(self) -> np.ndarray:
-        """Per group, the weight numbers in panel order."""
+    def weight_steps(self) -> dict[str, int]:
+        """How far groups, outputs and inputs lie apart in the weight."""
+        group, output, input, _ = (s // self.index.itemsize for s in self.index.strides)
+        return {"group_step": group, "output_step": output, "input_step": input}
+
+    @functools.cached_property
+    def entry_inputs(self) -> int:
+        """How many inputs `entries` tells of: as many as a vector has, where all they have are
+        neighbours in memory."""
+        *_, inputs, taps = self.index.shape
+        dense = self.weight_steps["input_step"] == taps == sum(map(len, self.orders))
         width = self.padded_channels // int(self.panels[:, 0].sum())
-        pieces = [_packed(self.index, order, self.panels, width) for order in self.orders]
-        return np.concatenate(pieces, axis=1)
+        return min(width, inputs) if dense else 1
+
+    @functools.cached_property
+    def entries(self) -> np.ndarray:
+        """For the weights of some inputs, in the order of memory: where they lie there; where their
+        phase begins in the panels, its rows, their own row. See `weights.ENTRY`."""
+        *_, inputs, taps = self.index.shape
+        found = []
+        for order, phase in zip(self.orders, self.phases, strict=True):
+            position = phase[PHASE.index("weights")]
+            rows = len(order) * inputs
+            found += [(tap, position, rows, n * inputs) for n, tap in enumerate(order)]
+        one = np.array(sorted(found), np.int64).reshape(-1, 4)
+        further = np.arange(self.entry_inputs)[:, None, None] * np.array([taps, 0, 0, 1])
+        return (one + further).reshape(-1, 4)
+
+    @functools.cached_property
+    def entries_are_neighbours(self) -> bool:
+        """Whether all weights are used: then `entries` are neighbours in memory."""
+        return bool((self.entries[:, 0] == np.arange(len(self.entries))).all())
 
 
 def gather(
@@ -423,20 +450,6 @@ def _runs(
     if merge and merged > 1 and np.all(np.diff(offsets.reshape(-1, merged)) == channels):
         return order, offsets[::merged].copy(), merged * channels
     return order, offsets, channels
-
-
-def _packed(index: np.ndarray, order: np.ndarray, cut: np.ndarray, width: int) -> np.ndarray:
-    """Return, per group, the weight numbers in panel order; padding asks for one past the end."""
-    groups, outputs, inputs, _ = index.shape
-    rows = index[..., order].transpose(0, 3, 2, 1).reshape(groups, len(order) * inputs, outputs)
-    pieces = []
-    for vectors, first, _ in cut:
-        size = vectors * width
-        piece = rows[:, :, first : first + size]
-        missing = size - piece.shape[2]
-        piece = np.pad(piece, ((0, 0), (0, 0), (0, missing)), constant_values=index.size)
-        pieces.append(piece.reshape(groups, -1))
-    return np.concatenate(pieces, axis=1)
 
 
 def _panel_words(cut: list[Panel]) -> np.ndarray:

@@ -20,11 +20,11 @@ from backlit.backends.cpu.native.words import ELEMENTS, is_half, ordered
 from backlit.backends.cpu.plans.plan import Place, Plan, Task, channels_last
 from backlit.program.ir import Instr, Value
 
-from . import eager, kernels
+from . import columns, eager, kernels
 from . import geometry as conv_plan
 from . import weights as weight_kernels
+from .columns_lowering import lower_weight_product
 from .finish import Finish
-from .weights import ORDER
 
 Sizes = tuple[int, ...]
 SUM_PARTS = eager.SUM_PARTS
@@ -80,6 +80,8 @@ def lower_conv_grad_weight(plan: Plan, instr: Instr) -> Any:
     if not _native(g, x, gw):
         return NotImplemented
     geometry, groups = _geometry(instr), instr.params["groups"]
+    if columns.is_product(g.shape, gw.shape, _computed(g).itemsize, groups):
+        return lower_weight_product(plan, g, x, gw, geometry)
     size = tuple(instr.params["size"])
     found = eager.weight_plan(
         plan.machine, _computed(g), x.shape[1:], g.shape[1:], size, geometry, groups, _is_half(g),
@@ -164,25 +166,23 @@ def _packed(
     weights = plan.dense(w)
     given = weights if b is None else plan.dense(b)
     groups, outputs = found.groups, outputs // found.groups
-    steps = [stride // found.index.itemsize for stride in found.index.strides]
     packed = plan.temporary((groups, found.packed), dtype)
     bias = plan.temporary((groups, found.padded_channels), dtype)
-    orders = np.zeros((len(found.orders), len(ORDER)), np.int64)
-    for record, order, phase in zip(orders, found.orders, found.phases, strict=True):
-        record[:] = order.ctypes.data, len(order), phase[kernels.PHASE.index("weights")]
-    _keep(plan, found.orders)
+    entries = found.entries
+    places = plan.temporary((plan.workers, len(entries)), np.int64)
     words = ordered(
         weight_kernels.PACK,
         weights=weights,
-        group_step=steps[0],
-        output_step=steps[1],
-        input_step=steps[2],
+        **found.weight_steps,
         outputs=outputs,
         inputs=found.index.shape[2],
         bias=given,
         has_bias=b is not None,
-        phases=plan.constant(orders),
-        n_phases=len(orders),
+        entries=plan.constant(entries),
+        n_entries=len(entries),
+        step=found.entry_inputs,
+        squares=found.entries_are_neighbours,
+        places=places,
         panels=plan.constant(found.panels),
         n_panels=len(found.panels),
         packed=packed,
@@ -196,8 +196,8 @@ def _packed(
             kernel=weight_kernels.pack(plan.machine, element, weights.dtype),
             words=words,
             chunks=groups * len(found.panels),
-            reads=(weights, given),
-            writes=(packed, bias),
+            reads=(weights, given, places),
+            writes=(packed, bias, places),
         )
     )
     return packed, bias

@@ -12,16 +12,18 @@ import functools
 import numpy as np
 
 from backlit.backends.cpu.lanes.value import Lane, load_lane, memory_element, store_lane
+from backlit.backends.cpu.matmul.packing import transpose
 from backlit.backends.cpu.native import codegen, features, jit
 from backlit.backends.cpu.native.codegen import Kernel, Value, names, vector
 
 from .kernels import PANEL, Record
 
-# how the taps of one phase are ordered, and where its weights begin in a group's panels
-ORDER = names("taps n_taps position")
+# a weight of the step: where it lies in memory; its phase's begin in the panels, the rows of the
+# phase, and its own row there
+ENTRY = names("offset position depth row")
 PACK = names(
-    "weights group_step output_step input_step outputs inputs bias has_bias "
-    "phases n_phases panels n_panels packed packed_group padded_bias padded"
+    "weights group_step output_step input_step outputs inputs bias has_bias entries n_entries "
+    "step squares places panels n_panels packed packed_group padded_bias padded"
 )
 COMBINE = names(
     "partial parts rows padded lanes each lane_step each_step group_step taps blocks target"
@@ -31,62 +33,119 @@ COMBINE = names(
 @jit.recipe
 def pack(machine: features.Machine, element: str, dtype: np.dtype) -> int:
     """Return the kernel that packs weights and bias; a chunk is one panel of one group."""
-    memory = memory_element(dtype)
     f = Kernel("conv_pack", PACK)
-    width = machine.width(element)
-    zero = f.constant(element, 0.0)
+    p = _Pack(f, element, machine.width(element), dtype)
 
     def chunk(index: Value) -> None:
         count = f.field("n_panels")
-        group = index // count
-        panel = Record(f, "panels", index % count, PANEL)
-        first, size = panel["first"], panel["vectors"] * width
-        filled = f.smaller(f.field("outputs") - first, size)
+        group, panel = index // count, Record(f, "panels", index % count, PANEL)
+        first, vectors = panel["first"], panel["vectors"]
+        p.bias(group, first, vectors)
+        places = p.places(first, vectors)
+        left = f.field("outputs") - first
+        source = group * f.field("group_step") + first * f.field("output_step")
+        source = f.at(f.field("weights", "ptr"), source, p.memory)
+        target = f.at(f.field("packed", "ptr"), group * f.field("packed_group"), element)
+        inputs, step = f.field("inputs"), f.field("step")
+        each = f.field("n_entries") // step
 
-        def line(source: Value, step: Value, target: Value) -> None:
-            """Neighbouring outputs side by side, zeros after the last."""
-            f.loop(0, filled, 1, lambda o: f.store(
-                load_lane(f, f.at(source, o * step, memory), dtype, 1).v, f.at(target, o, element)
-            ))  # fmt: skip
-            f.loop(filled, size, 1, lambda o: f.store(zero, f.at(target, o, element)))
+        def some(c: Value) -> None:
+            here = f.at(source, c * f.field("input_step"), p.memory)
+            there = f.at(target, c * vectors * p.width, element)
+            count = f.smaller((inputs - c) * each, f.field("n_entries"))
+            squares = (count - count % p.width) * f.field("squares")
+            f.loop(0, squares, p.width, lambda e: f.loop(0, vectors, 1, lambda v: p.square(
+                here, there, places, e, v, left
+            )))  # fmt: skip
+            f.loop(squares, count, 1, lambda e: f.loop(0, vectors, 1, lambda v: p.line(
+                here, there, places, e, v, left
+            )))  # fmt: skip
 
-        bias = f.at(f.field("padded_bias", "ptr"), group * f.field("padded") + first, element)
-        f.when(
-            f.compare("ne", f.field("has_bias"), 0),
-            lambda: line(
-                f.at(f.field("bias", "ptr"), group * f.field("outputs") + first, memory),
-                f.integer(1),
-                bias,
-            ),
-            lambda: f.loop(0, size, 1, lambda o: f.store(zero, f.at(bias, o, element))),
-        )
-        step = f.field("output_step")
-        source = group * f.field("group_step") + first * step
-        source = f.at(f.field("weights", "ptr"), source, memory)
-        packed = f.at(f.field("packed", "ptr"), group * f.field("packed_group"), element)
-        inputs = f.field("inputs")
-
-        def phase(i: Value) -> None:
-            item = Record(f, "phases", i, ORDER)
-            taps = item.pointer("taps")
-            place = item["position"] + first * item["n_taps"] * inputs
-            target = f.at(packed, place, element)
-
-            def tap(t: Value) -> None:
-                here = f.at(source, f.load(f.at(taps, t, "i64"), "i64"), memory)
-                there = f.at(target, t * inputs * size, element)
-                f.loop(0, inputs, 1, lambda c: line(
-                    f.at(here, c * f.field("input_step"), memory),
-                    step,
-                    f.at(there, c * size, element),
-                ))  # fmt: skip
-
-            f.loop(0, item["n_taps"], 1, tap)
-
-        f.loop(0, f.field("n_phases"), 1, phase)
+        f.loop(0, inputs, step, some)
 
     f.each_chunk(chunk)
     return jit.compile_function(codegen.module([f]), f.name, machine)
+
+
+class _Pack:
+    """Emits the parts of the packing: outputs side by side, zeros after the last."""
+
+    def __init__(self, f: Kernel, element: str, width: int, dtype: np.dtype) -> None:
+        self.f, self.element, self.width, self.dtype = f, element, width, dtype
+        self.memory = memory_element(dtype)
+
+    def bias(self, group: Value, first: Value, vectors: Value) -> None:
+        f, element = self.f, self.element
+        given = group * f.field("outputs") + first
+        target = f.at(f.field("padded_bias", "ptr"), group * f.field("padded") + first, element)
+        filled = f.smaller(f.field("outputs") - first, vectors * self.width)
+        filled = filled * f.field("has_bias")
+        given = f.at(f.field("bias", "ptr"), given, self.memory)
+        f.loop(0, filled, 1, lambda o: self._move(given, o, f.at(target, o, element)))
+        self._clear(target, filled, vectors * self.width)
+
+    def places(self, first: Value, vectors: Value) -> Value:
+        """Where the entries lie in this panel, in memory of the worker."""
+        f = self.f
+        count = f.field("n_entries")
+        own = f.at(f.field("places", "ptr"), f["worker"] * count, "i64")
+
+        def one(e: Value) -> None:
+            entry = Record(f, "entries", e, ENTRY)
+            row = entry["row"] * vectors * self.width
+            f.store(entry["position"] + first * entry["depth"] + row, f.at(own, e, "i64"))
+
+        f.loop(0, count, 1, one)
+        return own
+
+    def square(self, here: Value, there: Value, places: Value, e: Value, v: Value,
+               left: Value) -> None:  # fmt: skip
+        """As many entries, neighbours in memory, as a vector has lanes; a vector of outputs."""
+        f, step, width = self.f, self.f.field("output_step"), self.width
+        start = v * width
+
+        def turn() -> None:
+            rows = [
+                load_lane(f, f.at(here, (start + n) * step + e, self.memory), self.dtype, width).v
+                for n in range(width)
+            ]
+            for n, value in enumerate(transpose(f, rows, self.element)):
+                place = f.load(f.at(places, e + n, "i64"), "i64")
+                f.store(value, f.at(there, place + start, self.element))
+
+        def lines() -> None:
+            f.loop(e, e + width, 1, lambda i: self.line(here, there, places, i, v, left))
+
+        f.when(f.compare("sge", left - start, width), turn, lines)
+
+    def line(self, here: Value, there: Value, places: Value, e: Value, v: Value,
+             left: Value) -> None:  # fmt: skip
+        """One entry of a vector of outputs."""
+        f, step, width = self.f, self.f.field("output_step"), self.width
+        start = v * width
+        target = f.at(there, f.load(f.at(places, e, "i64"), "i64") + start, self.element)
+        source = f.at(here, Record(f, "entries", e, ENTRY)["offset"] + start * step, self.memory)
+        filled = f.smaller(left - start, width)
+
+        def apart() -> None:
+            f.loop(0, filled, 1, lambda o: self._move(
+                source, o * step, f.at(target, o, self.element)
+            ))  # fmt: skip
+            self._clear(target, filled, f.integer(width))
+
+        def dense() -> None:
+            f.store(load_lane(f, source, self.dtype, width).v, target)
+
+        near = f.compare("eq", step, 1) & f.compare("eq", filled, width)
+        f.when(near, dense, apart)
+
+    def _move(self, source: Value, offset: Value, target: Value) -> None:
+        place = self.f.at(source, offset, self.memory)
+        self.f.store(load_lane(self.f, place, self.dtype, 1).v, target)
+
+    def _clear(self, target: Value, first: Value, stop: Value) -> None:
+        f, zero = self.f, self.f.constant(self.element, 0.0)
+        f.loop(first, stop, 1, lambda o: f.store(zero, f.at(target, o, self.element)))
 
 
 @jit.recipe

@@ -10,7 +10,8 @@ broadcasts to the product's. Kernels: kernels.py, packing.py.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -184,10 +185,12 @@ def transposed(place: Place) -> Place:
 
 
 def multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value | Place],
-             outputs: Sequence[Value | Place], key: str, evaluate: Evaluate) -> None:  # fmt: skip
+             outputs: Sequence[Value | Place], key: str, evaluate: Evaluate,
+             panels: Callable[[int], Place] | None = None) -> None:  # fmt: skip
     """Plan A B and what follows; `given` joins the sums in `evaluate`, which gives `outputs`.
 
     `key` names the evaluation. Operands and outputs that are no Values lie where they say.
+    `panels` makes the panels of so many vectors of a B that lies nowhere else.
     """
     a, b = _wide(plan, a), _wide(plan, b)
     shape = outputs[0].shape if len(outputs[0].shape) > 1 else (1, *outputs[0].shape)
@@ -196,16 +199,18 @@ def multiply(plan: Plan, a: Place, b: Place, given: Sequence[Value | Place],
     reads = [v if isinstance(v, Place) else _along_columns(plan, v) for v in given]
     writes = [v if isinstance(v, Place) else plan.result(v) for v in outputs]
     g = geometry(shape, a, b, [*reads, *writes])
-    if as_dots(g, a, b):
+    if panels is None and as_dots(g, a, b):
         return _multiply_dots(plan, g, (a, b), reads, writes, (key, evaluate))
     c = choose(plan.machine, plan.workers, g, a, b)
+    if panels is not None:
+        c = replace(c, packed=True, packs="")
     epilogue = _epilogue(plan.machine, a.dtype, g, reads, writes, key, evaluate)
     kernel = kernels.product(plan.machine, _tiling(plan.machine, g, c, a.dtype), epilogue)
     starts = g.starts()
     b_j, b_k = b.strides[-1], b.strides[-2]
     b_panel = c.panel * b_j
     if c.packed:
-        b = packed(plan, b, c.vectors)
+        b = panels(c.vectors) if panels else packed(plan, b, c.vectors)
         b_k, b_panel = c.panel, g.depth * c.panel
     table = [plan.constant(starts)] if g.batch else []
     words, scratch = _words(plan, g, c, a, (b, b_j, b_k, b_panel), table)
