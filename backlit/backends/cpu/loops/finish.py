@@ -16,8 +16,10 @@ from backlit.backends.cpu.native.codegen import Kernel, Value
 from backlit.program.ir import Instr
 from backlit.program.ir import Value as Name
 
-from .kernel import Loops, Scope, Writer, finished, how, poison
+from .kernel import Loops
 from .nest import Nest, _out
+from .reductions import finished, how, poison
+from .values import Scope, Writer
 
 
 class Finish(Writer):
@@ -129,7 +131,7 @@ def build(nest: Nest, fields: Sequence[str]) -> Kernel:
 
         def total(i: Instr, first: Any, step: Any, width: int, part: mem.Part) -> Lane:
             dtype = finish.sum_dtype(i)
-            zero = mem.identity(how(i), poison(finish, i, width))
+            zero = mem.identity(how(i), poison(f, i, width))
 
             def add(c: Value, so_far: Value) -> list[Value]:
                 offset = f.integer(first) + c * step

@@ -17,7 +17,8 @@ from backlit.program.ir import Value as Name
 from .nest import HEAVY, _out
 
 if TYPE_CHECKING:
-    from .kernel import Loops, Scope
+    from .kernel import Loops
+    from .values import Scope
 
 FEWEST = 8  # costly gates from which on sorting them pays
 
