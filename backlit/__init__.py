@@ -111,7 +111,7 @@ _ROOMS = (
     "amp", "autograd", "backends", "check", "compiler", "cuda", "data", "func", "linalg", "models",
     "nn", "optim", "program", "random", "serialization", "special", "train", "utils", "version",
     "errata", "expressions", "views", "onnx", "estimators", "jit", "distributed",
-    "multiprocessing", "hub", "distributions", "fx",
+    "multiprocessing", "hub", "distributions", "fx", "accelerator", "xpu", "mps", "_C",
 )  # fmt: skip
 _LAZY = {
     **dict.fromkeys(("save", "load"), "serialization"),

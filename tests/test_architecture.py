@@ -17,10 +17,11 @@ ROOT = Path(backlit.__file__).parent
 ROOMS = (
     "errors", "config", "files", "figures", "dtypes", "devices", "state", "program", "random",
     "returns", "printing", "spelling", "ops", "tensor", "autograd", "backends", "creation", "api",
-    "tree", "control", "amp", "compiler", "func", "linalg", "special", "cuda", "legacy",
-    "version", "serialization", "absent", "distributed", "multiprocessing", "hub", "fx", "nn",
-    "jit", "optim", "distributions", "data", "expressions", "check", "views", "errata", "models",
-    "utils", "onnx", "train", "estimators", "cli",
+    "tree", "control", "amp", "compiler", "func", "linalg", "special", "cuda",
+    "accelerator", "xpu", "mps", "legacy",
+    "version", "serialization", "absent", "_C", "distributed", "multiprocessing", "hub", "fx",
+    "nn", "jit", "optim", "distributions", "data", "expressions", "check", "views", "errata",
+    "models", "utils", "onnx", "train", "estimators", "cli",
 )  # fmt: skip
 # The same within backends/cpu, from the text of a kernel to the operators that run by it.
 KERNEL_ROOMS = (

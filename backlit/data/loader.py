@@ -187,9 +187,9 @@ class DataLoader(Generic[T_co]):
         if self.streams:
             return itertools.repeat(None)
         order = self.batch_sampler if self.batch_sampler is not None else self.sampler
-        if type(order) is BatchSampler and isinstance(order.sampler, OrderedSampler):
-            if order.sampler.whole():
-                return order.arrays(order.sampler.order())
+        sampler = order.sampler if type(order) is BatchSampler else None
+        if isinstance(sampler, OrderedSampler) and sampler.whole():
+            return order.arrays(sampler.order())
         return iter(order)
 
     def _read(self, indices: Iterator[Any], done: int, seed: int) -> Iterator[Any]:

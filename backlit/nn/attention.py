@@ -1,12 +1,17 @@
 """Multi-head attention; Vaswani et al. 2017. Next: transformer.py.
 
+Also PyTorch's address for the choice of a kernel, of which there is one here.
+
 Parameters, masks and returned weights follow PyTorch: a boolean mask is True where attention is
 forbidden, a float mask is added to the scores. Inside, everything is (N, heads, T, features).
 """
 
 from __future__ import annotations
 
+import enum
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import backlit as bl
@@ -222,3 +227,31 @@ def _additive(name: str, mask: Tensor, like: Tensor) -> Tensor:
     if not mask.is_floating_point():
         raise DTypeError(f"MultiheadAttention: {name} must be bool or float, got {mask.dtype}")
     return mask.to(like.dtype)
+
+
+class SDPBackend(enum.IntEnum):
+    """PyTorch's names for kernels of scaled dot product attention."""
+
+    ERROR = -1
+    MATH = 0
+    FLASH_ATTENTION = 1
+    EFFICIENT_ATTENTION = 2
+    CUDNN_ATTENTION = 3
+    OVERRIDEABLE = 4
+
+
+@contextmanager
+def sdpa_kernel(
+    backends: SDPBackend | list[SDPBackend], set_priority: bool = False
+) -> Iterator[None]:
+    """Takes programs' choice of kernels, which changes nothing: there is one.
+
+    >>> from backlit.nn.attention import SDPBackend, sdpa_kernel
+    >>> with sdpa_kernel([SDPBackend.FLASH_ATTENTION, SDPBackend.MATH]):
+    ...     F.scaled_dot_product_attention(*[bl.ones(1, 2, 4)] * 3).shape
+    backlit.Size([1, 2, 4])
+    """
+    chosen = [backends] if isinstance(backends, SDPBackend) else list(backends)
+    if not chosen or not all(isinstance(each, SDPBackend) for each in chosen):
+        raise ArgumentError(f"sdpa_kernel: expected SDPBackend or a list of them, got {backends!r}")
+    yield

@@ -10,7 +10,7 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("data", "checkpoint", "dlpack", "tensorboard"):
+    if name in ("data", "checkpoint", "dlpack", "tensorboard", "_pytree"):
         return import_module(f"backlit.utils.{name}")
     from backlit.absent import refuse
 

@@ -18,6 +18,8 @@ FOUND = {
     "nn.parallel": ("DataParallel", "data_parallel"), "nn.parameter": ("Parameter",),
     "utils.data.dataset": ("Dataset", "random_split"), "utils.data.sampler": ("Sampler",),
     "utils.data.dataloader": ("DataLoader", "default_collate"), "cuda.amp": ("autocast",),
+    "nn.attention": ("SDPBackend", "sdpa_kernel"), "jit.annotations": ("List", "Optional"),
+    "utils._pytree": ("tree_map", "tree_flatten"), "nn.utils.prune": ("l1_unstructured",),
     "optim.optimizer": ("Optimizer", "required"), "optim.lr_scheduler": ("_LRScheduler",),
     "autograd.function": ("Function", "once_differentiable"),
 }  # fmt: skip
@@ -61,6 +63,39 @@ def test_what_needs_other_processes_or_downloads_is_refused_when_it_is_used(addr
 
 def test_one_process_trains():
     assert not bl.distributed.is_available() and not bl.distributed.is_initialized()
+
+
+@pytest.mark.parametrize("name", ["accelerator", "xpu", "mps", "cuda"])
+def test_no_accelerator_is_there(name):
+    room = getattr(bl, name)
+    assert room is importlib.import_module(f"backlit.{name}")
+    assert not room.is_available() and room.device_count() == 0
+    room.synchronize()
+    with pytest.raises(NotAvailable, match=rf"{name}\.Stream does not exist"):
+        room.Stream()
+    assert bl.accelerator.current_accelerator() is None
+
+
+def test_the_folder_of_downloads_is_named_but_not_made(monkeypatch, tmp_path):
+    monkeypatch.setattr(bl.hub, "_chosen", [])
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert bl.hub.get_dir() == str(tmp_path / ".cache" / "torch" / "hub")
+    bl.hub.set_dir(tmp_path / "mine")
+    assert bl.hub.get_dir() == str(tmp_path / "mine") and not list(tmp_path.iterdir())
+    assert bl._C._log_api_usage_once("a model") is None
+    with pytest.raises(AttributeError):
+        bl._C._jit_clear_class_registry  # noqa: B018
+
+
+def test_a_choice_of_kernels_changes_nothing():
+    from backlit.nn.attention import SDPBackend, sdpa_kernel
+
+    q = bl.randn(1, 3, 4)
+    expected = bl.nn.functional.scaled_dot_product_attention(q, q, q)
+    with sdpa_kernel(SDPBackend.MATH):
+        assert bl.equal(bl.nn.functional.scaled_dot_product_attention(q, q, q), expected)
+    with pytest.raises(ValueError, match="expected SDPBackend"), sdpa_kernel("fast"):
+        pass
 
 
 class Doubled(bl.jit.ScriptModule):

@@ -1,5 +1,7 @@
 """Samplers: which indices come, how often, and that generators repeat them."""
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,22 @@ def test_replacement_draws_independently():
     drawn = list(RandomSampler(range(3), replacement=True, num_samples=300, generator=seeded(0)))
     assert set(drawn) == {0, 1, 2}
     assert any(drawn[i] == drawn[i + 1] for i in range(299))
+
+
+@pytest.mark.parametrize("replacement", [True, False])
+def test_an_endless_order_is_never_whole(replacement):
+    def start():
+        return RandomSampler(range(7), replacement, 10**10, generator=seeded(4))
+
+    begun = list(itertools.islice(start(), 70))
+    assert begun == list(itertools.islice(start(), 70)) and set(begun) == set(range(7))
+    assert replacement or sorted(begun[7:14]) == list(range(7))
+    loader = bl.data.DataLoader(bl.arange(7), batch_size=10, sampler=start())
+    assert len(loader) == 10**9
+    assert bl.cat(list(itertools.islice(loader, 7))).tolist() == begun
+    sampler = start()
+    first = iter(sampler)  # draws nothing more from the generator afterwards
+    assert next(iter(sampler)) is not None and [next(first) for _ in range(70)] == begun
 
 
 def test_epochs_differ_and_follow_the_global_seed():

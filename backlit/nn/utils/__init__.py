@@ -19,7 +19,7 @@ _OLDER = {"clip_grad_norm": clip_grad_norm_, "clip_grad_value": clip_grad_value_
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("parametrize", "parametrizations"):  # they need modules, which need these helpers
+    if name in ("parametrize", "parametrizations", "prune"):  # they need modules, which need us
         return import_module(f"backlit.nn.utils.{name}")
     if name in _LATER:
         return getattr(import_module("backlit.nn.utils.reparametrize"), name)
