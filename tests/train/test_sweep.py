@@ -47,7 +47,7 @@ class LineSettings(Settings):
 
 def prepare(settings):
     if settings.fails:
-        raise DataError("line: the data is not there")
+        missing()
     training, held_out = parts(settings, points)
     model = nn.Linear(1, 1, bias=settings.bias)
     optimizer = bl.optim.SGD(model.parameters(), lr=settings.lr)
@@ -240,6 +240,10 @@ def test_the_minutes_end_a_sweep_and_more_budget_goes_on(tmp_path):
         open_sweep(None, {"lr": "1"}, sweeps=tmp_path, resume=True)
 
 
+def missing():
+    raise DataError("line: the data is not there")
+
+
 def read_parts(monkeypatch):
     """Which parts of the line's points are read from now on."""
     read, own = [], points
@@ -270,6 +274,10 @@ def test_the_best_is_scored_on_the_test_part_once(tmp_path, monkeypatch, capsys)
     sweep = line_sweep(tmp_path, ["lr=0.2,0.00001"], budget=4, seeds=(0, 1))
     assert score_best(sweep, say=quiet) is None  # nothing is finished yet
     run_sweep(sweep, say=quiet)
+    with monkeypatch.context() as patch:
+        patch.setitem(globals(), "points", lambda settings, train: missing())
+        said = []
+        assert not score_best(sweep, say=said.append).runs and "is not there" in said[0]
     read = read_parts(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         score_best(sweep, say=Interrupts(1))

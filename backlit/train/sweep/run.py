@@ -94,6 +94,8 @@ def score_best(sweep: Sweep, *, say: Say = print) -> Trial | None:
         failure = _train(sweep, found, seed, watch, validation=0.0)
         if not failure and len(found.runs) == len(sweep.plan.seeds):
             found.state = FINISHED
+        if found.state == FAILED:  # such as data that is not there: it may be by the next time
+            found.state = UNDER_WAY
         sweep.write()
         say(_line(sweep, found, seed, failure, head=f"test of trial {found.number}"))
         if failure:
