@@ -3,7 +3,7 @@
 Huang et al. 2016, "Densely connected convolutional networks": layers with bottlenecks of 4 k
 channels (B) or plain, and transitions that compress channels (C). BC of depth 100 and growth 12
 has 0.8 million parameters. `join` says how a layer meets the earlier maps: concatenated as in
-the paper, added element by element, or each through a branch of its own.
+the paper, added or multiplied element by element, or each through a branch of its own.
 """
 
 from __future__ import annotations
@@ -14,13 +14,21 @@ from backlit.errors import ArgumentError
 from backlit.nn import functional as F
 from backlit.tensor import Tensor
 
-JOINS = ("concat", "add", "branch")
+ELEMENTWISE = ("add", "mul")  # these keep the channels
+JOINS = ("concat", *ELEMENTWISE, "branch")
+
+
+def _joined(x: Tensor, y: Tensor, join: str) -> Tensor:
+    """The earlier maps x and a layer's own y, as what the next layer reads."""
+    if join == "add":
+        return x + y
+    return x * y if join == "mul" else bl.cat([x, y], 1)
 
 
 class DenseLayer(nn.Module):
     """BN, ReLU, 1 x 1 to 4 growth, BN, ReLU, 3 x 3 to growth; its channels are appended.
 
-    With `join="add"` the 3 x 3 gives as many channels as came in, and is added to them.
+    With `join="add"` or `"mul"` the 3 x 3 gives as many channels as came in, to add or multiply.
 
     >>> from backlit.models.densenet import DenseLayer
     >>> DenseLayer(6, 2, dropout=0.0)(bl.zeros(1, 6, 4, 4)).shape == (1, 8, 4, 4)
@@ -32,7 +40,7 @@ class DenseLayer(nn.Module):
         self.bn1 = nn.BatchNorm2d(inside)
         self.conv1 = nn.Conv2d(inside, 4 * growth, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(4 * growth)
-        outside = inside if join == "add" else growth
+        outside = inside if join in ELEMENTWISE else growth
         self.conv2 = nn.Conv2d(4 * growth, outside, 3, padding=1, bias=False)
         self.dropout, self.join = dropout, join
 
@@ -41,7 +49,7 @@ class DenseLayer(nn.Module):
         y = self.conv2(F.relu(self.bn2(y)))
         if self.dropout:
             y = F.dropout(y, self.dropout, self.training)
-        return x + y if self.join == "add" else bl.cat([x, y], 1)
+        return _joined(x, y, self.join)
 
 
 class PlainLayer(nn.Module):
@@ -55,7 +63,7 @@ class PlainLayer(nn.Module):
     def __init__(self, inside: int, growth: int, dropout: float, join: str = "concat") -> None:
         super().__init__()
         self.bn = nn.BatchNorm2d(inside)
-        outside = inside if join == "add" else growth
+        outside = inside if join in ELEMENTWISE else growth
         self.conv = nn.Conv2d(inside, outside, 3, padding=1, bias=False)
         self.dropout, self.join = dropout, join
 
@@ -63,7 +71,7 @@ class PlainLayer(nn.Module):
         y = self.conv(F.relu(self.bn(x)))
         if self.dropout:
             y = F.dropout(y, self.dropout, self.training)
-        return x + y if self.join == "add" else bl.cat([x, y], 1)
+        return _joined(x, y, self.join)
 
 
 class BranchLayer(nn.Module):
@@ -117,7 +125,7 @@ class DenseNet(nn.Module):
     """Images (N, channels, H, W) to logits (N, classes); three blocks of (depth - 4) / 6 layers.
 
     Without `bottleneck` (the paper's first form, with compression 1) blocks have (depth - 4) / 3
-    layers and start from 16 channels. With `join="add"` layers keep their block's channels.
+    layers and start from 16 channels. With `join` "add" or "mul" layers keep a block's channels.
 
     >>> from backlit import models
     >>> sum(p.numel() for p in models.DenseNet(depth=40, growth=12).parameters())
@@ -149,7 +157,7 @@ class DenseNet(nn.Module):
         for stage in (1, 2, 3):
             block = _block(layers, width, growth, dropout, bottleneck, join)
             self.add_module(f"block{stage}", block)
-            width += 0 if join == "add" else layers * growth
+            width += 0 if join in ELEMENTWISE else layers * growth
             if stage < 3:
                 narrow = int(width * compression)
                 self.add_module(f"transition{stage}", Transition(width, narrow))
@@ -171,6 +179,6 @@ def _block(
         sizes = [[width, *[growth] * layer] for layer in range(layers)]
         return nn.Sequential(*(BranchLayer(maps, growth, dropout) for maps in sizes))
     kind = DenseLayer if bottleneck else PlainLayer
-    grown = 0 if join == "add" else growth
+    grown = 0 if join in ELEMENTWISE else growth
     insides = [width + layer * grown for layer in range(layers)]
     return nn.Sequential(*(kind(inside, growth, dropout, join) for inside in insides))

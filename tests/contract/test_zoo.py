@@ -107,7 +107,7 @@ def test_z4_dense_blocks_grow_by_k_channels_a_layer():
     first = [m for m in net.modules() if hasattr(m, "join") and hasattr(m, "bn1")]
     block = [layer.bn1.num_features for layer in first[:16]]
     assert block == [24 + 12 * layer for layer in range(16)]
-    for join in ("add", "branch"):
+    for join in ("add", "mul", "branch"):
         assert models.DenseNet(10, 4, join=join)(bl.zeros(1, 3, 8, 8)).shape == (1, 10)
 
 

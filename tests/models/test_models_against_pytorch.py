@@ -127,6 +127,7 @@ CASES = {
         10,
         0.01,
     ),
+    "densenet mul": (densenet, lambda m: m.DenseNet(10, 6, join="mul"), (4, 3, 16, 16), 10, 0.01),
     "densenet add": (densenet, lambda m: m.DenseNet(16, 6, join="add"), (4, 3, 16, 16), 10, 0.01),
     "densenet branch": (
         densenet,

@@ -47,6 +47,20 @@ def test_addition_sums_all_maps_before(make):
     assert bl.equal(second(first(x)), x)  # nothing on the way of the maps
 
 
+@pytest.mark.parametrize("make", [DenseLayer, PlainLayer])
+def test_multiplication_takes_the_product_of_all_maps_before(make):
+    bl.manual_seed(0)
+    x = bl.randn(2, 6, 4, 4, dtype=bl.float64)
+    first, second = make(6, 3, 0.0, "mul").double(), make(6, 3, 0.0, "mul").double()
+    alone = [make(6, 3, 0.0, "add").double() for _ in range(2)]
+    for layer, twin in zip((first, second), alone):
+        twin.load_state_dict(layer.state_dict())
+    y = first(x)
+    given = [alone[0](x) - x, alone[1](y) - y]  # what each layer computes
+    expected = (x * given[0] * given[1]).detach().numpy()
+    np.testing.assert_allclose(second(y).detach().numpy(), expected, 0, 1e-14)
+
+
 def test_branches_are_summed():
     bl.manual_seed(0)
     layer, x = BranchLayer([4, 2, 2], 3, 0.0).double(), bl.randn(5, 8, 4, 4).double()
@@ -59,12 +73,14 @@ def test_branches_are_summed():
     np.testing.assert_allclose(out[:, 8:].detach().numpy(), total.detach().numpy(), 0, 1e-13)
 
 
-@pytest.mark.parametrize(("join", "width"), [("concat", 24), ("branch", 24), ("add", 8)])
+@pytest.mark.parametrize(
+    ("join", "width"), [("concat", 24), ("branch", 24), ("add", 8), ("mul", 8)]
+)
 def test_the_last_width(join, width):
     net = models.DenseNet(16, 4, compression=1.0, classes=3, join=join)
-    layers = {"concat": 2, "branch": 4, "add": 2}[join]
+    layers = 4 if join == "branch" else 2
     assert len(net.block1) == layers
-    expected = 8 if join == "add" else 8 + 3 * layers * 4
+    expected = 8 if join in ("add", "mul") else 8 + 3 * layers * 4
     assert net.fc.in_features == expected
     assert net(bl.randn(2, 3, 8, 8)).shape == (2, 3)
 
