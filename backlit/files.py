@@ -1,7 +1,7 @@
 """Files that are replaced whole or not at all: the write under every file that Backlit leaves.
 
-A kill or a full disk at any moment leaves the old file or the new one. Knows nothing of what is
-in a file; tensors in files are the serialization room's.
+A kill or a full disk at any moment leaves the old file or the new one, and a folder has one writer
+at a time. Knows nothing of what is in a file; tensors in files are the serialization room's.
 """
 
 from __future__ import annotations
@@ -44,6 +44,33 @@ def sweep(folder: str | os.PathLike[str]) -> None:
     """Remove what writes that were killed have left in a folder."""
     for leftover in Path(folder).glob(TEMPORARY):
         leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def sole_writer(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Keep others from writing in a folder; CheckpointError where another does.
+
+    The system's lock on the folder itself: a kill frees it, and no file is left behind.
+    """
+    if os.name != "posix":
+        yield
+        return
+    import fcntl
+
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CheckpointError(
+                f"{os.fspath(folder)} is in use: another training writes there",
+                hint="wait for its end or stop it, or choose another folder",
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: str | os.PathLike[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -15,7 +16,9 @@ from typer.testing import CliRunner
 
 import backlit as bl
 from backlit.cli import app
+from backlit.files import sole_writer
 from backlit.train import checkpoint, recipes, run_folders
+from backlit.train.sweep.records import Plan, new_sweep
 
 FILES = {
     "config.json", "metrics.jsonl", "checkpoints", "model.safetensors", "curves.png",
@@ -215,6 +218,8 @@ def test_damaged_config_is_named(tmp_path):
         (["train", "--epochs", "0"], "--epochs 0: expected a whole number of at least 1"),
         (["train", "--lr", "x"], "--lr x: expected a number, not below 0"),
         (["train", "--lr", "-0.1"], "--lr -0.1: expected a number, not below 0"),
+        (["train", "--lr", "inf"], "--lr inf: expected a number, not below 0"),
+        (["train", "--lr", "nan"], "--lr nan: expected a number, not below 0"),
         (["train", "--smoke=perhaps"], "does not take a"),
         (["train", "fly"], "there is no recipe 'fly'"),
         (["train", "digits", "--speed", "9"], "digits has no setting --speed"),
@@ -252,6 +257,39 @@ def test_help_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_a_run_that_cannot_be_made_leaves_nothing(tmp_path, monkeypatch):
+    def refuse(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run_folders, "atomic_write", refuse)
+    code, output = backlit("train", "--runs", tmp_path)
+    assert code == 1 and "No space left on device" in output
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_run_killed_at_its_making_is_no_run(tmp_path):
+    (tmp_path / ".new-0").mkdir()
+    (tmp_path / ".new-0" / "config.json").write_text("{}")
+    code, output = backlit("train", "--resume", "--runs", tmp_path)
+    assert code == 1 and "there is no run in" in output
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path):
+    """Nothing of it is written or removed by a second command."""
+    run = new_run(tmp_path, "x")
+    with sole_writer(run):
+        code, output = backlit("train", "--resume", "--runs", tmp_path)
+    assert code == 1 and "x is in use: another training writes there" in output
+    plan = Plan(recipes.find("digits"), {"smoke": "true"}, ("lr=0.001..0.01",))
+    sweep = new_sweep(tmp_path, "y", plan).folder
+    with sole_writer(sweep):
+        code, output = backlit("sweep", "--resume", "--sweeps", tmp_path)
+    assert code == 1 and "y is in use: another training writes there" in output
+    assert [[f.name for f in folder.iterdir()] for folder in (run, sweep)] == [
+        ["config.json"], ["sweep.json"]
+    ]  # fmt: skip
 
 
 def test_newest_run_is_the_one_resumed(tmp_path):

@@ -12,6 +12,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import backlit as bl
@@ -24,7 +25,7 @@ from backlit.errors import (
     DivergedError,
     TrainingInterrupted,
 )
-from backlit.files import sweep
+from backlit.files import sole_writer, sweep
 from backlit.train.batches import Reader, checked
 from backlit.train.callbacks import Callback
 from backlit.train.checkpoint import Checkpoints
@@ -118,7 +119,12 @@ def fit(
 
 
 def train(run: Run, resume: bool = False) -> History:
-    """The loop of `fit` over a Run."""
+    """The loop of `fit` over a Run; nobody else writes in its folder meanwhile."""
+    with nullcontext() if run.saving is None else sole_writer(run.saving.folder):
+        return _train_alone(run, resume)
+
+
+def _train_alone(run: Run, resume: bool) -> History:
     mode = run.model.training
     _begin(run, resume)
     with StopSignals() as signals:

@@ -105,7 +105,8 @@ class Recipe:
     def said(self, settings: Settings, history: History) -> str:
         """What a run has reached, in words."""
         part = "validation" if settings.validation else self.part
-        return self.says.format(part=part, **history.rows[-1])
+        said = self.says.format(part=part, **history.rows[-1])
+        return f"smoke test, on little data: {said}" if settings.smoke else said
 
 
 def train_recipe(

@@ -7,7 +7,7 @@ recipe is, and what it leaves in the folder, is recipe.py's.
 from __future__ import annotations
 
 import json
-import os
+import math
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -56,7 +56,8 @@ def _value(name: str, text: str, kind: Any) -> Any:
         value = kind(text)
     except ValueError:
         value = None
-    if value is None or kind is bool or (kind is not str and not value >= LEAST.get(name, 0)):
+    fits = kind is str or (value is not None and LEAST.get(name, 0) <= value < math.inf)
+    if value is None or kind is bool or not fits:
         least = f" of at least {LEAST[name]}" if name in LEAST else ""
         said = {
             bool: "true or false",
@@ -80,24 +81,28 @@ def new_run(runs: Path, name: str, recipe: Recipe, settings: Settings) -> Path:
         runs.mkdir(parents=True, exist_ok=True)
         draft = runs / f".new-{secrets.token_hex(4)}"
         draft.mkdir()
-        with atomic_write(draft / CONFIG) as file:
-            config = {"recipe": recipe.name, **asdict(settings), "backlit": bl.__version__}
-            file.write(json.dumps(config, indent=1).encode())
-        number = 1
-        while True:
-            folder = runs / (name if number == 1 else f"{name}-{number}")
-            number += 1
-            if folder.exists():
-                continue
-            try:
-                os.rename(draft, folder)
-            except FileExistsError:
-                continue
-            except OSError:
-                if not folder.exists():
-                    raise
-                continue
-            return folder
+        try:
+            with atomic_write(draft / CONFIG) as file:
+                config = {"recipe": recipe.name, **asdict(settings), "backlit": bl.__version__}
+                file.write(json.dumps(config, indent=1).encode())
+            return _named(draft, name)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+
+def _named(draft: Path, name: str) -> Path:
+    """The folder under its name, or under the first number of it that is free."""
+    number, folder = 1, draft.with_name(name)
+    while True:
+        try:
+            if not folder.exists():
+                return draft.rename(folder)
+        except OSError:
+            if not folder.exists():  # else another run was faster
+                raise
+        number += 1
+        folder = draft.with_name(f"{name}-{number}")
 
 
 def discard_unstarted(folder: Path) -> None:
@@ -111,15 +116,20 @@ def find_run(runs: Path, name: str | None) -> Path:
     if name is not None:
         if (runs / name / CONFIG).is_file():
             return runs / name
-        have = ", ".join(sorted(f.parent.name for f in runs.glob(f"*/{CONFIG}")))
+        have = ", ".join(sorted(folder.name for folder in _all_runs(runs)))
         raise CheckpointError(
             f"train: there is no run {name!r} in {runs}",
             hint=f"there are: {have}" if have else "start one with: backlit train",
         )
-    found = [file.parent for file in runs.glob(f"*/{CONFIG}")]
+    found = _all_runs(runs)
     if not found:
         raise CheckpointError(f"train: there is no run in {runs}", hint="start one: backlit train")
     return max(found, key=_last_touched)
+
+
+def _all_runs(runs: Path) -> list[Path]:
+    """The folders of runs; those that were killed at their making are hidden ones."""
+    return [file.parent for file in runs.glob(f"[!.]*/{CONFIG}")]
 
 
 def read_settings(folder: Path, given: Mapping[str, str]) -> tuple[Recipe, Settings]:

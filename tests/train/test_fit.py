@@ -370,6 +370,20 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
         classify(*classifier(), run_dir=tmp_path)
 
 
+def test_a_run_has_one_writer_at_a_time(tmp_path):
+    refused = []
+
+    class Second(Callback):
+        def on_batch(self, now):
+            with pytest.raises(CheckpointError, match="in use: another training writes") as info:
+                run(*line(), run_dir=tmp_path, resume=True)
+            refused.append(info)
+
+    run(*line(), run_dir=tmp_path, callbacks=[Second()])
+    assert len(refused) == 3 and len(History.read(tmp_path / "metrics.jsonl")) == 3
+    assert len(run(*line(), run_dir=tmp_path, resume=True, epochs=5)) == 5
+
+
 def test_resume_after_completion_does_nothing(tmp_path):
     model, optimizer, data = classifier()
     first = classify(model, optimizer, data, run_dir=tmp_path)

@@ -248,6 +248,7 @@ def test_a_recipe_counts_what_a_run_ends_with() -> None:
     assert recipe.result(kept) == 0.5 and math.isnan(recipe.result(bl.train.History()))
     assert recipe.said(Settings(), kept) == "0.5 on the held-out part"
     assert recipe.said(Settings(validation=0.1), kept) == "0.5 on the validation part"
+    assert recipe.said(Settings(smoke=True), kept).startswith("smoke test, on little data: 0.5")
 
 
 def samples(loader: Any) -> Counter[bytes]:

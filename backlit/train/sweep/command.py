@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from backlit.errors import ArgumentError
+from backlit.files import sole_writer
 from backlit.train.recipes import find
 from backlit.train.sweep.records import (
     Plan,
@@ -65,6 +66,11 @@ def open_sweep(
 
 def run_and_report(sweep: Sweep, *, minutes: float | None = None, test: bool = False) -> None:
     """Make the trials, test the best if asked to, and show the report; say how to go on."""
+    with sole_writer(sweep.folder):
+        _run_and_report(sweep, minutes, test)
+
+
+def _run_and_report(sweep: Sweep, minutes: float | None, test: bool) -> None:
     print(f"sweep {sweep.folder}", flush=True)
     try:
         run_sweep(sweep, minutes=minutes, say=_say)
