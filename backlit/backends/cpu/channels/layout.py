@@ -19,7 +19,6 @@ from . import transpose
 # smaller arrays are converted before a kernel is looked up
 SMALL_SIZE = 4096
 SMALL_WORK = 200_000
-BLOCK_ELEMENTS = 16_384
 
 
 def channels_last(x: np.ndarray) -> np.ndarray:
@@ -56,17 +55,7 @@ def _transposable(x: np.ndarray) -> bool:
 
 def _transpose(source: np.ndarray, target: np.ndarray, rows: int, columns: int) -> None:
     """Write the transposed (rows, columns) matrix of each image of `source` to `target`."""
-    # whole cache lines of the target belong to one block
-    step = max(16, BLOCK_ELEMENTS // columns // 16 * 16)
-    blocks = -(-rows // step)
-    words = pack_words(
-        transpose.TRANSPOSE,
-        source=source,
-        target=target,
-        rows=rows,
-        columns=columns,
-        block_rows=step,
-        blocks=blocks,
-    )
+    cut = transpose.cut(rows, columns)
+    words = pack_words(transpose.TRANSPOSE, source=source, target=target, **cut)
     address = transpose.transpose(features.machine(), ELEMENTS[source.dtype])
-    parallel_for(len(source) * blocks, address, words, small=source.size < SMALL_WORK)
+    parallel_for(len(source) * cut["blocks"], address, words, small=source.size < SMALL_WORK)

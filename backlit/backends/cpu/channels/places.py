@@ -16,7 +16,6 @@ from backlit.program.ir import Value
 
 from . import rows as rows_copy
 from . import transpose
-from .layout import BLOCK_ELEMENTS
 
 # by the size of an element: moving needs no arithmetic
 MOVED = {4: "float", 8: "double"}
@@ -93,16 +92,7 @@ def _transpose(plan: Plan, source: Place, target: Place, element: str) -> None:
     """From (N, C, *S) in C order: a matrix (C, S) per image."""
     images, channels = source.shape[:2]
     pixels = math.prod(source.shape[2:])
-    step = max(16, BLOCK_ELEMENTS // pixels // 16 * 16)
-    blocks = -(-channels // step)
-    words = ordered(
-        transpose.TRANSPOSE,
-        source=source,
-        target=target,
-        rows=channels,
-        columns=pixels,
-        block_rows=step,
-        blocks=blocks,
-    )
-    kernel = transpose.transpose(plan.machine, element)
-    plan.add(Task("transpose", kernel, words, images * blocks, reads=(source,), writes=(target,)))
+    cut = transpose.cut(channels, pixels)
+    words = ordered(transpose.TRANSPOSE, source=source, target=target, **cut)
+    kernel, chunks = transpose.transpose(plan.machine, element), images * cut["blocks"]
+    plan.add(Task("transpose", kernel, words, chunks, reads=(source,), writes=(target,)))

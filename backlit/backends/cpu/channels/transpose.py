@@ -1,6 +1,7 @@
 """Generates the kernel that transposes matrices, which turns NCHW memory into NHWC and back.
 
-Owns its machine code: square tiles are transposed in registers. `layout.py` calls it.
+Owns its machine code: square tiles are transposed in registers. `layout.py` calls it for arrays,
+`places.py` in plans.
 """
 
 from __future__ import annotations
@@ -9,6 +10,13 @@ from backlit.backends.cpu.native import codegen, features, jit
 from backlit.backends.cpu.native.codegen import Kernel, Value, names, vector
 
 TRANSPOSE = names("source target rows columns block_rows blocks")
+BLOCK_ELEMENTS = 16_384
+
+
+def cut(rows: int, columns: int) -> dict[str, int]:
+    """The words that cut one image's matrix into blocks of whole cache lines of the target."""
+    step = max(16, BLOCK_ELEMENTS // columns // 16 * 16)
+    return {"rows": rows, "columns": columns, "block_rows": step, "blocks": -(-rows // step)}
 
 
 @jit.recipe

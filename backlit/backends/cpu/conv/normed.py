@@ -18,12 +18,10 @@ from backlit.backends.cpu.norm.lowering import (
     NORMS,
     Group,
     Rows,
-    apply_gradient,
-    apply_norm,
+    finish_forward,
+    finish_gradient,
     is_gradient,
     is_known,
-    join_gradient,
-    join_statistics,
     lower_group,
 )
 from backlit.backends.cpu.plans.plan import Place, Plan
@@ -78,8 +76,7 @@ def has_ending(heavy: Instr) -> bool:
 
 def _forward_ending(plan: Plan, group: Group, heavy: Instr) -> Any:
     """The convolution sums what it stores; then join and apply."""
-    x, w, b = group.norm.inputs
-    _, mean, rstd = group.norm.outputs
+    x = group.norm.inputs[0]
     assert isinstance(x, Value)
     rows = Rows(plan, x)
     kept: list[Any] = []
@@ -94,8 +91,7 @@ def _forward_ending(plan: Plan, group: Group, heavy: Instr) -> Any:
     if HEAVY[heavy.op](plan, heavy, end) is NotImplemented:
         return NotImplemented
     partial, counts = kept
-    found = join_statistics(plan, rows, partial, counts, w, b, mean, rstd, group)
-    return apply_norm(plan, group, rows, plan.place(x), found)
+    return finish_forward(plan, group, rows, plan.place(x), partial, counts)
 
 
 def _gradient_ending(plan: Plan, group: Group, heavy: Instr) -> Any:
@@ -132,8 +128,7 @@ def _gradient_ending(plan: Plan, group: Group, heavy: Instr) -> Any:
         return NotImplemented
     partial, chunks = kept
     again = beside(plan, (), None, g, (), x, "before")
-    found = join_gradient(plan, group, rows, partial, chunks)
-    return apply_gradient(plan, group, rows, source, means, again, found)
+    return finish_gradient(plan, group, rows, source, means, again, partial, chunks)
 
 
 def _partial(rows: Rows, found: Gather, images: int, results: int) -> Place:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from backlit.backends.cpu.lanes.masked import lane_mask, load_masked
-from backlit.backends.cpu.native import codegen, features, jit
+from backlit.backends.cpu.native import codegen, features
 from backlit.backends.cpu.native.codegen import Function, Kernel, Value, names, parameters, vector
 
-from .epilogue import Bound, Epilogue
+from .epilogue import Bound, Epilogue, compiled
 
 # the int64 words; those of the epilogue follow
 DOTS = names("a a_i b b_j depth rows full_rows block_rows columns")
@@ -43,12 +43,7 @@ def height_for(machine: features.Machine, columns: int) -> int:
 
 def dots(machine: features.Machine, d: Dots, epilogue: Epilogue) -> int:
     """The address of the kernel; a chunk is a block of rows."""
-    given = ("dots", machine, d, epilogue.inputs, epilogue.outputs, epilogue.key, epilogue.heavy)
-    return jit.once(given, lambda: _compiled(machine, d, epilogue))
-
-
-def _compiled(machine: features.Machine, d: Dots, epilogue: Epilogue) -> int:
-    return jit.compile_function(text(machine, d, epilogue), "dots", machine)
+    return compiled("dots", text, machine, d, epilogue)
 
 
 def text(machine: features.Machine, d: Dots, epilogue: Epilogue) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from backlit.backends.cpu.lanes.body import run_body
 from backlit.backends.cpu.lanes.formulas import LaneMath
 from backlit.backends.cpu.lanes.masked import Mask, load_lane_masked, store_lane_masked
 from backlit.backends.cpu.lanes.value import Lane, element_of, load_splat, memory_element
+from backlit.backends.cpu.native import features, jit
 from backlit.backends.cpu.native.codegen import Function, Value, vector
 from backlit.program.ir import Program
 
@@ -68,6 +70,19 @@ def lines(evaluate: Evaluate, element: str, width: int, inputs: Sequence[Operand
         given.append(Lane(f, Value(f, vector(kind, width), "poison"), unsigned))
     evaluate(poison, given)
     return len(f.lines)
+
+
+def compiled(
+    name: str,
+    text: Callable[[features.Machine, Any, Epilogue], str],
+    machine: features.Machine,
+    shape: Any,
+    epilogue: Epilogue,
+) -> int:
+    """The address of the kernel `name` that `text` writes for a shape of tiles and an epilogue."""
+    e = epilogue
+    given = (name, machine, shape, e.inputs, e.outputs, e.key, e.heavy)
+    return jit.once(given, lambda: jit.compile_function(text(machine, shape, e), name, machine))
 
 
 class Bound:

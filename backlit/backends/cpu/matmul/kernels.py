@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from backlit.backends.cpu.lanes.masked import Mask, load_masked
-from backlit.backends.cpu.native import codegen, features, jit
+from backlit.backends.cpu.native import codegen, features
 from backlit.backends.cpu.native.codegen import Function, Kernel, Value, names, parameters, vector
 
 from . import packing
-from .epilogue import Bound, Epilogue
+from .epilogue import Bound, Epilogue, compiled
 
 # the int64 words of a product; those of its epilogue follow
 PRODUCT = names(
@@ -46,12 +46,7 @@ class Tiling:
 
 def product(machine: features.Machine, t: Tiling, epilogue: Epilogue) -> int:
     """The address of the kernel for a tiling and an epilogue."""
-    given = ("product", machine, t, epilogue.inputs, epilogue.outputs, epilogue.key, epilogue.heavy)
-    return jit.once(given, lambda: _compiled(machine, t, epilogue))
-
-
-def _compiled(machine: features.Machine, t: Tiling, epilogue: Epilogue) -> int:
-    return jit.compile_function(product_text(machine, t, epilogue), "product", machine)
+    return compiled("product", product_text, machine, t, epilogue)
 
 
 def product_text(machine: features.Machine, t: Tiling, epilogue: Epilogue) -> str:

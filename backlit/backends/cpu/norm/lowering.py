@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from backlit.backends.cpu.channels import operands as lanewise_plan
 from backlit.backends.cpu.channels.lanewise import lane_element
-from backlit.backends.cpu.channels.operands import Beside, beside
+from backlit.backends.cpu.channels.operands import Beside, beside, kinds_of
 from backlit.backends.cpu.channels.places import channels_last_place
 from backlit.backends.cpu.native.words import ordered
 from backlit.backends.cpu.plans.plan import Place, Plan, Task
@@ -82,14 +81,13 @@ def is_known(plan: Plan, group: Group) -> bool:
     if any(v.dtype.numpy != wide for v in vectors):
         return False
     main = group.norm.outputs[0]
-    if group.before and lanewise_plan.kinds_of(plan, group.before, None, x.shape) is None:
+    if group.before and kinds_of(plan, group.before, None, x.shape) is None:
         return False
-    return lanewise_plan.kinds_of(plan, group.after, main, x.shape) is not None
+    return kinds_of(plan, group.after, main, x.shape) is not None
 
 
 def _forward(plan: Plan, group: Group) -> None:
-    x, w, b = group.norm.inputs
-    _, mean, rstd = group.norm.outputs
+    x = group.norm.inputs[0]
     assert isinstance(x, Value)
     source = channels_last_place(plan, x)
     rows = Rows(plan, x)
@@ -101,23 +99,23 @@ def _forward(plan: Plan, group: Group) -> None:
         (source,),
         (partial,),
     )
-    found = join_statistics(plan, rows, partial, rows.counts(), w, b, mean, rstd, group)
-    apply_norm(plan, group, rows, source, found)
+    finish_forward(plan, group, rows, source, partial, rows.counts())
 
 
-def join_statistics(
-    plan: Plan,
-    rows: Rows,
-    partial: Place,
-    counts: np.ndarray,
-    w: Any,
-    b: Any,
-    mean: Value | None,
-    rstd: Value | None,
-    group: Group,
+def finish_forward(
+    plan: Plan, group: Group, rows: Rows, source: Place, partial: Place, counts: np.ndarray
+) -> None:
+    """From partial sums to what is normalized; `counts` are the rows of each partial sum."""
+    found = _join_statistics(plan, group, rows, partial, counts)
+    _apply(plan, group, rows, source, found)
+
+
+def _join_statistics(
+    plan: Plan, group: Group, rows: Rows, partial: Place, counts: np.ndarray
 ) -> dict[str, Place]:
     """From partial sums to mean, scale and shift per channel."""
-    element, channels = rows.element, rows.channels
+    _, w, b = group.norm.inputs
+    _, mean, rstd = group.norm.outputs
     found = {
         "mean": rows.vector(mean),
         "rstd": rows.vector(rstd),
@@ -125,38 +123,18 @@ def join_statistics(
         "shift": rows.vector(None),
     }
     weight, bias = rows.parameter(w, partial), rows.parameter(b, partial)
-    table = plan.constant(np.stack([counts, 1 / counts], axis=1))
-    words = ordered(
-        kernels.JOIN_STATISTICS,
-        partial=partial,
-        step=partial.shape[-1],
-        blocks=len(counts),
-        counts=table,
-        rows=rows.count,
-        channels=channels,
-        weight=weight,
-        has_weight=w is not None,
-        bias=bias,
-        has_bias=b is not None,
-        eps=float(group.norm.params["eps"]),
-        **found,
-    )
-    plan.add(
-        Task(
-            "batch_norm join",
-            kernels.join_statistics(plan.machine, element),
-            words,
-            chunks=rows.slices,
-            reads=(partial, weight, bias),
-            writes=tuple(found.values()),
-        )
-    )
+    words = {
+        "weight": weight, "has_weight": w is not None, "bias": bias, "has_bias": b is not None,
+        "counts": plan.constant(np.stack([counts, 1 / counts], axis=1)),
+        "eps": float(group.norm.params["eps"]),
+    }  # fmt: skip
+    kernel = kernels.join_statistics(plan.machine, rows.element)
+    rows.join("batch_norm join", kernel, kernels.JOIN_STATISTICS, partial, len(counts),
+              (weight, bias), found, words)  # fmt: skip
     return found
 
 
-def apply_norm(
-    plan: Plan, group: Group, rows: Rows, source: Place, found: dict[str, Place]
-) -> None:
+def _apply(plan: Plan, group: Group, rows: Rows, source: Place, found: dict[str, Place]) -> None:
     """The pass that normalizes, with what comes after."""
     x, y = group.norm.inputs[0], group.norm.outputs[0]
     assert isinstance(x, Value)
@@ -198,11 +176,25 @@ def _gradient(plan: Plan, group: Group) -> None:
     )
     # a gradient that was stored is read again; another is computed again
     again = beside(plan, () if g.name in group.ends else group.before, None, g, (), x, "before")
-    found = join_gradient(plan, group, rows, partial, rows.blocks)
-    apply_gradient(plan, group, rows, source, means, again, found)
+    finish_gradient(plan, group, rows, source, means, again, partial, rows.blocks)
 
 
-def join_gradient(
+def finish_gradient(
+    plan: Plan,
+    group: Group,
+    rows: Rows,
+    source: Place,
+    means: Place,
+    before: Beside,
+    partial: Place,
+    blocks: int,
+) -> None:
+    """From partial sums to the gradients; `before` is how the upstream gradient is read again."""
+    found = _join_gradient(plan, group, rows, partial, blocks)
+    _apply_gradient(plan, group, rows, source, means, before, found)
+
+
+def _join_gradient(
     plan: Plan, group: Group, rows: Rows, partial: Place, blocks: int
 ) -> dict[str, Place]:
     """From partial sums to the gradients of weight and bias, and coefficients per channel."""
@@ -217,32 +209,14 @@ def join_gradient(
         "shift": rows.vector(None),
     }
     weight, deviation = rows.parameter(w, partial), plan.dense(rstd)
-    words = ordered(
-        kernels.JOIN_GRADIENT,
-        partial=partial,
-        step=partial.shape[-1],
-        blocks=blocks,
-        rows=rows.count,
-        channels=rows.channels,
-        weight=weight,
-        has_weight=w is not None,
-        rstd=deviation,
-        **found,
-    )
-    plan.add(
-        Task(
-            "batch_norm_grad join",
-            kernels.join_gradient(plan.machine, rows.element),
-            words,
-            chunks=rows.slices,
-            reads=(partial, weight, deviation),
-            writes=tuple(found.values()),
-        )
-    )
+    words = {"weight": weight, "has_weight": w is not None, "rstd": deviation}
+    kernel = kernels.join_gradient(plan.machine, rows.element)
+    rows.join("batch_norm_grad join", kernel, kernels.JOIN_GRADIENT, partial, blocks,
+              (weight, deviation), found, words)  # fmt: skip
     return found
 
 
-def apply_gradient(
+def _apply_gradient(
     plan: Plan,
     group: Group,
     rows: Rows,
@@ -308,6 +282,24 @@ class Rows:
     def parameter(self, value: Any, absent: Place) -> Place:
         """Where a parameter lies; any readable memory for an absent one."""
         return absent if value is None else self.plan.dense(value)
+
+    def join(
+        self,
+        label: str,
+        kernel: int,
+        fields: Sequence[str],
+        partial: Place,
+        blocks: int,
+        reads: tuple[Place, ...],
+        found: dict[str, Place],
+        words: dict[str, Any],
+    ) -> None:
+        """A task from the partial sums of so many blocks to `found`; chunks are vectors of
+        channels."""
+        given = ordered(fields, partial=partial, step=partial.shape[-1], blocks=blocks,
+                        rows=self.count, channels=self.channels, **found, **words)  # fmt: skip
+        self.plan.add(Task(label, kernel, given, self.slices, reads=(partial, *reads),
+                           writes=tuple(found.values())))  # fmt: skip
 
     def add(
         self,

@@ -23,7 +23,7 @@ from backlit.program.ir import Program, Value
 
 from . import driver, memory, schedule
 from .lower import lower
-from .plan import Buffer, Place, Plan, Task, dense_strides
+from .plan import Buffer, Place, Task, dense_strides
 
 PAGE = 4096
 LARGE_ARENA = 1 << 24
@@ -444,4 +444,4 @@ def _empty(shape: tuple, strides: tuple, dtype: np.dtype) -> np.ndarray:
     return np.ndarray(shape, dtype, np.empty(made.nbytes, np.uint8), 0, strides)
 
 
-__all__ = ["Executable", "Plan", "build"]
+__all__ = ["Executable", "build"]
