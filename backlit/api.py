@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from backlit import ops as ops
+from backlit import outputs
 from backlit.autograd import record
 from backlit.backends import eager
 from backlit.ops.elementwise import (
@@ -83,6 +84,9 @@ def _publish_operators() -> None:
     spelled = {f: accept(f) for space in NAMESPACES.values() for f in space.values()}
     for space in NAMESPACES.values():
         space.update({name: spelled[f] for name, f in space.items()})
+    functions = NAMESPACES["bl"]  # methods have no `out`, in PyTorch neither
+    writing = {f: outputs.accept(f) for f in functions.values() if f.__name__[-1] != "_"}
+    functions.update({name: writing.get(f, f) for name, f in functions.items()})
 
 
 def _publish_in_place(op: Any, public: tuple[str, ...]) -> None:

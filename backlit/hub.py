@@ -8,6 +8,7 @@ packages put files of their own beside them. `bl.load` reads a file that is ther
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import Any
 
 from backlit.absent import importable, refuse
@@ -37,7 +38,5 @@ def _get_torch_home() -> str:
 
 def __getattr__(name: str) -> Any:
     if name == "tqdm":  # scripts borrow the progress bar from here
-        from tqdm import tqdm
-
-        return tqdm
+        return import_module("tqdm").tqdm
     raise refuse("hub", name)

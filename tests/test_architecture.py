@@ -15,13 +15,14 @@ ROOT = Path(backlit.__file__).parent
 
 # In the order a tensor travels; a room imports only from rooms above it, or from itself.
 ROOMS = (
-    "errors", "config", "files", "figures", "dtypes", "devices", "state", "program", "random",
-    "returns", "printing", "spelling", "ops", "tensor", "autograd", "backends", "creation", "api",
-    "tree", "control", "amp", "compiler", "func", "linalg", "special", "cuda",
-    "accelerator", "xpu", "mps", "legacy",
-    "version", "serialization", "absent", "_C", "distributed", "multiprocessing", "hub", "fx",
-    "nn", "jit", "optim", "distributions", "data", "expressions", "check", "views", "errata",
-    "models", "utils", "onnx", "train", "estimators", "cli",
+    "errors", "config", "files", "figures", "dtypes", "devices", "dlpack", "state", "program",
+    "random",
+    "returns", "printing", "spelling", "ops", "tensor", "autograd", "backends", "creation",
+    "outputs", "api", "tree", "control", "amp", "compiler", "func", "linalg", "special", "cuda",
+    "accelerator", "xpu", "mps", "legacy", "version", "serialization", "absent", "_C",
+    "distributed", "multiprocessing", "hub", "fx", "nn", "jit", "optim", "distributions", "data",
+    "expressions", "check", "views", "errata", "models", "utils", "onnx", "train", "estimators",
+    "cli",
 )  # fmt: skip
 # The same within backends/cpu, from the text of a kernel to the operators that run by it.
 KERNEL_ROOMS = (

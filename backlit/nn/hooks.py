@@ -41,7 +41,7 @@ class RemovableHandle:
     >>> handle.remove()
     """
 
-    def __init__(self, hooks: dict[int, Hook]) -> None:
+    def __init__(self, hooks: dict[int, Any]) -> None:
         self.id = next(_ids)
         self._hooks = hooks
 
@@ -57,7 +57,7 @@ class RemovableHandle:
         self.remove()
 
 
-def register(hooks: dict[int, Hook], hook: Hook, prepend: bool = False) -> RemovableHandle:
+def register(hooks: dict[int, Any], hook: Any, prepend: bool = False) -> RemovableHandle:
     """Add a hook to a module's table, at its end or at its front."""
     changes.count += 1
     handle = RemovableHandle(hooks)
@@ -73,7 +73,7 @@ class HookMethods:
     """The hook methods of Module; the tables are made by Module.__init__."""
 
     _forward_hooks: dict[int, Hook]
-    _forward_pre_hooks: dict[int, Hook]
+    _forward_pre_hooks: dict[int, Any]  # as in PyTorch the callables themselves, or Hooks
     _backward_hooks: dict[int, Hook]
     _backward_pre_hooks: dict[int, Hook]
     forward: Callable[..., Any]
@@ -90,7 +90,8 @@ class HookMethods:
         >>> layer(bl.zeros(2)).tolist()
         [1.0, 1.0]
         """
-        return register(self._forward_pre_hooks, Hook(hook, with_kwargs), prepend)
+        entry = Hook(hook, with_kwargs) if with_kwargs else hook
+        return register(self._forward_pre_hooks, entry, prepend)
 
     def register_forward_hook(
         self,
@@ -166,8 +167,8 @@ class HookMethods:
         self, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         for hook in list(self._forward_pre_hooks.values()):
-            if not hook.with_kwargs:
-                changed = hook.function(self, args)
+            if not isinstance(hook, Hook):
+                changed = hook(self, args)
                 if changed is not None:
                     args = changed if isinstance(changed, tuple) else (changed,)
                 continue

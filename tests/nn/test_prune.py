@@ -121,6 +121,7 @@ def test_a_method_of_ones_own():
     assert layer.bias_mask.tolist() == [0, 1, 0, 1] and hook._tensor_name == "bias"
     container = EveryOther.apply(layer, "bias")
     assert isinstance(container, prune.PruningContainer) and len(list(container)) == 2
+    assert list(layer._forward_pre_hooks.values()) == [container]
     assert layer.bias_mask.tolist() == [0, 0, 0, 1]
     assert prune.L1Unstructured(1).prune(bl.tensor([3.0, -1.0])).tolist() == [3, 0]
 

@@ -380,8 +380,7 @@ def is_pruned(module: Module) -> bool:
 
 
 def _hooks(module: Module) -> list[BasePruningMethod]:
-    functions = [h.function for h in module._forward_pre_hooks.values()]
-    return [f for f in functions if isinstance(f, BasePruningMethod)]
+    return [h for h in module._forward_pre_hooks.values() if isinstance(h, BasePruningMethod)]
 
 
 def _hook(module: Module, name: str) -> BasePruningMethod | None:

@@ -110,7 +110,7 @@ class _Spectral(_Computed):
 
 
 def _find(module: Module, name: str) -> _Computed | None:
-    hooks = [h.function for h in module._forward_pre_hooks.values()]
+    hooks = module._forward_pre_hooks.values()
     return next((h for h in hooks if isinstance(h, _Computed) and h.name == name), None)
 
 
