@@ -172,6 +172,19 @@ def test_n12_softmax_and_cross_entropy_give_y_minus_t():
     assert bl.check.gradcheck(lambda t: F.cross_entropy(t, target), z)
 
 
+def test_n12_the_penalty_adds_twice_its_weight():
+    bl.manual_seed(1)
+    x, target = bl.randn(5, 3, dtype=bl.float64), bl.tensor([0, 3, 1, 1, 2])
+    layer, lam = nn.Linear(3, 4).double(), 0.05
+    W, z = layer.weight, layer(x)
+    loss = F.cross_entropy(z, target) + lam * bl.linalg.norm(W) ** 2  # Frobenius
+    loss.backward()
+    error = (z.detach().softmax(1) - F.one_hot(target, 4)).numpy() / 5
+    expected = error.T @ x.numpy() + 2 * lam * W.detach().numpy()
+    np.testing.assert_allclose(W.grad.numpy(), expected, atol=1e-15)
+    np.testing.assert_allclose(layer.bias.grad.numpy(), error.sum(0), atol=1e-15)
+
+
 def test_n13_one_layer_with_weight_decay():
     bl.manual_seed(2)
     x, target = bl.randn(7, 3, dtype=bl.float64), bl.randn(7, 2, dtype=bl.float64)
