@@ -10,6 +10,7 @@ import numpy as np
 from backlit import devices
 from backlit import dtypes as dt
 from backlit import random as rng
+from backlit.dlpack import array_of
 from backlit.errors import ArgumentError, ArgumentTypeError, DTypeError, ShapeError
 from backlit.ops import random as draws
 from backlit.ops.op import apply
@@ -28,8 +29,6 @@ def as_array(data: Any, dtype: dt.dtype | None = None) -> np.ndarray:
     elif exact:
         array = np.array(data)
     elif hasattr(data, "__dlpack__"):
-        from backlit.utils.dlpack import array_of
-
         array, exact = array_of(data), True
     else:
         array = _from_python(data)
@@ -133,8 +132,6 @@ def from_dlpack(ext_tensor: Any, *, device: Any = None, copy: bool | None = None
     >>> bl.from_dlpack(np.ones(2, dtype=np.float32))
     tensor([1., 1.])
     """
-    from backlit.utils.dlpack import array_of
-
     devices.check(device)
     if copy is False:
         raise ArgumentError("from_dlpack: values are always copied", hint="leave copy out")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from backlit import dtypes as dt
+from backlit.dlpack import capsule_of
 from backlit.errors import ArgumentError, ArgumentTypeError, ExportError, GradError
 from backlit.state import changes, state, tell
 
@@ -496,8 +497,6 @@ class Tensor(TensorMethods):
     def __dlpack__(self, *, stream: Any = None, max_version: Any = None, dl_device: Any = None,
                    copy: bool | None = None) -> Any:  # fmt: skip
         """A DLPack capsule with a copy: consumers ignore that an array is read-only."""
-        from backlit.utils.dlpack import capsule_of
-
         if self.requires_grad:
             raise ExportError(
                 "__dlpack__ of a tensor that requires grad would lose its history",
