@@ -7,6 +7,7 @@ with normalization first; its mean over the steps is classified. For images: vit
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import backlit as bl
 from backlit import nn
@@ -52,9 +53,10 @@ class AttentionClassifier(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.fc = nn.Linear(width, classes)
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor | Sequence[int] | None = None) -> Tensor:
         steps, beyond = x.shape[1], None
         if lengths is not None:
+            lengths = bl.as_tensor(lengths, device=x.device)
             if lengths.shape != x.shape[:1]:
                 raise ShapeError(
                     f"AttentionClassifier: {len(x)} sequences need as many lengths, "

@@ -6,6 +6,9 @@ whose weights are laid out as in PyTorch. One step at a time, written out: cells
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import backlit as bl
 from backlit import nn
 from backlit.errors import ArgumentError, ShapeError
 from backlit.tensor import Tensor
@@ -44,7 +47,8 @@ class SequenceClassifier(nn.Module):
     """Sequences (N, T, features), with their `lengths` (N,) from 1 to T, to logits (N, classes).
 
     Each is judged by its state at its own end; with `bidirectional` also by the state of a second
-    network that reads it backwards. What lies beyond a length has no influence.
+    network that reads it backwards. What lies beyond a length has no influence; `lengths` may be
+    a list.
 
     >>> from backlit import models
     >>> net = models.SequenceClassifier("gru", 2, classes=10, layers=2, bidirectional=True)
@@ -72,12 +76,14 @@ class SequenceClassifier(nn.Module):
         )
         self.fc = nn.Linear(2 * hidden if bidirectional else hidden, classes)
 
-    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
-        if lengths is not None and lengths.shape != x.shape[:1]:
-            raise ShapeError(
-                f"SequenceClassifier: {len(x)} sequences need as many lengths, "
-                f"got shape {tuple(lengths.shape)}"
-            )
+    def forward(self, x: Tensor, lengths: Tensor | Sequence[int] | None = None) -> Tensor:
+        if lengths is not None:
+            lengths = bl.as_tensor(lengths)
+            if lengths.shape != x.shape[:1]:
+                raise ShapeError(
+                    f"SequenceClassifier: {len(x)} sequences need as many lengths, "
+                    f"got shape {tuple(lengths.shape)}"
+                )
         return self.fc(self._ends(x, lengths))  # type: ignore[no-any-return]
 
     def _ends(self, x: Tensor, lengths: Tensor | None) -> Tensor:

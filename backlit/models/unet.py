@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import backlit as bl
 from backlit import nn
+from backlit.errors import ShapeError
 from backlit.nn import functional as F
 from backlit.tensor import Tensor
 
@@ -55,6 +56,12 @@ class UNet(nn.Module):
         self.out = nn.Conv2d(width, classes, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        fold = 2 ** len(self.enc)
+        if x.shape[-2] % fold or x.shape[-1] % fold:
+            raise ShapeError(
+                f"UNet: the sides of images {tuple(x.shape)} must be multiples of {fold}",
+                hint="pad them, as F.pad does, or give the network another depth",
+            )
         skips = []
         for encoder in self.enc:
             x = encoder(x)

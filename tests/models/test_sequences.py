@@ -57,6 +57,13 @@ def test_full_lengths_are_no_lengths(name):
     np.testing.assert_allclose(full, net(x).detach().numpy(), 0, 1e-13)
 
 
+@pytest.mark.parametrize("name", READERS)
+def test_lengths_may_be_a_list(name):
+    x, lengths = batch()
+    net = READERS[name]().double()
+    assert bl.equal(net(x, LENGTHS), net(x, lengths))
+
+
 @pytest.mark.parametrize("name", ["lstm", "attention"])
 def test_a_compiled_net_takes_other_lengths(name):
     x, lengths = batch()

@@ -7,6 +7,7 @@ import pytest
 
 import backlit as bl
 from backlit import models
+from backlit.errors import ShapeError
 from backlit.models.densenet import BranchLayer, DenseLayer, PlainLayer
 from backlit.models.preresnet import PreActBlock, PreActBottleneck
 from backlit.nn import functional as F
@@ -131,6 +132,12 @@ def test_imagenet_stages_halve(make):
 def test_c3d_knows_the_size_of_its_maps(image):
     net = models.C3D(3, 1, frames=17, image=image, width=1, hidden=2)
     assert net(bl.zeros(1, 1, 17, image, image)).shape == (1, 3)
+
+
+def test_unet_tells_which_sides_it_takes():
+    with pytest.raises(ShapeError, match=r"\(1, 1, 16, 20\) must be multiples of 8"):
+        models.UNet(width=2)(bl.zeros(1, 1, 16, 20))
+    assert models.UNet(width=2, depth=2)(bl.zeros(1, 1, 16, 20)).shape == (1, 2, 16, 20)
 
 
 def test_lenet5_pads_small_images():
