@@ -173,9 +173,10 @@ def summary(module: Module, *inputs: Any, input_size: Any = None, dtype: Any = N
             depth: int | None = None, **kwargs: Any) -> Summary:  # fmt: skip
     """Run the model once on `inputs`, or on zeros of `input_size`, and tell what each layer does.
 
-    `input_size` is a whole shape, the batch too, or a list of shapes; without it and inputs
-    nothing runs, and parameters are told. `dtype` is that of the zeros; `depth` leaves out deeper
-    layers. In training mode saved bytes are those of a training step; the model stays as it was.
+    `input_size` is a whole shape, the batch too, or a list of shapes; a tuple of whole numbers as
+    the one input is taken for it. Without it and inputs nothing runs, and parameters are told.
+    `dtype` is that of the zeros; `depth` leaves out deeper layers. In training mode saved bytes
+    are those of a training step; the model stays as it was.
 
     >>> print(nn.Sequential(nn.Linear(3, 4), nn.ReLU()).summary(input_size=(8, 3)))
     layer         output  parameters  multiply-adds  saved
@@ -188,8 +189,11 @@ def summary(module: Module, *inputs: Any, input_size: Any = None, dtype: Any = N
     multiply-adds of a forward pass: 96
     saved for the backward pass: 128 B
     """
-    runs = bool(inputs or kwargs) or input_size is not None
-    given = inputs or _zeros(input_size, dtype)
+    given: tuple[Any, ...] = inputs
+    if len(given) == 1 and isinstance(given[0], tuple) and given[0] and _whole(given[0]):
+        given, input_size = (), given[0]
+    runs = bool(given or kwargs) or input_size is not None
+    given = given or _zeros(input_size, dtype)
     measured = _measure(module, given, kwargs) if runs else _Measure(module, ())
     layers = tuple(
         _layer(name, below, measured)
@@ -213,9 +217,13 @@ def _zeros(input_size: Any, dtype: Any) -> tuple[Tensor, ...]:
     if input_size is None:
         return ()
     sizes = input_size if isinstance(input_size[0], list | tuple) else [input_size]
-    if not all(isinstance(n, int) for size in sizes for n in size):
+    if not all(_whole(size) for size in sizes):
         raise ArgumentTypeError(f"summary: input_size must be whole numbers, got {input_size!r}")
     return tuple(bl.zeros(*size, dtype=dtype) for size in sizes)
+
+
+def _whole(size: Any) -> bool:
+    return all(isinstance(n, int) for n in size)
 
 
 # ----- measuring -----

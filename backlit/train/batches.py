@@ -101,7 +101,10 @@ def checked(batch: Any, number: int) -> list[Any]:
     sizes = {len(x) if getattr(x, "ndim", 1) else 0 for x in batch}
     if len(sizes) > 1:
         shapes = ", ".join(str(tuple(x.shape)) for x in batch if isinstance(x, Tensor))
-        raise DataError(f"fit: batch {number} has parts of different lengths: {shapes}")
+        raise DataError(
+            f"fit: batch {number} has parts of different lengths: {shapes}",
+            hint="a dataset gives samples; DataLoader(dataset, batch_size=...) makes batches of it",
+        )
     if sizes == {0}:
         raise DataError(f"fit: batch {number} is empty")
     return list(batch)

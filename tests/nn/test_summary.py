@@ -182,6 +182,8 @@ def test_inputs_sizes_and_depth():
     assert gpt.summary(input_size=(1, 5), dtype=bl.int64).parameters == made.parameters
     two = nn.Bilinear(2, 3, 4).summary(input_size=[(5, 2), (5, 3)])
     assert two.layers[0].output == "(5, 4)"
+    fc = nn.Linear(2, 3)
+    assert str(fc.summary((4, 2))) == str(fc.summary(input_size=(4, 2))) != str(fc.summary())
     with pytest.raises(ArgumentTypeError, match="whole numbers"):
         gpt.summary(input_size=(1.5, 2))
     with pytest.raises(ArgumentError, match="LazyLinear has no shape yet"):

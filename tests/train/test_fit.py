@@ -296,6 +296,7 @@ def test_non_finite_gradient_norm_when_clipping():
         ([], DataError, "train_data has no batches"),
         ([bl.ones(2, 2)], DataError, r"a batch is a Tensor, expected \(inputs..., target\)"),
         ([(bl.ones(2, 2), bl.ones(3, 1))], DataError, r"different lengths: \(2, 2\), \(3, 1\)"),
+        (bl.data.TensorDataset(bl.ones(4, 2), bl.ones(4)), DataError, "DataLoader.* makes batches"),
         ([(bl.ones(0, 2), bl.ones(0, 1))], DataError, "batch 1 is empty"),
         ([(bl.ones(2, 2), bl.ones(2, 1), 1)], DataError, "batch 1 holds the int 1"),
         ([(bl.ones(2, 5), bl.ones(2, 1))], RuntimeError, "epoch 1, after step 0"),
