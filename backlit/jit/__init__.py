@@ -53,6 +53,7 @@ def unused(fn: T) -> T:
 
 
 export = script_method = script_if_tracing = unused
+_overload = _overload_method = unused  # of functions by their types: the last definition counts
 
 
 def annotate(the_type: Any, the_value: T) -> T:

@@ -65,7 +65,13 @@ class StateDictMethods:
         >>> list(nn.Sequential(nn.Linear(2, 3), nn.ReLU()).state_dict())
         ['0.weight', '0.bias']
         """
-        result: dict[str, Any] = OrderedDict() if destination is None else destination
+        result: Any = destination
+        if destination is None:
+            result = OrderedDict()
+            result._metadata = {}  # PyTorch's attribute: the `_version` of each module's class
+        local = {"version": getattr(type(self), "_version", 1)}
+        if hasattr(result, "_metadata"):
+            result._metadata[prefix[:-1]] = local
         for hook in list(self._state_dict_pre_hooks.values()):
             hook.function(self, prefix, keep_vars)
         self._save_to_state_dict(result, prefix, keep_vars)
@@ -74,7 +80,7 @@ class StateDictMethods:
                 child = f"{prefix}{name}."
                 module.state_dict(destination=result, prefix=child, keep_vars=keep_vars)
         for hook in list(self._state_dict_hooks.values()):
-            changed = hook.function(self, result, prefix, {})
+            changed = hook.function(self, result, prefix, local)
             result = result if changed is None else changed
         return result
 
@@ -102,7 +108,9 @@ class StateDictMethods:
         errors: list[str] = []
         before = Snapshot(self.modules())
         try:
-            _load(self, values, "", strict, assign, missing, unexpected, errors)
+            versions = getattr(state_dict, "_metadata", {})
+            report = (strict, missing, unexpected, errors)
+            _load(self, values, "", versions, assign, report)
             if strict and unexpected:
                 errors.insert(0, f"Unexpected key(s) in state_dict: {_quoted(unexpected)}. ")
             if strict and missing:
@@ -256,20 +264,18 @@ def _load(
     module: Any,
     values: dict[str, Any],
     prefix: str,
-    strict: bool,
+    versions: Mapping[str, Any],
     assign: bool,
-    missing: list[str],
-    unexpected: list[str],
-    errors: list[str],
+    report: tuple[bool, list[str], list[str], list[str]],
 ) -> None:
-    metadata = {"assign": assign}
-    report = (metadata, strict, missing, unexpected, errors)
+    local = {**versions.get(prefix[:-1], {}), "assign": assign}
     for hook in list(module._load_state_dict_pre_hooks.values()):
-        hook.function(*((module,) if hook.with_kwargs else ()), values, prefix, *report)
-    module._load_from_state_dict(values, prefix, *report)
+        hook.function(*((module,) if hook.with_kwargs else ()), values, prefix, local, *report)
+    module._load_from_state_dict(values, prefix, local, *report)
     for name, child in module._modules.items():
         if child is not None:
-            _load(child, values, f"{prefix}{name}.", strict, assign, missing, unexpected, errors)
+            _load(child, values, f"{prefix}{name}.", versions, assign, report)
+    _, missing, unexpected, _ = report
     for hook in list(module._load_state_dict_post_hooks.values()):
         if hook.function(module, IncompatibleKeys(missing, unexpected)) is not None:
             raise ArgumentError("a load_state_dict post hook must edit the keys in place")

@@ -118,6 +118,7 @@ def test_scripts_are_the_programs_themselves():
     net = Doubled()
     assert bl.jit.script(net) is net and bl.jit.trace(net, bl.ones(1)) is net
     assert add(net(bl.ones(1)), bl.jit.unused(net)(bl.ones(1))).item() == 4
+    assert bl.jit._overload_method(add) is add and bl.jit._overload(add) is add
     assert bl.jit.ignore(add) is add and bl.jit.ignore(drop=True)(add) is add
     with pytest.raises(NotAvailable, match=r"jit\.save does not exist"):
         bl.jit.save(net, "net.pt")

@@ -425,3 +425,25 @@ def test_operators_record_the_path():
     out = net(bl.ones(1, 3))
     assert out.grad_fn.module == "net"
     assert out.grad_fn.edges[0][0].module == "net.layers.1"
+
+
+def test_a_class_version_reaches_its_own_loading():
+    class Scaled(nn.Module):
+        _version = 2
+
+        def __init__(self):
+            super().__init__()
+            self.scale = nn.Parameter(bl.ones(1))
+
+        def _load_from_state_dict(self, state_dict, prefix, local_metadata, *report):
+            if local_metadata.get("version", 1) < 2:
+                state_dict[prefix + "scale"] = state_dict[prefix + "scale"] * 10
+            super()._load_from_state_dict(state_dict, prefix, local_metadata, *report)
+
+    net = nn.Sequential(nn.Linear(1, 1), Scaled())
+    state = net.state_dict()
+    assert state._metadata == {"": {"version": 1}, "0": {"version": 1}, "1": {"version": 2}}
+    net.load_state_dict(state)
+    assert net[1].scale.item() == 1
+    net.load_state_dict(dict(state))  # as from a file that knows no versions
+    assert net[1].scale.item() == 10
