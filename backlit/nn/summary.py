@@ -189,11 +189,11 @@ def summary(module: Module, *inputs: Any, input_size: Any = None, dtype: Any = N
     multiply-adds of a forward pass: 96
     saved for the backward pass: 128 B
     """
-    given: tuple[Any, ...] = inputs
-    if len(given) == 1 and isinstance(given[0], tuple) and given[0] and _whole(given[0]):
-        given, input_size = (), given[0]
-    runs = bool(given or kwargs) or input_size is not None
-    given = given or _zeros(input_size, dtype)
+    size = inputs[0] if len(inputs) == 1 else None
+    if isinstance(size, tuple) and size and _whole(size):
+        inputs, input_size = (), size
+    runs = bool(inputs or kwargs) or input_size is not None
+    given = inputs or _zeros(input_size, dtype)
     measured = _measure(module, given, kwargs) if runs else _Measure(module, ())
     layers = tuple(
         _layer(name, below, measured)
