@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -28,6 +27,7 @@ AVERAGE = ["x", "y", "divisor", *SHAPE]
 AVERAGE_GRAD = ["g", "gx", "divisor", *SHAPE]
 # how an index is kept: its number in the window in so many bits, or its place in the plane
 COUNTED, PLACED = ("int8", "int32"), "int64"
+INDICES = {"int8": "i8", "int32": "i32", "int64": "i64"}
 Whole = tuple[int, int, int] | None  # the kernel's sizes where no window is cut
 
 
@@ -53,47 +53,91 @@ class Taps:
         return carried
 
 
+class Cells:
+    """Channels that are computed together: where they lie in memory, for each tap and the output.
+
+    `plane` is the image's plane that windows move over.
+    """
+
+    def __init__(self, f: Kernel, dtype: np.dtype, plane: Value, place: Value, channels: Value,
+                 start: Value, vectors: int, lanes: int) -> None:  # fmt: skip
+        self.f, self.memory, self.plane, self.place = f, memory_element(dtype), plane, place
+        self.channels, self.start = channels, start
+        self.vectors, self.lanes = vectors, lanes
+
+    def tap(self, position: Value) -> Value:
+        """The cell of the plane at a position."""
+        return self.f.at(self.plane, position * self.channels + self.start, self.memory)
+
+    def offset(self) -> Value:
+        """How far the output's channels lie from the first."""
+        return self.place * self.channels + self.start
+
+    def output(self, name: str, offset: Value | None = None) -> Value:
+        """The output's channels in an array."""
+        first = self.f.field(name, "ptr")
+        return self.f.at(first, self.offset() if offset is None else offset, self.memory)
+
+
+def _compiled(
+    f: Kernel,
+    machine: features.Machine,
+    dtype: np.dtype,
+    whole: Whole,
+    plane: str,
+    columns: Callable[[Taps, Cells], None],
+    clear: bool = False,
+) -> int:
+    """The kernel that runs `columns` for the channels of every output, some vectors at a time;
+    `clear`: windows add to `plane`, which begins as zeros."""
+    memory, widths = memory_element(dtype), halves(VECTORS, machine.width(lane_element(dtype)))
+
+    def output(taps: Taps, image: Value, place: Value) -> None:
+        channels = f.field("channels")
+        start_of = f.at(f.field(plane, "ptr"), image, memory)
+        f.each_slice(channels, widths, lambda start, vectors, lanes: columns(
+            taps, Cells(f, dtype, start_of, place, channels, start, vectors, lanes)))  # fmt: skip
+
+    if clear:
+        _each_image(f, whole, plane, output, machine, dtype)
+    else:
+        _each_output(f, whole, output)
+    return jit.compile_function(codegen.module([f]), f.name, machine)
+
+
 @jit.recipe
 def maximum(machine: features.Machine, dtype: np.dtype, index: str | None, whole: Whole) -> int:
     """Maxima, and where they were (`index`: the dtype, or None)."""
     f = Kernel("max_pool", MAX)
-    element, memory = lane_element(dtype), memory_element(dtype)
+    element = lane_element(dtype)
 
-    def output(taps: Taps, image: Value, place: Value) -> None:
-        channels = f.field("channels")
-        x = f.at(f.field("x", "ptr"), image, memory)
+    def columns(taps: Taps, cells: Cells) -> None:
+        vectors, lanes = cells.vectors, cells.lanes
+        low = [f.constant(vector(element, lanes), LOWEST[element])] * vectors
+        none = [f.constant(vector("i32", lanes), 0)] * (vectors if index else 0)
 
-        def columns(start: Value, vectors: int, lanes: int) -> None:
-            low = [f.constant(vector(element, lanes), LOWEST[element])] * vectors
-            none = [f.constant(vector("i32", lanes), 0)] * (vectors if index else 0)
+        def tap(position: Value, number: Value, *state: Value) -> list[Value]:
+            row = load_row(f, cells.tap(position), dtype, vectors, lanes)
+            best, found = list(state[:vectors]), list(state[vectors:])
+            here = position if index == PLACED else number
+            mark = f.splat(f.convert("trunc", here, "i32"), lanes)
+            for v, lane in enumerate(row):
+                better = wins(f, lane.v, best[v], element)
+                best[v] = f.select(better, lane.v, best[v])
+                if index:
+                    found[v] = f.select(better, mark, found[v])
+            return [*best, *found]
 
-            def tap(position: Value, number: Value, *state: Value) -> list[Value]:
-                row = load_row(f, f.at(x, position * channels + start, memory), dtype, vectors,
-                               lanes)  # fmt: skip
-                best, found = list(state[:vectors]), list(state[vectors:])
-                here = position if index == PLACED else number
-                mark = f.splat(f.convert("trunc", here, "i32"), lanes)
-                for v, lane in enumerate(row):
-                    better = wins(f, lane.v, best[v], element)
-                    best[v] = f.select(better, lane.v, best[v])
-                    if index:
-                        found[v] = f.select(better, mark, found[v])
-                return [*best, *found]
+        if index == PLACED:
+            first = taps.window.position(0, 0, 0)
+            none = [f.splat(f.convert("trunc", first, "i32"), lanes)] * vectors
+        results = taps.each(tap, [*low, *none])
+        there = cells.offset()
+        store_row(f, [Lane(f, v) for v in results[:vectors]], cells.output("y", there), dtype)
+        if index:
+            _store_indices(f, results[vectors:], there, index)
 
-            if index == PLACED:
-                first = taps.window.position(0, 0, 0)
-                none = [f.splat(f.convert("trunc", first, "i32"), lanes)] * vectors
-            results = taps.each(tap, [*low, *none])
-            there = place * channels + start
-            row = [Lane(f, v) for v in results[:vectors]]
-            store_row(f, row, f.at(f.field("y", "ptr"), there, memory), dtype)
-            if index:
-                _store_indices(f, results[vectors:], there, index)
-
-        f.each_slice(channels, halves(VECTORS, machine.width(element)), columns)
-
-    _each_output(f, whole, "x", output)
-    return jit.compile_function(codegen.module([f]), f.name, machine)
+    return _compiled(f, machine, dtype, whole, "x", columns)
 
 
 @jit.recipe
@@ -103,69 +147,49 @@ def maximum_grad(
     """Each gradient at the place of its maximum, zeros elsewhere; `once`: no windows meet, and
     together they cover the plane."""
     f = Kernel("max_pool_grad", MAX_GRAD)
-    element, memory = lane_element(dtype), memory_element(dtype)
-    indices = {"int8": "i8", "int32": "i32", "int64": "i64"}[index]
+    element, kind = lane_element(dtype), INDICES[index]
 
-    def output(taps: Taps, image: Value, place: Value) -> None:
-        channels = f.field("channels")
-        gx = f.at(f.field("gx", "ptr"), image, memory)
+    def columns(taps: Taps, cells: Cells) -> None:
+        vectors, lanes, there = cells.vectors, cells.lanes, cells.offset()
+        grads = load_row(f, cells.output("g", there), dtype, vectors, lanes)
+        here = f.at(f.field("indices", "ptr"), there, kind)
+        marks = [f.load(f.at(here, v * lanes, kind), vector(kind, lanes)) for v in range(vectors)]
+        zero = f.constant(vector(element, lanes), 0.0)
 
-        def columns(start: Value, vectors: int, lanes: int) -> None:
-            there = place * channels + start
-            grads = load_row(f, f.at(f.field("g", "ptr"), there, memory), dtype, vectors, lanes)
-            here = f.at(f.field("indices", "ptr"), there, indices)
-            marks = [
-                f.load(f.at(here, v * lanes, indices), vector(indices, lanes))
+        def tap(position: Value, number: Value) -> list[Value]:
+            mark = position if index == PLACED else f.convert("trunc", number, kind)
+            mark = f.splat(mark, lanes)
+            row = [
+                Lane(f, f.select(f.compare("eq", marks[v], mark), grads[v].v, zero))
                 for v in range(vectors)
             ]
-            zero = f.constant(vector(element, lanes), 0.0)
+            _deliver(f, row, cells.tap(position), dtype, once)
+            return []
 
-            def tap(position: Value, number: Value) -> list[Value]:
-                mark = position if index == PLACED else number
-                mark = mark if index == PLACED else f.convert("trunc", mark, indices)
-                mark = f.splat(mark, lanes)
-                row = [
-                    Lane(f, f.select(_equal(f, marks[v], mark), grads[v].v, zero))
-                    for v in range(vectors)
-                ]
-                cell = f.at(gx, position * channels + start, memory)
-                _deliver(f, row, cell, dtype, once)
-                return []
+        taps.each(tap, [])
 
-            taps.each(tap, [])
-
-        f.each_slice(channels, halves(VECTORS, machine.width(element)), columns)
-
-    (_each_output if once else _each_image)(f, whole, "gx", output, *_clear(once, machine, dtype))
-    return jit.compile_function(codegen.module([f]), f.name, machine)
+    return _compiled(f, machine, dtype, whole, "gx", columns, clear=not once)
 
 
 @jit.recipe
 def average(machine: features.Machine, dtype: np.dtype, whole: Whole, fixed: bool) -> int:
     """Means of windows; `fixed`: all divide by the word `divisor`."""
     f = Kernel("avg_pool", AVERAGE)
-    element, memory = lane_element(dtype), memory_element(dtype)
+    element = lane_element(dtype)
 
-    def output(taps: Taps, image: Value, place: Value) -> None:
-        channels = f.field("channels")
-        x = f.at(f.field("x", "ptr"), image, memory)
+    def columns(taps: Taps, cells: Cells) -> None:
+        vectors, lanes = cells.vectors, cells.lanes
 
-        def columns(start: Value, vectors: int, lanes: int) -> None:
-            def tap(position: Value, number: Value, *sums: Value) -> list[Value]:
-                here = f.at(x, position * channels + start, memory)
-                row = load_row(f, here, dtype, vectors, lanes)
-                return [s + lane.v for lane, s in zip(row, sums, strict=True)]
+        def tap(position: Value, number: Value, *sums: Value) -> list[Value]:
+            row = load_row(f, cells.tap(position), dtype, vectors, lanes)
+            return [s + lane.v for lane, s in zip(row, sums, strict=True)]
 
-            divisor = _divisor(f, taps, fixed, element, lanes)
-            zeros = [f.constant(vector(element, lanes), 0.0)] * vectors
-            row = [Lane(f, total / divisor) for total in taps.each(tap, zeros)]
-            there = f.at(f.field("y", "ptr"), place * channels + start, memory)
-            store_row(f, row, there, dtype)
+        divisor = _divisor(f, taps, fixed, element, lanes)
+        zeros = [f.constant(vector(element, lanes), 0.0)] * vectors
+        row = [Lane(f, total / divisor) for total in taps.each(tap, zeros)]
+        store_row(f, row, cells.output("y"), dtype)
 
-        f.each_slice(channels, halves(VECTORS, machine.width(element)), columns)
-
-    _each_output(f, whole, "x", output)
-    return jit.compile_function(codegen.module([f]), f.name, machine)
+    return _compiled(f, machine, dtype, whole, "x", columns)
 
 
 @jit.recipe
@@ -174,41 +198,30 @@ def average_grad(
 ) -> int:
     """Each gradient shared out among its window; `once` as in `maximum_grad`."""
     f = Kernel("avg_pool_grad", AVERAGE_GRAD)
-    element, memory = lane_element(dtype), memory_element(dtype)
+    element = lane_element(dtype)
 
-    def output(taps: Taps, image: Value, place: Value) -> None:
-        channels = f.field("channels")
-        gx = f.at(f.field("gx", "ptr"), image, memory)
+    def columns(taps: Taps, cells: Cells) -> None:
+        vectors, lanes, here = cells.vectors, cells.lanes, cells.output("g")
+        divisor = _divisor(f, taps, fixed, element, lanes)
+        row = [Lane(f, g.v / divisor) for g in load_row(f, here, dtype, vectors, lanes)]
 
-        def columns(start: Value, vectors: int, lanes: int) -> None:
-            here = f.at(f.field("g", "ptr"), place * channels + start, memory)
-            divisor = _divisor(f, taps, fixed, element, lanes)
-            row = [Lane(f, g.v / divisor) for g in load_row(f, here, dtype, vectors, lanes)]
+        def tap(position: Value, number: Value) -> list[Value]:
+            _deliver(f, row, cells.tap(position), dtype, once)
+            return []
 
-            def tap(position: Value, number: Value) -> list[Value]:
-                _deliver(f, row, f.at(gx, position * channels + start, memory), dtype, once)
-                return []
+        taps.each(tap, [])
 
-            taps.each(tap, [])
-
-        f.each_slice(channels, halves(VECTORS, machine.width(element)), columns)
-
-    (_each_output if once else _each_image)(f, whole, "gx", output, *_clear(once, machine, dtype))
-    return jit.compile_function(codegen.module([f]), f.name, machine)
+    return _compiled(f, machine, dtype, whole, "gx", columns, clear=not once)
 
 
 def _store_indices(f: Kernel, found: list[Value], there: Value, index: str) -> None:
-    element = {"int8": "i8", "int32": "i32", "int64": "i64"}[index]
+    element = INDICES[index]
     here = f.at(f.field("indices", "ptr"), there, element)
     lanes = 1 if found[0].kind[0] != "<" else int(found[0].kind[1:].split()[0])
     for v, value in enumerate(found):
         if element != "i32":
             value = f.convert("trunc" if element == "i8" else "sext", value, element)
         f.store(value, f.at(here, v * lanes, element))
-
-
-def _equal(f: Kernel, a: Value, b: Value) -> Value:
-    return f.compare("eq", a, b)
 
 
 def _deliver(f: Kernel, row: list[Lane], cell: Value, dtype: np.dtype, once: bool) -> None:
@@ -226,10 +239,6 @@ def _divisor(f: Kernel, taps: Taps, fixed: bool, element: str, lanes: int) -> Va
     return f.splat(given if element == "double" else f.convert("fptrunc", given, element), lanes)
 
 
-def _clear(once: bool, machine: features.Machine, dtype: np.dtype) -> tuple[Any, ...]:
-    return () if once else (machine, dtype)
-
-
 def _places(f: Kernel, whole: Whole) -> list[Value]:
     """How far each tap lies behind the first, in pixels."""
     steps = [f.field(f"step_{axis}") for axis in AXES]
@@ -240,9 +249,7 @@ def _places(f: Kernel, whole: Whole) -> list[Value]:
     return found
 
 
-def _each_output(
-    f: Kernel, whole: Whole, source: str, body: Callable[[Taps, Value, Value], None]
-) -> None:
+def _each_output(f: Kernel, whole: Whole, body: Callable[[Taps, Value, Value], None]) -> None:
     """Run `body(taps, offset of the image's plane, number of the output)`; a chunk is a row."""
 
     def chunk(index: Value) -> None:
