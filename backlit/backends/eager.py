@@ -24,6 +24,12 @@ KERNELS = {
     "avg_pool_grad": ("pool.eager", "avg_pool_grad"),
     "batch_norm": ("norm.eager", "batch_norm"),
     "batch_norm_grad": ("norm.eager", "batch_norm_grad"),
+    "lstm": ("plans.eager", "lstm"),
+    "lstm_grad": ("plans.eager", "lstm_grad"),
+    "gru": ("plans.eager", "gru"),
+    "gru_grad": ("plans.eager", "gru_grad"),
+    "rnn": ("plans.eager", "rnn"),
+    "rnn_grad": ("plans.eager", "rnn_grad"),
 }
 
 

@@ -7,7 +7,7 @@ the arrays of its walk by name; it knows neither addresses nor loops (kernels.py
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from backlit.backends.cpu.lanes.formulas import LaneMath
@@ -16,7 +16,7 @@ from backlit.backends.cpu.lanes.value import Lane
 
 @dataclass(frozen=True)
 class Cell:
-    """One kind of cell.
+    """One kind of cell; `name` tells it from the others.
 
     `forward(access, sums)` stores what a step leaves behind. `backward(access, dh, dc)` stores
     the gradients of the gates and returns what stays for the step before: of the cell state, or,
@@ -25,8 +25,8 @@ class Cell:
 
     name: str
     gates: int
-    forward: Callable[[Any, Sequence[Lane]], None]
-    backward: Callable[[Any, Lane, Lane], Lane]
+    forward: Callable[[Any, Sequence[Lane]], None] = field(repr=False)
+    backward: Callable[[Any, Lane, Lane], Lane] = field(repr=False)
     inner: str  # the array of gradients that the hidden weights multiply
     has_state: bool = False
     accumulates: bool = False

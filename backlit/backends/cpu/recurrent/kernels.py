@@ -77,6 +77,7 @@ class Block:
 # ----- forward -----
 
 
+@jit.recipe
 def walk(machine: features.Machine, cell: Cell, s: Shape) -> int:
     """The address of the kernel of a forward walk; a chunk is a slice of the batch."""
     width = machine.width(s.element)
@@ -195,6 +196,7 @@ class _Access:
 # ----- backward -----
 
 
+@jit.recipe
 def walk_back(machine: features.Machine, cell: Cell, s: Shape) -> int:
     """The address of the kernel of a walk back: gates' gradients, then the hidden state's."""
     width = machine.width(s.element)
@@ -318,6 +320,7 @@ def _back_tile(cell: Cell, s: Shape, height: int, tail: bool, width: int) -> Fun
 # ----- the hidden weights of a forward walk, in panels of all gates of some units -----
 
 
+@jit.recipe
 def pack(machine: features.Machine, cell: Cell, element: str, units: int) -> int:
     """The address of the kernel that packs W_hh (gates * size, size), a panel a chunk."""
     width = machine.width(element)
