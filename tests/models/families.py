@@ -30,10 +30,10 @@ def tokens(x, vocabulary=7):
     return ((x.abs() * 10).long() % vocabulary,)
 
 
-def he(net):
-    """Linear layers drawn for their size: VGG's own start is for 4096 units."""
+def he(net, kind=nn.Linear):
+    """Layers drawn for their size: VGG's own start is for 4096 units, products must not shrink."""
     for module in net.modules():
-        if isinstance(module, nn.Linear):
+        if isinstance(module, kind):
             nn.init.kaiming_normal_(module.weight)
     return net
 
@@ -76,6 +76,11 @@ FAMILIES = {
     ),
     "densenet add": (
         lambda: models.DenseNet(10, 4, 1.0, 0.1, classes=3, join="add"),
+        (8, 3, 8, 8),
+        3,
+    ),
+    "densenet mul": (
+        lambda: he(models.DenseNet(10, 4, 1.0, 0.1, classes=3, join="mul"), nn.Conv2d),
         (8, 3, 8, 8),
         3,
     ),
