@@ -364,6 +364,17 @@ def _check_arguments(run: Run, resume: bool) -> None:
         key = str(getattr(rule, "key", ""))
         if run.val_data is None and key.startswith("val_"):
             raise ArgumentError(f"fit: {type(rule).__name__} watches {key}: give val_data")
+    _check_optimizer(run)
+
+
+def _check_optimizer(run: Run) -> None:
+    for name, given, fits, expected in (
+        ("loss", run.loss, callable(run.loss), "a function such as F.cross_entropy"),
+        ("optimizer", run.optimizer, isinstance(getattr(run.optimizer, "param_groups", None), list),
+         "one that is made, such as optim.SGD(model.parameters(), lr=0.1)"),
+    ):  # fmt: skip
+        if not fits:
+            raise ArgumentTypeError(f"fit: {name}={given!r}", hint=f"give {expected}")
     known = {id(p) for p in run.model.parameters()}
     if not any(id(p) in known for g in run.optimizer.param_groups for p in g["params"]):
         raise ArgumentError(

@@ -110,7 +110,7 @@ class Run:
         """The maximum that is reached, or nothing."""
         limits, position = self.limits, self.position
         if position.epoch >= limits.epochs:
-            return f"{limits.epochs} epochs done"
+            return f"{limits.epochs} epoch{'s' if limits.epochs > 1 else ''} done"
         if limits.steps is not None and position.step >= limits.steps:
             return f"{limits.steps} steps done"
         if limits.seconds is not None and position.seconds >= limits.seconds:
@@ -196,6 +196,7 @@ class Run:
         return {
             "position": asdict(self.position),
             "trained": self.trained,
+            "kinds": self._kinds(),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": None if self.scheduler is None else self.scheduler.state_dict(),
@@ -213,6 +214,7 @@ class Run:
         """Go to the moment of a checkpoint; CheckpointError where it does not fit."""
         state, name = checkpoint.state, checkpoint.name
         try:
+            self._check_kinds(state.get("kinds", {}))
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             if self.scheduler is not None:
@@ -236,6 +238,16 @@ class Run:
         if self.saving is not None:
             self.saving.last_moment = (self.position.epoch, self.position.step)
         self.progress.message(f"resumed from {name}")
+
+    def _kinds(self) -> dict[str, str]:
+        """What updates the weights: the state of one kind means nothing to another."""
+        parts = {"optimizer": self.optimizer, "scheduler": self.scheduler}
+        return {key: "none" if x is None else type(x).__name__ for key, x in parts.items()}
+
+    def _check_kinds(self, saved: dict[str, str]) -> None:
+        for key, kind in self._kinds().items():
+            if saved.get(key, kind) != kind:  # older checkpoints do not tell
+                raise ValueError(f"its {key} was {saved[key]}, now it is {kind}")
 
     def _score(self) -> float | None:
         """What the best checkpoint is lowest in; only whole epochs have it."""

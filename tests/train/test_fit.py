@@ -126,6 +126,7 @@ def test_converged_by_loss_plateau():
     ("options", "steps", "reason"),
     [
         ({"epochs": 2}, 12, "2 epochs done"),
+        ({"epochs": 1}, 6, "1 epoch done"),
         ({"epochs": 9, "max_steps": 8}, 8, "8 steps done"),
         ({"epochs": 9, "max_steps": 6}, 6, "6 steps done"),
         ({"epochs": 9, "max_seconds": 1e-9}, 1, "1e-09 seconds are over"),
@@ -365,6 +366,14 @@ def test_an_optimizer_of_another_model_is_refused():
         run(model, line()[1], data)
 
 
+def test_a_class_or_a_name_is_no_optimizer_or_loss():
+    model, sgd, data = line()
+    with pytest.raises(ArgumentTypeError, match="fit: optimizer=<class"):
+        run(model, bl.optim.SGD, data)
+    with pytest.raises(ArgumentTypeError, match="fit: loss='mse'"):
+        run(model, sgd, data, loss="mse")
+
+
 def test_a_folder_with_a_run_is_not_overwritten(tmp_path):
     classify(*classifier(), run_dir=tmp_path)
     with pytest.raises(ArgumentError, match="already holds a run"):
@@ -403,6 +412,19 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     optimizer = bl.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(CheckpointError, match="does not fit this training"):
         classify(model, optimizer, classifier()[2], run_dir=tmp_path, resume=True)
+
+
+def test_a_checkpoint_of_another_optimizer_or_schedule_is_refused(tmp_path):
+    model, sgd, data = classifier()
+    classify(model, sgd, data, run_dir=tmp_path)
+    before = model[0].weight.detach().clone()
+    adam = bl.optim.Adam(model.parameters(), lr=0.1)
+    with pytest.raises(CheckpointError, match="its optimizer was SGD, now it is Adam"):
+        classify(model, adam, data, run_dir=tmp_path, resume=True, epochs=9)
+    steps = bl.optim.lr_scheduler.StepLR(sgd, 1)
+    with pytest.raises(CheckpointError, match="its scheduler was none, now it is StepLR"):
+        classify(model, sgd, data, run_dir=tmp_path, resume=True, scheduler=steps, epochs=9)
+    assert (model[0].weight == before).all()
 
 
 def test_a_full_disk_does_not_end_the_training(tmp_path, monkeypatch, capsys):
