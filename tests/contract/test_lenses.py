@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import backlit as bl
@@ -166,11 +166,15 @@ OPERATORS = (
 )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None)
+# No regular grid: its rows less their mean are constant, and softmax of those has no slope at all.
+GENERIC = [[-1.0, -0.62, 0.31], [0.93, -0.27, 0.58], [0.14, 1.2, -0.45]]
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.lists(st.integers(0, len(OPERATORS) - 1), min_size=1, max_size=5))
+@example([4, 5, 3])
 def test_p3_any_composition_differentiates(chosen):
-    x = t64(np.linspace(-1.0, 1.2, 9).reshape(3, 3))
-    y = x
+    y = x = t64(GENERIC)
     for i in chosen:
         y = OPERATORS[i](y)
     assert bl.see.jacobian((y * y).sum(), y, x).ok
