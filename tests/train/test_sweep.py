@@ -112,7 +112,7 @@ def test_ranges_and_choices_are_read_by_the_type_of_the_setting():
         (["lr=0.1,"], "expected a range or choices"),
         (["lr=..1"], "expected a range or choices"),
         (["lr=0.1..0.01"], "goes up from a number"),
-        (["lr=0.1..inf"], "goes up from a number"),
+        (["lr=0.1..inf"], "expected a number"),
         (["lr=a,b"], "expected a number"),
         (["lr=0.1,0.10"], "a value is there twice"),
         (["kind=a..b"], "kind has no range"),

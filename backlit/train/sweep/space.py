@@ -97,7 +97,7 @@ def _read_values(recipe: Recipe, name: str, values: str, text: str) -> Range | C
         return Choices(tuple(typed))
     if any(isinstance(value, bool | str) for value in typed):
         raise ArgumentError(f"sweep: {name} has no range: {text}", hint=f"{name}=A,B lists values")
-    if not typed[0] < typed[1] < float("inf"):
+    if not typed[0] < typed[1]:
         raise ArgumentError(f"sweep: {text}: a range goes up from a number to a larger one")
     return Range(*typed)
 
