@@ -79,6 +79,14 @@ class CNNClassifier(NetworkClassifier):
                     f"CNNClassifier: {name}={given!r}", hint="expected whole numbers from 1 on"
                 )
 
+    def _fit(self, X: Any, *others: Any, **options: Any) -> Any:
+        _refuse_pictures(X)
+        return super()._fit(X, *others, **options)
+
+    def _outputs(self, X: Any) -> np.ndarray:
+        _refuse_pictures(X)
+        return super()._outputs(X)
+
     def _image(self, features: int) -> list[int]:
         """Channels and sizes of a sample: (C, H, W), or (1, features) without image_shape."""
         if self.image_shape is None:
@@ -118,3 +126,13 @@ class CNNClassifier(NetworkClassifier):
 
     def _get_weights(self) -> dict[str, np.ndarray]:
         return self.weights_
+
+
+def _refuse_pictures(X: Any) -> None:
+    """scikit-learn's own error would not tell where the shape of an image belongs."""
+    shape = tuple(getattr(X, "shape", ()))
+    if len(shape) > 2:
+        raise ArgumentError(
+            f"CNNClassifier: X has shape {shape}, expected (samples, features)",
+            hint=f"X.reshape(len(X), -1), and image_shape={shape[1:]} for the estimator",
+        )

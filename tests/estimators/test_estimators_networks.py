@@ -225,6 +225,9 @@ def test_what_goes_wrong_is_told():
         MLPRegressor(solver="sgd", learning_rate_init=1e6, max_iter=60).fit(*DIABETES)
     with pytest.raises(ArgumentError, match=r"\(5, 5\) does not fit 64 features"):
         CNNClassifier(image_shape=(5, 5)).fit(IMAGES, DIGITS[1])
+    with pytest.raises(ArgumentError, match=r"X has shape \(\d+, 8, 8\)") as info:
+        CNNClassifier().fit(IMAGES.reshape(-1, 8, 8), DIGITS[1])
+    assert "image_shape=(8, 8)" in str(info.value)
     with pytest.raises(ArgumentError, match="channels="):
         CNNClassifier(channels=(0,)).fit(X, y)
     with pytest.raises(ArgumentError, match="hidden_layer_sizes="):
