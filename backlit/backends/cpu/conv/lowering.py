@@ -46,25 +46,24 @@ End = Callable[[conv_plan.Gather], Ending]
 
 def lower_conv(plan: Plan, instr: Instr, end: End | None = None) -> Any:
     """y = x convolved with w, plus b."""
-    x, w, b = _values(instr.inputs)
-    (y,) = _values(instr.outputs)
-    if not _native(x, w, y):
+    known = _known(instr)
+    if known is None:
         return NotImplemented
-    geometry, groups = _geometry(instr), instr.params["groups"]
+    x, w, y, geometry, groups = known
     found = eager.forward_plan(
         plan.machine, _computed(x), x.shape[1:], w.shape, y.shape[2:], geometry, groups,
         eager.some(x), _is_half(x),
     )  # fmt: skip
-    return _gather(plan, found, x, w, b, y, _flops(w, y), end, "conv")
+    bias: Any = instr.inputs[2]
+    return _gather(plan, found, x, w, bias, y, _flops(w, y), end, "conv")
 
 
 def lower_conv_grad_input(plan: Plan, instr: Instr, end: End | None = None) -> Any:
     """The gradient of a convolution by its input; the transposed convolution."""
-    g, w = _values(instr.inputs)
-    (gx,) = _values(instr.outputs)
-    if not _native(g, w, gx):
+    known = _known(instr)
+    if known is None:
         return NotImplemented
-    geometry, groups = _geometry(instr), instr.params["groups"]
+    g, w, gx, geometry, groups = known
     size = tuple(instr.params["size"])
     found = eager.gradient_plan(
         plan.machine, _computed(g), g.shape[1:], w.shape, size, geometry, groups,
@@ -75,11 +74,10 @@ def lower_conv_grad_input(plan: Plan, instr: Instr, end: End | None = None) -> A
 
 def lower_conv_grad_weight(plan: Plan, instr: Instr) -> Any:
     """The gradient of a convolution by its weight."""
-    g, x = _values(instr.inputs)
-    (gw,) = _values(instr.outputs)
-    if not _native(g, x, gw):
+    known = _known(instr)
+    if known is None:
         return NotImplemented
-    geometry, groups = _geometry(instr), instr.params["groups"]
+    g, x, gw, geometry, groups = known
     if columns.is_product(g.shape, gw.shape, _computed(g).itemsize, groups):
         return lower_weight_product(plan, g, x, gw, geometry)
     size = tuple(instr.params["size"])
@@ -296,19 +294,19 @@ def _weight_sum(
     )
 
 
-def _values(operands: Any) -> Any:
-    """Operands whose kind `_native` finds out."""
-    return operands
-
-
-def _native(a: Any, b: Any, out: Any) -> bool:
-    """Whether the kernels cover these operands."""
-    if not all(isinstance(v, Value) for v in (a, b, out)):
-        return False
-    known = a.dtype is b.dtype and (_is_half(a) or a.dtype.numpy in ELEMENTS)
-    known = known and 3 <= len(a.shape) <= 5
+def _known(instr: Instr) -> tuple[Value, Value, Value, tuple[Sizes, Sizes, Sizes], int] | None:
+    """Two operands, the output, (stride, padding, dilation) and groups; None where no kernel
+    covers them."""
+    a, b = instr.inputs[:2]
+    (out,) = instr.outputs
+    if not (isinstance(a, Value) and isinstance(b, Value) and isinstance(out, Value)):
+        return None
     sizes = [math.prod(v.shape) for v in (a, b, out)]
-    return known and min(sizes) > 0 and max(sizes) < 2**31
+    same = a.dtype is b.dtype and (_is_half(a) or a.dtype.numpy in ELEMENTS)
+    if not same or not 3 <= len(a.shape) <= 5 or min(sizes) == 0 or max(sizes) >= 2**31:
+        return None
+    stride, padding, dilation = (tuple(instr.params[name]) for name in eager.GEOMETRY)
+    return a, b, out, (stride, padding, dilation), instr.params["groups"]
 
 
 def _is_half(value: Value) -> bool:
@@ -318,11 +316,6 @@ def _is_half(value: Value) -> bool:
 
 def _computed(value: Value) -> np.dtype:
     return np.dtype(np.float32) if _is_half(value) else value.dtype.numpy
-
-
-def _geometry(instr: Instr) -> tuple[Sizes, Sizes, Sizes]:
-    stride, padding, dilation = (tuple(instr.params[name]) for name in eager.GEOMETRY)
-    return stride, padding, dilation
 
 
 def _flops(weight: Value, output: Value) -> int:
