@@ -30,6 +30,8 @@ and is an `AttributeError` too: `hasattr` answers False.
 Known differences: seeds draw other numbers than PyTorch's (the distributions are the same);
 files are written by `save` as safetensors, never as pickles; there is one device, the CPU.
 
+[programs.md](programs.md) lists public programs that were tried.
+
 The last column counts the subjects left out as missing.
 
 Written by `tools/compatibility.py`; a test keeps it fresh."""
