@@ -86,7 +86,7 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Any = None,
 ) -> Tensor:
-    """Normal, redrawn from within [a, b]: the inverse of the truncated distribution.
+    """Normal within [a, b]: drawn again outside, or by the inverse where that would take long.
 
     >>> w = nn.init.trunc_normal_(bl.empty(100))
     >>> bool((w.abs() <= 2).all())
@@ -100,7 +100,14 @@ def trunc_normal_(
         )
     low, high = (math.erf((edge - mean) / (std * math.sqrt(2.0))) for edge in (a, b))
     wide = bl.float64 if tensor.dtype == bl.float64 else bl.float32  # half floats are too coarse
-    drawn = bl.empty(*tensor.shape, dtype=wide).uniform_(low, high, generator=generator)
+    drawn = bl.empty(*tensor.shape, dtype=wide)
+    if high - low > 0.5:  # a quarter stays at least: drawing again is the fastest
+        drawn.normal_(mean, std, generator=generator)
+        while (outside := (drawn < a) | (drawn > b)).any():
+            count = int(outside.sum())
+            drawn[outside] = bl.empty(count, dtype=wide).normal_(mean, std, generator=generator)
+        return tensor.copy_(drawn)
+    drawn.uniform_(low, high, generator=generator)
     return tensor.copy_((drawn.erfinv() * (std * math.sqrt(2.0)) + mean).clamp(a, b))
 
 

@@ -69,6 +69,10 @@ def test_trunc_normal():
     assert values.mean() == pytest.approx(expected, abs=0.02)
     with pytest.warns(UserWarning, match="outside"):
         init.trunc_normal_(bl.empty(2), mean=9.0)
+    tail = init.trunc_normal_(bl.empty(200, 200), a=2.0, b=4.0).numpy()
+    density, other = (math.exp(-(x**2) / 2) / math.sqrt(2 * math.pi) for x in (2, 4))
+    mass = 0.5 * (math.erf(4 / math.sqrt(2)) - math.erf(2 / math.sqrt(2)))
+    assert tail.min() >= 2 and tail.mean() == pytest.approx((density - other) / mass, abs=0.01)
 
 
 @pytest.mark.parametrize("shape", [(5, 5), (3, 8), (8, 3), (4, 2, 3)])
