@@ -19,6 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import backlit as bl
+from backlit.train.recipes.cifar10 import with_mirror
 
 ROOT = Path(bl.__file__).parent
 # What a model file imports, by PyTorch's names. Errors stay Backlit's.
@@ -143,11 +144,17 @@ def _pen_digits(settings: Any) -> nn.Module:
     return ported("recurrent").SequenceClassifier(settings.model, 2, settings.hidden, classes=10)
 
 
+def _cifar10(settings: Any) -> nn.Module:
+    model = ported("resnet").resnet20()
+    model.register_forward_hook(with_mirror)
+    return model
+
+
 TWINS = {
     "nielsen": (_nielsen, _quadratic),
     "mnist": (lambda settings: ported("lenet").LeNet(), F.cross_entropy),
     "fashion": (_fashion, F.cross_entropy),
     "nuclei": (_nuclei, _segmentation),
     "pen-digits": (_pen_digits, F.cross_entropy),
-    "cifar10": (lambda settings: ported("resnet").resnet20(), F.cross_entropy),
+    "cifar10": (_cifar10, F.cross_entropy),
 }

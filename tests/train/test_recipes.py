@@ -300,3 +300,14 @@ def test_a_run_with_a_validation_part_says_so(tmp_path: Path) -> None:
     del config["validation"]  # as runs of earlier versions are
     (tmp_path / "pen-digits" / "config.json").write_text(json.dumps(config))
     assert read_settings(tmp_path / "pen-digits", {})[1].validation == 0.0
+
+
+def test_pictures_are_scored_with_their_mirror_images() -> None:
+    job = start(*smoke_settings("cifar10"))
+    images = next(iter(job.val_data))[0][:4]
+    plain, mirrored = job.model.eval().forward(images), job.model.forward(images.flip(-1))
+    scored = job.model(images)
+    assert bl.equal(scored, (plain + mirrored) / 2) and not bl.equal(scored, plain)
+    job.model.train()
+    assert bl.equal(job.model(images), job.model.forward(images))
+    bl.models.resnet20().load_state_dict(job.model.state_dict())

@@ -1,7 +1,8 @@
 """CIFAR-10 with ResNet-20 or DenseNet-BC: crops and mirrored images, SGD with momentum.
 
 He et al. 2015 and Huang et al. 2016, with one cycle of the learning rate in place of the papers'
-200 and 300 passes. `--model densenet` takes the smaller DenseNet-BC(40, 12).
+200 and 300 passes; pictures are scored together with their mirror images. `--model densenet` takes
+the smaller DenseNet-BC(40, 12).
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def prepare(settings: Cifar10Settings) -> Job:
     batches: Any = bl.data.DataLoader(views, settings.batch_size, shuffle=True, drop_last=True)
     val_batches: Any = bl.data.DataLoader(held_out, 500)
     model = network(settings.model)
+    model.register_forward_hook(with_mirror)
     optimizer = bl.optim.SGD(
         model.parameters(),
         lr=settings.lr,
@@ -89,6 +91,11 @@ def network(name: str) -> nn.Module:
     if name == "densenet":
         return DenseNet(40, 12, bottleneck=True)
     raise ArgumentError(f"cifar10: there is no model {name!r}", hint="resnet20, densenet")
+
+
+def with_mirror(model: Any, inputs: tuple[Any, ...], output: Any) -> Any:
+    """A forward hook: when scored, the mean of what is said of an image and of its mirror image."""
+    return output if model.training else (output + model.forward(inputs[0].flip(-1))) / 2
 
 
 def _small(train: bool) -> LabelledImages:
