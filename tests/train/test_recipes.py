@@ -17,7 +17,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import backlit as bl
-from backlit import nn
+from backlit import models, nn
 from backlit.cli import app
 from backlit.data.skeleton import BONES
 from backlit.errors import ArgumentError, TrainingInterrupted
@@ -302,12 +302,13 @@ def test_a_run_with_a_validation_part_says_so(tmp_path: Path) -> None:
     assert read_settings(tmp_path / "pen-digits", {})[1].validation == 0.0
 
 
-def test_pictures_are_scored_with_their_mirror_images() -> None:
-    job = start(*smoke_settings("cifar10"))
+@pytest.mark.parametrize("name", ["resnet20", "densenet"])
+def test_pictures_are_scored_with_their_mirror_images(name: str) -> None:
+    job = start(*smoke_settings("cifar10", model=name))
+    alone = models.resnet20() if name == "resnet20" else models.DenseNet(40, 12, bottleneck=True)
+    alone.load_state_dict(job.model.state_dict())
     images = next(iter(job.val_data))[0][:4]
-    plain, mirrored = job.model.eval().forward(images), job.model.forward(images.flip(-1))
-    scored = job.model(images)
-    assert bl.equal(scored, (plain + mirrored) / 2) and not bl.equal(scored, plain)
-    job.model.train()
-    assert bl.equal(job.model(images), job.model.forward(images))
-    bl.models.resnet20().load_state_dict(job.model.state_dict())
+    plain, mirrored = alone.eval()(images), alone(images.flip(-1))
+    assert not bl.equal(plain, mirrored)
+    assert bl.equal(job.model.eval()(images), (plain + mirrored) / 2)
+    assert bl.equal(job.model.train()(images), alone.train()(images))

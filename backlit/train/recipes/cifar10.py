@@ -19,7 +19,7 @@ from backlit.data import CIFAR10, ImageFolder
 from backlit.data.labelled import LabelledImages
 from backlit.data.places import data_place
 from backlit.errors import ArgumentError
-from backlit.models import DenseNet, resnet20
+from backlit.models import DenseNet, ResNet
 from backlit.train.plots import plot_mistakes
 from backlit.train.recipe import Job, Recipe, Settings, classification, parts
 
@@ -63,7 +63,6 @@ def prepare(settings: Cifar10Settings) -> Job:
     batches: Any = bl.data.DataLoader(views, settings.batch_size, shuffle=True, drop_last=True)
     val_batches: Any = bl.data.DataLoader(held_out, 500)
     model = network(settings.model)
-    model.register_forward_hook(with_mirror)
     optimizer = bl.optim.SGD(
         model.parameters(),
         lr=settings.lr,
@@ -84,18 +83,29 @@ def prepare(settings: Cifar10Settings) -> Job:
     )
 
 
+class WithMirror(nn.Module):
+    """Images outside training: the mean of what is said of them and of their mirror images."""
+
+    def forward(self, images: Any) -> Any:
+        said = super().forward(images)
+        return said if self.training else (said + super().forward(images.flip(-1))) / 2
+
+
+class MirroredResNet(WithMirror, ResNet):
+    """ResNet-20 and deeper, scored with mirror images."""
+
+
+class MirroredDenseNet(WithMirror, DenseNet):
+    """DenseNets, scored with mirror images."""
+
+
 def network(name: str) -> nn.Module:
-    """The model of this name."""
+    """The model of this name; its weights are those of `models`."""
     if name == "resnet20":
-        return resnet20()
+        return MirroredResNet(3)
     if name == "densenet":
-        return DenseNet(40, 12, bottleneck=True)
+        return MirroredDenseNet(40, 12, bottleneck=True)
     raise ArgumentError(f"cifar10: there is no model {name!r}", hint="resnet20, densenet")
-
-
-def with_mirror(model: Any, inputs: tuple[Any, ...], output: Any) -> Any:
-    """A forward hook: when scored, the mean of what is said of an image and of its mirror image."""
-    return output if model.training else (output + model.forward(inputs[0].flip(-1))) / 2
 
 
 def _small(train: bool) -> LabelledImages:
