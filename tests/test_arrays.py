@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import backlit as bl
+from backlit.dlpack import array_of
 from backlit.dtypes import ALL
 from backlit.errors import (
     ArgumentError,
@@ -38,7 +39,7 @@ def values(shape, dtype) -> np.ndarray:
 def test_every_dtype_and_shape_passes_to_numpy_and_back(dtype, shape):
     expected = values(shape, dtype)
     x = bl.tensor(expected)
-    for array in (x.numpy(), np.asarray(x), np.array(x), dlpack.array_of(dlpack.to_dlpack(x))):
+    for array in (x.numpy(), np.asarray(x), np.array(x), array_of(dlpack.to_dlpack(x))):
         assert array.dtype == expected.dtype and array.shape == shape
         assert array.tobytes() == expected.tobytes()
     for back in (bl.from_numpy(expected), bl.from_dlpack(x), bl.from_dlpack(dlpack.to_dlpack(x))):

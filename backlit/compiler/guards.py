@@ -226,8 +226,8 @@ class Walk:
     def _hooks(self, label: str, table: dict) -> None:
         self.items[label] = Item(("hooks", tuple(table)), None, None, None)
         for hook in table.values():
-            self._visit(f"{label}: {getattr(hook.function, '__name__', 'hook')}", hook.function,
-                        None, None)  # fmt: skip
+            function = getattr(hook, "function", hook)  # some tables hold the callables themselves
+            self._visit(f"{label}: {getattr(function, '__name__', 'hook')}", function, None, None)
 
     def _optimizer(self, label: str, optimizer: Any) -> None:
         fields = vars(optimizer)
