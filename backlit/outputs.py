@@ -21,12 +21,10 @@ def accept(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, which takes `out` too: a tensor, or as many as it has results."""
 
     @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        if "out" in kwargs:
-            out = kwargs.pop("out")
-            if out is not None:
-                return _into(out, function, args, kwargs)
-        return function(*args, **kwargs)
+    def call(*args: Any, out: Any = None, **kwargs: Any) -> Any:
+        if out is None:
+            return function(*args, **kwargs)
+        return _into(out, function, args, kwargs)
 
     return call
 

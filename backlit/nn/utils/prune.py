@@ -14,6 +14,7 @@ import backlit as bl
 from backlit.errors import ArgumentError, ArgumentTypeError, ShapeError
 from backlit.nn.module import Module
 from backlit.nn.parameter import Parameter
+from backlit.nn.utils.vector import parameters_to_vector
 from backlit.tensor import Tensor
 
 M = TypeVar("M", bound=Module)
@@ -348,7 +349,9 @@ def global_unstructured(
     values = [getattr(module, name).detach() for module, name in chosen]
     scores = [given.get(pair, value) for pair, value in zip(chosen, values, strict=True)]
     masks = [_mask(m, name, value) for (m, name), value in zip(chosen, values, strict=True)]
-    whole = PruningContainer(method).compute_mask(_flat(scores), _flat(masks))
+    whole = PruningContainer(method).compute_mask(
+        parameters_to_vector(scores), parameters_to_vector(masks)
+    )
     parts = whole.split([value.numel() for value in values])
     for (module, name), value, part in zip(chosen, values, parts, strict=True):
         custom_from_mask(module, name, part.reshape(value.shape))
@@ -397,10 +400,6 @@ def _prunable(module: Module, name: str) -> Parameter:
 def _mask(module: Module, name: str, like: Tensor) -> Tensor:
     found = getattr(module, name + "_mask", None)
     return bl.ones_like(like, requires_grad=False) if found is None else found.detach()
-
-
-def _flat(tensors: list[Tensor]) -> Tensor:
-    return bl.cat([t.reshape(-1) for t in tensors])
 
 
 def _axis(t: Tensor, dim: int) -> int:
